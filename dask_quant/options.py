@@ -1,0 +1,237 @@
+"""Frozen option sets, validated once, at the door."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dask_quant.errors import OptionError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_COLORS = 65_536
+"""Largest palette: labels are at most 16-bit."""
+
+ENGINES = ("auto", "histogram", "dask-ml")
+"""Names that ``engine`` takes; ``auto`` is ``histogram`` for 8-bit colour."""
+
+MAX_SEED = 2**63 - 1
+"""Largest seed: it is hashed as a 64-bit integer and stored in JSON."""
+
+_MEMORY_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_MEMORY_UNITS |= {f"{unit}i": 2 ** (10 * power) for power, unit in enumerate("kmgt", start=1)}
+
+
+def parse_bytes(text: str) -> int:
+    """Return the number of bytes that ``text`` names.
+
+    Parameters
+    ----------
+    text : str
+        A number with an optional decimal (``kB MB GB TB``) or binary (``KiB MiB GiB TiB``) unit.
+
+    Returns
+    -------
+    int
+        Bytes, at least 1.
+
+    Raises
+    ------
+    OptionError
+        When ``text`` is not a positive size.
+
+    Examples
+    --------
+    >>> parse_bytes("1.5GB"), parse_bytes("512 MiB"), parse_bytes("800")
+    (1500000000, 536870912, 800)
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", text.lower())
+    size = int(float(match[1]) * _MEMORY_UNITS[match[2] or ""]) if match else 0
+    if size < 1:
+        message = f"Got the memory size {text!r}; write a positive size like 1.5GB or 800MiB."
+        raise OptionError(message)
+    return size
+
+
+def _require(condition: bool, message: str) -> None:
+    """Raise an `OptionError` with ``message`` unless ``condition`` holds."""
+    if not condition:
+        raise OptionError(message)
+
+
+def check_n_colors(n_colors: int) -> None:
+    """Raise `OptionError` unless ``1 <= n_colors <= 65536``."""
+    _require(
+        1 <= n_colors <= MAX_COLORS,
+        f"Got {n_colors} colours; ask for 1 to {MAX_COLORS}.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """How a palette is fitted."""
+
+    n_colors: int = 16
+    """Colours asked for, 1 to 65536."""
+    engine: str = "auto"
+    """``auto``, ``histogram`` (exact k-means on counted colours) or ``dask-ml``."""
+    seed: int = 0
+    """Seed of every random draw, 0 to 2**63 - 1; recorded in the output."""
+    n_init: int | None = None
+    """Restarts, the best of which is kept; at least 1. None: what the engine does by default."""
+    max_iter: int | None = None
+    """Most Lloyd iterations per restart, at least 1. None: what the engine does by default."""
+    tol: float | None = None
+    """Stop once the largest centroid shift, in sRGB levels, is at most this. None: the engine's."""
+
+    def __post_init__(self) -> None:
+        check_n_colors(self.n_colors)
+        _require(
+            self.engine in ENGINES,
+            f"Got engine {self.engine!r}; known are {', '.join(ENGINES)}.",
+        )
+        _require(
+            0 <= self.seed <= MAX_SEED,
+            f"Got seed {self.seed}; use an integer from 0 to 2**63 - 1.",
+        )
+        _require(
+            self.n_init is None or self.n_init >= 1,
+            f"Got n_init {self.n_init}; use at least 1.",
+        )
+        _require(
+            self.max_iter is None or self.max_iter >= 1,
+            f"Got max_iter {self.max_iter}; use at least 1.",
+        )
+        _require(
+            self.tol is None or self.tol >= 0,  # False for NaN as well
+            f"Got tol {self.tol}; use a shift of 0 or more, in sRGB levels.",
+        )
+        _require(
+            self.engine != "dask-ml" or self.n_init in (None, 1),
+            f"Got n_init {self.n_init} with the dask-ml engine, whose KMeans starts once; "
+            "leave n_init out or use the histogram engine.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterOptions:
+    """Where the work runs; all None and False means threads of this process."""
+
+    workers: int | None = None
+    """Worker processes of a `LocalCluster`, one thread each; at least 1."""
+    memory_limit_bytes: int | None = None
+    """Memory in bytes for the whole job, driver and workers together."""
+    scheduler: str | None = None
+    """``threads``, ``synchronous``, or the address of a running scheduler (``tcp://``, ``tls://``)."""
+    scheduler_file: Path | None = None
+    """JSON file that a running scheduler wrote."""
+    tls_ca_file: Path | None = None
+    """Certificate authority, PEM, for ``tls://``."""
+    tls_cert: Path | None = None
+    """Certificate of this client, PEM."""
+    tls_key: Path | None = None
+    """Private key of this client, PEM."""
+    dashboard: bool = False
+    """Serve the dashboard of a `LocalCluster` on loopback and say its address."""
+
+    def __post_init__(self) -> None:
+        _require(
+            self.workers is None or self.workers >= 1,
+            f"Got {self.workers} workers; use at least 1, or leave the option out for threads.",
+        )
+        remote = self.scheduler is not None or self.scheduler_file is not None
+        _require(
+            not (self.scheduler is not None and self.scheduler_file is not None),
+            "Got both a scheduler address and a scheduler file; give one of them.",
+        )
+        _require(
+            not (remote and self.workers is not None),
+            "Got --workers together with a scheduler; a running cluster has its own workers.",
+        )
+        _require(
+            not (remote and self.memory_limit_bytes is not None),
+            "Got --memory-limit together with a scheduler; a running cluster has its own limits.",
+        )
+        tls = (self.tls_ca_file, self.tls_cert, self.tls_key)
+        _require(
+            all(tls) or not any(tls),
+            "TLS needs all three of --tls-ca-file, --tls-cert and --tls-key.",
+        )
+        _require(
+            not any(tls) or remote,
+            "Got TLS files without a scheduler; give --scheduler tls://HOST:PORT as well.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkOptions:
+    """How the image is cut into tasks; the result does not depend on it."""
+
+    rows: int | None = None
+    """Rows per chunk, at least 1. None: planned."""
+    columns: int | None = None
+    """Columns per chunk, at least 1. None: planned."""
+
+    def __post_init__(self) -> None:
+        for name, size in (("rows", self.rows), ("columns", self.columns)):
+            _require(size is None or size >= 1, f"Got chunks of {size} {name}; use at least 1.")
+
+    @property
+    def given(self) -> bool:
+        """Whether the user chose a chunk shape."""
+        return self.rows is not None or self.columns is not None
+
+
+def parse_chunks(text: str) -> ChunkOptions:
+    """Return the chunk shape that ``text`` names: ``N`` or ``ROWS,COLS``, in pixels.
+
+    Raises
+    ------
+    OptionError
+        When ``text`` is neither.
+
+    Examples
+    --------
+    >>> parse_chunks("512")
+    ChunkOptions(rows=512, columns=512)
+    >>> parse_chunks("256,1024")
+    ChunkOptions(rows=256, columns=1024)
+    """
+    match = re.fullmatch(r"\s*(\d+)\s*(?:,\s*(\d+)\s*)?", text)
+    if match is None:
+        message = f"Got chunks {text!r}; write N or ROWS,COLS, in pixels."
+        raise OptionError(message)
+    rows = int(match[1])
+    return ChunkOptions(rows=rows, columns=int(match[2]) if match[2] else rows)
+
+
+def parse_k_list(text: str) -> tuple[int, ...]:
+    """Return the numbers of colours that ``text`` names: ``2,5,10`` or ``2:64`` (both ends in).
+
+    Raises
+    ------
+    OptionError
+        When ``text`` is neither, or names a number outside 1 to 65536.
+
+    Examples
+    --------
+    >>> parse_k_list("2,5,10"), parse_k_list("2:5")
+    ((2, 5, 10), (2, 3, 4, 5))
+    """
+    span = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", text)
+    if span:
+        first, last = int(span[1]), int(span[2])
+        check_n_colors(first)
+        check_n_colors(last)
+        _require(first <= last, f"Got the range {text!r}; its first number is above its last.")
+        return tuple(range(first, last + 1))
+    _require(
+        re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*", text) is not None,
+        f"Got {text!r} for numbers of colours; write 16, 2,5,10 or 2:64.",
+    )
+    numbers = tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    for number in numbers:
+        check_n_colors(number)
+    return numbers

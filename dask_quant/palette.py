@@ -1,0 +1,195 @@
+"""Palette: the value that a fit returns.
+
+A palette is an ordered set of sRGB colours with, when it came from a fit, the pixels that each
+colour stands for. It is immutable, small, and knows how to show itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dask_quant.errors import PaletteError
+from dask_quant.options import MAX_COLORS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from matplotlib.colors import ListedColormap
+    from numpy.typing import ArrayLike, NDArray
+
+MAX_COLORS_8BIT = 256
+"""Most colours that an 8-bit label tells apart."""
+
+_MAX_SWATCHES = 1024
+"""Swatches drawn in a notebook before the rest is summed up in words (arbitrary)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Palette:
+    """An ordered set of distinct sRGB colours.
+
+    Parameters
+    ----------
+    colors : array_like
+        sRGB, integers 0 to 255, ``(n_colors, 3)`` with 1 to 65536 distinct rows. Copied to uint8.
+    counts : array_like, optional
+        Pixels per colour, integers of at least 0, ``(n_colors,)``. Copied to int64.
+
+    Raises
+    ------
+    PaletteError
+        When the shapes, the range or the number of colours do not fit, or a colour comes twice.
+
+    Examples
+    --------
+    >>> palette = Palette.from_hex(["#ff8000", "#000000"])
+    >>> palette.colors.tolist(), palette.hex
+    ([[255, 128, 0], [0, 0, 0]], ['#ff8000', '#000000'])
+    """
+
+    colors: NDArray[np.uint8]
+    """sRGB uint8 ``(n_colors, 3)``, read-only; from a fit by descending count, ties by value."""
+    counts: NDArray[np.int64] | None = field(default=None)
+    """Pixels per colour, int64 ``(n_colors,)``, read-only; None when unknown."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "colors", _freeze_colors(self.colors))
+        if self.counts is not None:
+            object.__setattr__(self, "counts", _freeze_counts(self.counts, len(self.colors)))
+
+    @classmethod
+    def from_hex(cls, texts: Sequence[str]) -> Palette:
+        """Return the palette of ``#rrggbb`` texts (the ``#`` may be missing).
+
+        Raises
+        ------
+        PaletteError
+            When a text is not six hexadecimal digits.
+        """
+        return cls(np.array([_parse_hex(text) for text in texts], dtype=np.uint8).reshape(-1, 3))
+
+    @property
+    def hex(self) -> list[str]:
+        """The colours as ``#rrggbb``, in order."""
+        return [f"#{bytes(color).hex()}" for color in self.colors]
+
+    @property
+    def label_dtype(self) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
+        """Type of labels into this palette: uint8 up to 256 colours, else uint16."""
+        return np.dtype(np.uint8) if len(self) <= MAX_COLORS_8BIT else np.dtype(np.uint16)
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal digest of the colours in their order; counts do not enter."""
+        return hashlib.sha256(self.colors.tobytes()).hexdigest()[:32]
+
+    def __len__(self) -> int:
+        return len(self.colors)
+
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        return (tuple(color) for color in self.colors.tolist())
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Palette):
+            return NotImplemented
+        return np.array_equal(self.colors, other.colors)
+
+    def __hash__(self) -> int:
+        return hash(self.colors.tobytes())
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        return ("dask_quant.Palette", self.digest)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(self.hex[:6]) + (", ..." if len(self) > 6 else "")
+        return f"<Palette of {len(self)} colours: {shown}>"
+
+    def _repr_html_(self) -> str:
+        """Draw the colours as swatches, as wide as their share of the pixels where it is known."""
+        shares = self._shares()
+        swatches = "".join(
+            f'<div title="{index}: {html.escape(text)}{_share_text(share)}" '
+            f'style="background:{text};flex:{max(share or 0.0, 0.004):.4f} 0 8px;height:48px"></div>'
+            for index, (text, share) in enumerate(
+                zip(self.hex[:_MAX_SWATCHES], shares[:_MAX_SWATCHES], strict=True)
+            )
+        )
+        rest = len(self) - _MAX_SWATCHES
+        more = f" (the first {_MAX_SWATCHES} are shown)" if rest > 0 else ""
+        return (
+            f"<div><div>Palette of {len(self)} colours{more}</div>"
+            f'<div style="display:flex;flex-wrap:wrap;max-width:720px">{swatches}</div></div>'
+        )
+
+    def _shares(self) -> list[float | None]:
+        """Return each colour's share of the pixels, or None where counts are unknown."""
+        total = 0 if self.counts is None else int(self.counts.sum())
+        if self.counts is None or total == 0:
+            return [None] * len(self)
+        return [int(count) / total for count in self.counts]
+
+    def to_matplotlib(self, name: str = "dask_quant") -> ListedColormap:
+        """Return the palette as a `matplotlib.colors.ListedColormap` (extra ``plot``).
+
+        Show labels with ``vmin=-0.5, vmax=len(palette) - 0.5`` for one colour per label.
+
+        Parameters
+        ----------
+        name : str, default "dask_quant"
+            Name of the colormap.
+        """
+        from matplotlib.colors import ListedColormap
+
+        return ListedColormap((self.colors / 255.0).tolist(), name=name)
+
+
+def _freeze_colors(colors: ArrayLike) -> NDArray[np.uint8]:
+    """Return ``colors`` as a read-only uint8 ``(n, 3)`` copy, or raise `PaletteError`."""
+    given = np.asarray(colors)
+    if given.ndim != 2 or given.shape[1] != 3:
+        message = f"Got palette colours of shape {given.shape}; the shape must be (n_colors, 3)."
+        raise PaletteError(message)
+    if not 1 <= len(given) <= MAX_COLORS:
+        message = f"Got a palette of {len(given)} colours; it must have 1 to {MAX_COLORS}."
+        raise PaletteError(message)
+    if given.dtype.kind not in "ui" or given.min() < 0 or given.max() > 255:
+        message = f"Got palette colours of type {given.dtype}; they must be integers 0 to 255."
+        raise PaletteError(message)
+    frozen = np.array(given, dtype=np.uint8, order="C")
+    n_distinct = len(np.unique(frozen, axis=0))
+    if n_distinct != len(frozen):
+        message = f"Got a palette with {len(frozen) - n_distinct} repeated colours; drop the repeats."
+        raise PaletteError(message)
+    frozen.setflags(write=False)
+    return frozen
+
+
+def _freeze_counts(counts: ArrayLike, n_colors: int) -> NDArray[np.int64]:
+    """Return ``counts`` as a read-only int64 ``(n_colors,)`` copy, or raise `PaletteError`."""
+    frozen = np.array(counts, dtype=np.int64)
+    if frozen.shape != (n_colors,) or (frozen < 0).any():
+        message = f"Got counts of shape {frozen.shape}; {n_colors} counts of 0 or more are needed."
+        raise PaletteError(message)
+    frozen.setflags(write=False)
+    return frozen
+
+
+def _parse_hex(text: str) -> tuple[int, int, int]:
+    """Return the three levels of ``#rrggbb``."""
+    digits = text.strip().removeprefix("#")
+    try:
+        red, green, blue = bytes.fromhex(digits)
+    except ValueError:
+        message = f"Got the colour {text!r}; write it as #rrggbb."
+        raise PaletteError(message) from None
+    return red, green, blue
+
+
+def _share_text(share: float | None) -> str:
+    """Return a share as text for a tooltip."""
+    return "" if share is None else f" ({share:.2%})"

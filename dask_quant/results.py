@@ -1,0 +1,121 @@
+"""What a finished job says about itself: plain frozen values with a JSON form."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dask_quant.palette import Palette
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """An input that was set aside."""
+
+    path: str
+    """The input as the user would name it."""
+    reason: str
+    """One line that says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What `quantize` and its kin did, and how good the result is.
+
+    ``mse`` is the mean over all pixels of the squared sRGB distance summed over the three
+    channels, input against output as written. Figures are None where they do not apply:
+    ``palette`` and ``counts`` with a palette per image, ``psnr_db`` when ``mse`` is 0.
+    """
+
+    command: str
+    """Which command ran."""
+    n_images: int
+    """Images written."""
+    n_ignored: int
+    """Files in folders that are not images."""
+    n_pixels: int
+    """Pixels in all images written."""
+    n_unique_colors: int | None
+    """Distinct colours of all images together; None with a palette per image."""
+    n_colors: int
+    """Colours in the palette; with a palette per image, the most that one has."""
+    palette: Palette | None
+    """The palette, ordered by descending count; None with a palette per image."""
+    mse: float
+    """Mean squared sRGB error, summed over the channels."""
+    explained_variance: float
+    """1 - mse / (mse of the mean colour); 1 for a constant image."""
+    inertia: float
+    """Sum over pixels of the squared distance in the working space."""
+    engine: str
+    """Engine that fitted the palette, or ``none`` for a palette that was given."""
+    seed: int
+    """Seed of the fit."""
+    n_iter: int
+    """Lloyd iterations of the restart that won; with a palette per image, the most."""
+    input_bytes: int
+    """Bytes of the inputs as stored; for arrays, in memory."""
+    output_bytes: int
+    """Bytes of the outputs as stored."""
+    outputs: tuple[str, ...]
+    """Files, stores or folders written."""
+    quarantined: tuple[Quarantined, ...]
+    """Inputs that were set aside, each with its reason."""
+    seconds: Mapping[str, float]
+    """Wall seconds by stage, ``total`` first."""
+    peak_rss_bytes: int
+    """Peak resident memory of driver and workers together, in bytes."""
+    version: str
+    """Version of dask_quant."""
+    method: str = "kmeans"
+    """Name of the fitting method."""
+    space: str = "srgb"
+    """Working colour space."""
+    dither: str = "none"
+    """Dithering applied while relabelling."""
+
+    @property
+    def psnr_db(self) -> float | None:
+        """Peak signal-to-noise ratio in dB, 10 log10(255^2 / (mse / 3)); None when mse is 0."""
+        return psnr_db(self.mse)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON-ready values."""
+        palette = self.palette
+        counts = None if palette is None or palette.counts is None else palette.counts.tolist()
+        return {
+            "command": self.command,
+            "n_images": self.n_images,
+            "n_ignored": self.n_ignored,
+            "n_pixels": self.n_pixels,
+            "n_unique_colors": self.n_unique_colors,
+            "n_colors": self.n_colors,
+            "palette": None if palette is None else palette.hex,
+            "counts": counts,
+            "mse": self.mse,
+            "psnr_db": self.psnr_db,
+            "explained_variance": self.explained_variance,
+            "inertia": self.inertia,
+            "method": self.method,
+            "engine": self.engine,
+            "space": self.space,
+            "dither": self.dither,
+            "seed": self.seed,
+            "n_iter": self.n_iter,
+            "input_bytes": self.input_bytes,
+            "output_bytes": self.output_bytes,
+            "outputs": list(self.outputs),
+            "quarantined": [{"path": q.path, "reason": q.reason} for q in self.quarantined],
+            "seconds": dict(self.seconds),
+            "peak_rss_bytes": self.peak_rss_bytes,
+            "version": self.version,
+        }
+
+
+def psnr_db(mse: float) -> float | None:
+    """Return 10 log10(255^2 / (mse / 3)) in dB, or None when ``mse`` is 0."""
+    return None if mse == 0 else 10 * math.log10(255**2 / (mse / 3))
