@@ -1,0 +1,157 @@
+"""Weighted colours sorted into boxes of colour space, each with its moments.
+
+Built once per fit; every Lloyd step and every assignment reads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dask_quant.kernels.assign import assign_block
+from dask_quant.kernels.cells import N_CELLS, sort_codes_by_bin_block
+from dask_quant.kernels.lloyd import group_cells, lloyd_step_block
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dask_quant.histogram import ColorHistogram
+
+
+@dataclass(frozen=True)
+class ColorBoxes:
+    """The colours of a histogram, cell after cell, ``n`` colours in ``m`` cells."""
+
+    points: NDArray[np.uint8]
+    """Distinct sRGB colours uint8 ``(n, 3)``."""
+    weights: NDArray[np.int64]
+    """Pixels of each, int64 ``(n,)``."""
+    order: NDArray[np.int64]
+    """Position of each in the histogram, int64 ``(n,)``."""
+    starts: NDArray[np.int64]
+    """Where each cell begins, int64 ``(m + 1,)``."""
+    low: NDArray[np.float64]
+    """Lowest level of each band in each cell, ``(m, 3)``."""
+    high: NDArray[np.float64]
+    """Highest level of each band in each cell, ``(m, 3)``."""
+    cell_weights: NDArray[np.int64]
+    """Pixels of each cell, int64 ``(m,)``."""
+    cell_sums: NDArray[np.int64]
+    """Sum over the pixels of each cell of each band, int64 ``(m, 3)``."""
+    block_starts: NDArray[np.int64]
+    """Where each block of cells begins among the cells, int64."""
+    block_low: NDArray[np.float64]
+    """Lowest level of each band in each block of cells."""
+    block_high: NDArray[np.float64]
+    """Highest level of each band in each block of cells."""
+    sum_squares: int
+    """Sum over all pixels and bands of the squared level."""
+
+    @classmethod
+    def from_histogram(cls, histogram: ColorHistogram) -> ColorBoxes:
+        """Sort the colours of a histogram of at least one pixel. O(colours)."""
+        order = np.empty(len(histogram), dtype=np.int64)
+        all_starts = np.empty(N_CELLS + 1, dtype=np.int64)
+        sort_codes_by_bin_block(histogram.codes, order, all_starts)
+        points, weights = histogram.colors[order], histogram.counts[order]
+        cells = np.flatnonzero(np.diff(all_starts))
+        begins = all_starts[cells]
+        low = np.minimum.reduceat(points, begins).astype(np.float64)
+        high = np.maximum.reduceat(points, begins).astype(np.float64)
+        block_starts = group_cells(cells)
+        sums = np.empty((len(cells), 3), dtype=np.int64)
+        sum_squares = 0
+        for band in range(3):  # band by band: a third of the temporary memory
+            moment = weights * points[:, band]
+            sums[:, band] = np.add.reduceat(moment, begins)
+            sum_squares += int((moment * points[:, band]).sum())
+        return cls(
+            points=points,
+            weights=weights,
+            order=order,
+            starts=np.append(begins, len(points)),
+            low=low,
+            high=high,
+            cell_weights=np.add.reduceat(weights, begins),
+            cell_sums=sums,
+            block_starts=block_starts,
+            block_low=np.minimum.reduceat(low, block_starts[:-1]),
+            block_high=np.maximum.reduceat(high, block_starts[:-1]),
+            sum_squares=sum_squares,
+        )
+
+    def step(self, centroids: NDArray[np.float64]) -> Moments:
+        """Assign every colour to the nearest of ``centroids`` ``(k, 3)``: one Lloyd step."""
+        weights, sums = lloyd_step_block(
+            self.points,
+            self.weights,
+            self.starts,
+            self.low,
+            self.high,
+            self.cell_weights,
+            self.cell_sums,
+            self.block_starts,
+            self.block_low,
+            self.block_high,
+            centroids,
+        )
+        return Moments(weights, sums)
+
+    def assign(self, palette: NDArray[np.uint8]) -> Assignment:
+        """Find the nearest entry of ``palette``, sRGB uint8 ``(k, 3)``, of every colour."""
+        labels, distances = assign_block(
+            self.points,
+            self.starts,
+            self.low,
+            self.high,
+            self.block_starts,
+            self.block_low,
+            self.block_high,
+            palette.astype(np.float64),
+        )
+        return Assignment(self.weights, labels, distances)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What each of ``k`` centroids won in one assignment."""
+
+    weights: NDArray[np.int64]
+    """Pixels, int64 ``(k,)``."""
+    sums: NDArray[np.int64]
+    """Sums of each band over those pixels, int64 ``(k, 3)``."""
+
+    def inertia(self, centroids: NDArray[np.float64], sum_squares: int) -> float:
+        """Return the sum of squared distances of all pixels to ``centroids`` ``(k, 3)``."""
+        cross = (centroids * self.sums).sum()
+        norms = (self.weights * (centroids * centroids).sum(axis=1)).sum()
+        return float(sum_squares - 2.0 * cross + norms)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The nearest palette entry of each of ``n`` colours."""
+
+    weights: NDArray[np.int64]
+    """Pixels of each colour, int64 ``(n,)``."""
+    labels: NDArray[np.uint16]
+    """Index of the nearest entry, the lowest on ties, uint16 ``(n,)``."""
+    distances: NDArray[np.int32]
+    """Squared distance to it, int32 ``(n,)``."""
+
+    def count(self, n_entries: int) -> NDArray[np.int64]:
+        """Return the pixels that each of ``n_entries`` palette entries won, int64."""
+        # float64 sums of integers are exact up to 2^53 pixels.
+        return np.bincount(self.labels, self.weights, n_entries).astype(np.int64)
+
+    @property
+    def errors(self) -> NDArray[np.int64]:
+        """Squared error that each colour contributes, weight times distance, int64 ``(n,)``."""
+        return self.weights * self.distances
+
+    @property
+    def squared_error(self) -> int:
+        """Squared error over all pixels, summed over the bands."""
+        return int(self.errors.sum())

@@ -1,0 +1,161 @@
+"""ColorHistogram: how many pixels have each colour, exactly.
+
+Counts are integers, so merging is associative and commutative and has an identity: the order in
+which blocks arrive cannot matter. The form is sparse (a photograph has some 100,000 of the 2^24
+colours) and canonical: equal histograms are equal arrays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dask_quant.errors import PixelFormatError
+from dask_quant.kernels.count_block import (
+    count_block,
+    merge_counts_block,
+    pack_colors,
+    unpack_colors,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+BYTES_PER_COLOR = 12
+"""Bytes of one histogram entry: a uint32 code and an int64 count."""
+
+
+@dataclass(frozen=True, eq=False)
+class ColorHistogram:
+    """Exact counts of the distinct colours of an image or of many.
+
+    Build one with `from_pixels`, `from_colors` or `dask_quant.count_colors`.
+    """
+
+    codes: NDArray[np.uint32]
+    """Distinct colours, packed ``red << 16 | green << 8 | blue``, ascending, uint32 ``(n,)``."""
+    counts: NDArray[np.int64]
+    """Pixels of each colour, all above 0, int64 ``(n,)``."""
+
+    @classmethod
+    def empty(cls) -> ColorHistogram:
+        """Return the histogram of no pixel: the identity of `merge`."""
+        return cls(np.empty(0, dtype=np.uint32), np.empty(0, dtype=np.int64))
+
+    @classmethod
+    def from_pixels(cls, pixels: NDArray[np.uint8]) -> ColorHistogram:
+        """Count the pixels of an array in memory.
+
+        Parameters
+        ----------
+        pixels : ndarray
+            sRGB uint8 ``(..., 3)``.
+
+        Raises
+        ------
+        PixelFormatError
+            When the array is of another type or shape.
+
+        Examples
+        --------
+        >>> hist = ColorHistogram.from_pixels(np.array([[[1, 2, 3], [1, 2, 3]]], dtype=np.uint8))
+        >>> hist.colors.tolist(), hist.counts.tolist(), hist.n_pixels
+        ([[1, 2, 3]], [2], 2)
+        """
+        if pixels.dtype != np.uint8 or pixels.ndim < 1 or pixels.shape[-1] != 3:
+            message = (
+                f"Got pixels of type {pixels.dtype} and shape {pixels.shape}; "
+                "colours are counted in uint8 arrays of shape (..., 3)."
+            )
+            raise PixelFormatError(message)
+        return cls(*count_block(pixels))
+
+    @classmethod
+    def from_colors(
+        cls, colors: NDArray[np.uint8], counts: NDArray[np.int64]
+    ) -> ColorHistogram:
+        """Return the histogram of weighted colours.
+
+        Parameters
+        ----------
+        colors : ndarray
+            sRGB uint8 ``(n, 3)``, in any order; counts of equal rows are added.
+        counts : ndarray
+            Pixels of each row, int64 ``(n,)``; rows of 0 are dropped.
+        """
+        codes, inverse = np.unique(pack_colors(colors), return_inverse=True)
+        totals = np.zeros(len(codes), dtype=np.int64)
+        np.add.at(totals, inverse, counts)
+        used = totals > 0
+        return cls(codes[used], totals[used])
+
+    @classmethod
+    def merge_all(cls, histograms: Iterable[ColorHistogram]) -> ColorHistogram:
+        """Return the sum of ``histograms``; of none, `empty`."""
+        total = cls.empty()
+        for histogram in histograms:
+            total = total.merge(histogram)
+        return total
+
+    def merge(self, other: ColorHistogram) -> ColorHistogram:
+        """Return the histogram of the pixels of both. O(colours of both)."""
+        if len(self) == 0:
+            return other
+        if len(other) == 0:
+            return self
+        return ColorHistogram(
+            *merge_counts_block(self.codes, self.counts, other.codes, other.counts)
+        )
+
+    @cached_property
+    def colors(self) -> NDArray[np.uint8]:
+        """The distinct colours, sRGB uint8 ``(n, 3)``, ascending by red, green, blue."""
+        return unpack_colors(self.codes)
+
+    @cached_property
+    def n_pixels(self) -> int:
+        """Pixels counted."""
+        return int(self.counts.sum())
+
+    @property
+    def n_unique_colors(self) -> int:
+        """Distinct colours counted."""
+        return len(self.codes)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of codes and counts."""
+        return self.codes.nbytes + self.counts.nbytes
+
+    @cached_property
+    def mean_color_mse(self) -> float:
+        """Mean squared error, summed over the bands, of painting every pixel the mean colour."""
+        if self.n_pixels == 0:
+            return 0.0
+        # Python integers: exact whatever the number of pixels.
+        spread = 0
+        for band in self.colors.T.astype(np.int64):
+            first = int((self.counts * band).sum())
+            second = int((self.counts * band * band).sum())
+            spread += second * self.n_pixels - first * first
+        return spread / self.n_pixels**2
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ColorHistogram):
+            return NotImplemented
+        return np.array_equal(self.codes, other.codes) and np.array_equal(
+            self.counts, other.counts
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # compared by value, too large to hash
+
+    def __repr__(self) -> str:
+        return f"<ColorHistogram of {len(self):,} colours, {self.n_pixels:,} pixels>"

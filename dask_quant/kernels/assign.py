@@ -1,0 +1,233 @@
+"""Nearest palette entry: for weighted colours, for every colour there is, for pixels.
+
+Distances are squared and integer-valued (float64 holds them exactly up to 2^53), ties go to the
+lower index, so labels are those of a comparison with every entry. Boxes of colour space prune the
+entries exactly as in a Lloyd step (see `lloyd`).
+
+Pixels are labelled through a table over all 2^24 colours: one gather each, whatever the palette.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dask_quant.kernels.cells import (
+    BLUE_BINS,
+    CELL_BITS,
+    CELL_COLORS,
+    CELLS_PER_BLOCK,
+    GREEN_BINS,
+    N_CELLS,
+    N_CODES,
+    RED_BINS,
+)
+from dask_quant.kernels.jit import compile_kernel
+from dask_quant.kernels.lloyd import prune_block
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@compile_kernel
+def assign_block(
+    points: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    cell_low: NDArray[np.float64],
+    cell_high: NDArray[np.float64],
+    block_starts: NDArray[np.int64],
+    block_low: NDArray[np.float64],
+    block_high: NDArray[np.float64],
+    palette: NDArray[np.float64],
+) -> tuple[NDArray[np.uint16], NDArray[np.int32]]:
+    """Find the nearest palette entry of every colour.
+
+    Parameters
+    ----------
+    points, starts, cell_low, cell_high, block_starts, block_low, block_high
+        Colours in boxes, as `lloyd_step_block` takes them.
+    palette : ndarray
+        Integer-valued float64 ``(k, 3)``, ``k <= 65536``.
+
+    Returns
+    -------
+    labels : ndarray
+        Index of the nearest entry, the lowest on ties, uint16 ``(n,)``.
+    distances : ndarray
+        Squared distance to it, int32 ``(n,)``.
+    """
+    k = palette.shape[0]
+    n = points.shape[0]
+    labels = np.empty(n, dtype=np.uint16)
+    distances = np.empty(n, dtype=np.int32)
+    everyone = np.arange(k).astype(np.int32)
+    in_block = np.empty(k, dtype=np.int32)
+    in_cell = np.empty(k, dtype=np.int32)
+    for block in range(block_starts.shape[0] - 1):
+        n_block = prune_block(block_low[block], block_high[block], palette, everyone, k, in_block)
+        for cell in range(block_starts[block], block_starts[block + 1]):
+            n_cell = prune_block(
+                cell_low[cell], cell_high[cell], palette, in_block, n_block, in_cell
+            )
+            for i in range(starts[cell], starts[cell + 1]):
+                p0, p1, p2 = points[i, 0], points[i, 1], points[i, 2]
+                best_distance = np.inf
+                for j in range(n_cell):
+                    c = in_cell[j]
+                    d0, d1, d2 = palette[c, 0] - p0, palette[c, 1] - p1, palette[c, 2] - p2
+                    distance = d0 * d0 + d1 * d1 + d2 * d2
+                    if distance < best_distance:
+                        best_distance = distance
+                        labels[i] = c
+                distances[i] = best_distance
+    return labels, distances
+
+
+@compile_kernel
+def _fill_table(
+    palette: NDArray[np.float64],
+    bins_low: NDArray[np.uint8],
+    table: NDArray[np.uint16],
+) -> None:
+    """Write the label of every colour into ``table``, cell after cell.
+
+    ``bins_low`` uint8 ``(512, 3)`` holds the offsets of the colours in a cell; ``table`` is uint8
+    or uint16 ``(2^24,)``.
+    """
+    k = palette.shape[0]
+    everyone = np.arange(k).astype(np.int32)
+    in_block = np.empty(k, dtype=np.int32)
+    in_cell = np.empty(k, dtype=np.int32)
+    near = np.empty((k, 3), dtype=np.float64)
+    low = np.empty(3, dtype=np.float64)
+    high = np.empty(3, dtype=np.float64)
+    for block in range(N_CELLS // CELLS_PER_BLOCK):
+        for band in range(3):
+            low[band] = ((block >> (3 * (2 - band))) & 7) * 32
+            high[band] = low[band] + 31
+        n_block = prune_block(low, high, palette, everyone, k, in_block)
+        for cell in range(block * CELLS_PER_BLOCK, (block + 1) * CELLS_PER_BLOCK):
+            for band in range(3):
+                coarse = ((block >> (3 * (2 - band))) & 7) * 32
+                low[band] = coarse + ((cell >> (2 * (2 - band))) & 3) * 8
+                high[band] = low[band] + 7
+            n_cell = prune_block(low, high, palette, in_block, n_block, in_cell)
+            first = cell << CELL_BITS
+            if n_cell == 1:
+                table[first : first + CELL_COLORS] = in_cell[0]
+                continue
+            for j in range(n_cell):
+                for band in range(3):
+                    near[j, band] = palette[in_cell[j], band] - low[band]
+            for i in range(CELL_COLORS):
+                p0, p1, p2 = bins_low[i, 0], bins_low[i, 1], bins_low[i, 2]
+                best = 0
+                best_distance = np.inf
+                for j in range(n_cell):
+                    d0, d1, d2 = near[j, 0] - p0, near[j, 1] - p1, near[j, 2] - p2
+                    distance = d0 * d0 + d1 * d1 + d2 * d2
+                    if distance < best_distance:
+                        best_distance = distance
+                        best = j
+                table[first + i] = in_cell[best]
+
+
+@compile_kernel
+def _gather(
+    rows: NDArray[np.uint8],
+    table: NDArray[np.uint16],
+    labels: NDArray[np.uint16],
+    red: NDArray[np.uint32],
+    green: NDArray[np.uint32],
+    blue: NDArray[np.uint32],
+) -> None:
+    """Label uint8 ``(n, 3)`` rows through a table over all bins."""
+    # Unsigned indices spare the test for negative ones.
+    for i in range(np.uint64(rows.shape[0])):
+        labels[i] = table[
+            np.uint64(
+                red[rows[i, np.uint64(0)]]
+                | green[rows[i, np.uint64(1)]]
+                | blue[rows[i, np.uint64(2)]]
+            )
+        ]
+
+
+@compile_kernel
+def _scatter(
+    points: NDArray[np.uint8],
+    labels: NDArray[np.uint16],
+    table: NDArray[np.uint16],
+    red: NDArray[np.uint32],
+    green: NDArray[np.uint32],
+    blue: NDArray[np.uint32],
+) -> None:
+    """Write the labels of uint8 ``(n, 3)`` colours into a table over all bins."""
+    for i in range(points.shape[0]):
+        table[red[points[i, 0]] | green[points[i, 1]] | blue[points[i, 2]]] = labels[i]
+
+
+def build_table(
+    palette: NDArray[np.uint8], dtype: np.dtype[np.uint8] | np.dtype[np.uint16]
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Return the nearest entry of every 8-bit colour.
+
+    Parameters
+    ----------
+    palette : ndarray
+        sRGB uint8 ``(k, 3)``.
+    dtype : dtype
+        uint8 for up to 256 entries, or uint16.
+
+    Returns
+    -------
+    ndarray
+        Labels by bin (see `cells`), ``(2^24,)`` of ``dtype``: 16 or 32 MiB.
+    """
+    table: NDArray[np.uint8] | NDArray[np.uint16] = np.empty(N_CODES, dtype=dtype)
+    in_cell = np.arange(CELL_COLORS)
+    offsets = np.stack([(in_cell >> 6) & 7, (in_cell >> 3) & 7, in_cell & 7], axis=1)
+    _fill_table(palette.astype(np.float64), offsets.astype(np.uint8), table)
+    return table
+
+
+def table_of_colors(
+    colors: NDArray[np.uint8], labels: NDArray[np.uint16], dtype: np.dtype[np.uint8]
+) -> NDArray[np.uint8]:
+    """Return a table that holds the labels of the given colours only; the rest is undefined.
+
+    Far quicker than `build_table` for the colours of one image: pages of the table that no colour
+    falls into are never touched.
+
+    Parameters
+    ----------
+    colors, labels : ndarray
+        Every colour that will be looked up, uint8 ``(n, 3)``, and its label ``(n,)``.
+    dtype : dtype
+        uint8 or uint16.
+    """
+    table: NDArray[np.uint8] = np.empty(N_CODES, dtype=dtype)
+    _scatter(colors, labels, table, RED_BINS, GREEN_BINS, BLUE_BINS)
+    return table
+
+
+def label_block(pixels: NDArray[np.uint8], table: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Label the pixels of a block: one gather each.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        sRGB uint8 ``(..., 3)``.
+    table : ndarray
+        From `build_table` or `table_of_colors`.
+
+    Returns
+    -------
+    ndarray
+        Labels ``(...)`` of the table's dtype.
+    """
+    rows = np.ascontiguousarray(pixels).reshape(-1, 3)
+    labels: NDArray[np.uint8] = np.empty(len(rows), dtype=table.dtype)
+    _gather(rows, table, labels, RED_BINS, GREEN_BINS, BLUE_BINS)
+    return labels.reshape(pixels.shape[:-1])

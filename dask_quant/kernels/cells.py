@@ -1,0 +1,91 @@
+"""How 8-bit colour space is laid out in memory: cubes within cubes.
+
+Neighbouring pixels of a photograph have neighbouring colours. Were the 2^24 bins of a table in
+plain ``red << 16 | green << 8 | blue`` order, colours one level of red apart would lie 65,536 bins
+apart. Here the bins of a cube of 8 x 8 x 8 colours (a *cell*) lie together, and so do the 64 cells
+of a cube of 32 x 32 x 32 colours (a *block of cells*):
+
+    bin = [r7 r6 r5 g7 g6 g5 b7 b6 b5] [r4 r3 g4 g3 b4 b3] [r2 r1 r0 g2 g1 g0 b2 b1 b0]
+           block of cells, 0 to 511      cell in block       colour in cell
+
+A bin is found by three lookups and two ORs. The same cells are the boxes by which the Lloyd and
+assignment kernels prune centroids.
+
+Codes, by contrast, are the packed form ``red << 16 | green << 8 | blue`` that histograms store.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from dask_quant.kernels.jit import compile_kernel
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+N_CODES: Final = 1 << 24
+"""Number of 8-bit RGB colours."""
+
+CELL_BITS: Final = 9
+"""Bits of a bin that tell colours of one cell apart."""
+
+CELL_COLORS: Final = 1 << CELL_BITS
+"""Colours in a cell."""
+
+N_CELLS: Final = N_CODES >> CELL_BITS
+"""Cells in colour space."""
+
+CELLS_PER_BLOCK: Final = 64
+"""Cells in a block of cells."""
+
+
+def _spread_level(axis: int) -> NDArray[np.uint32]:
+    """Return the contribution to a bin of each level of one band, uint32 ``(256,)``."""
+    level = np.arange(256, dtype=np.uint32)
+    shift = 2 - axis
+    return (
+        ((level >> 5) << (15 + 3 * shift))
+        | (((level >> 3) & 3) << (9 + 2 * shift))
+        | ((level & 7) << (3 * shift))
+    ).astype(np.uint32)
+
+
+RED_BINS: Final = _spread_level(0)
+GREEN_BINS: Final = _spread_level(1)
+BLUE_BINS: Final = _spread_level(2)
+
+
+@compile_kernel
+def sort_codes_by_bin_block(
+    codes: NDArray[np.uint32], order: NDArray[np.int64], starts: NDArray[np.int64]
+) -> None:
+    """Sort ``codes`` by cell, keeping their order within each: a counting sort.
+
+    Parameters
+    ----------
+    codes : ndarray
+        Packed colours, uint32 ``(n,)``, ascending.
+    order : ndarray
+        Out: positions into ``codes``, cell after cell, int64 ``(n,)``.
+    starts : ndarray
+        Out: where each cell begins in ``order``, int64 ``(N_CELLS + 1,)``.
+    """
+    starts[:] = 0
+    for i in range(codes.shape[0]):
+        starts[_cell_of(codes[i]) + 1] += 1
+    for cell in range(N_CELLS):
+        starts[cell + 1] += starts[cell]
+    cursor = starts[:-1].copy()
+    for i in range(codes.shape[0]):
+        cell = _cell_of(codes[i])
+        order[cursor[cell]] = i
+        cursor[cell] += 1
+
+
+@compile_kernel
+def _cell_of(code: np.uint32) -> np.int64:
+    """Return the cell of a packed colour."""
+    bin_ = RED_BINS[code >> 16] | GREEN_BINS[(code >> 8) & 255] | BLUE_BINS[code & 255]
+    return np.int64(bin_ >> CELL_BITS)

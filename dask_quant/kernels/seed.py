@@ -1,0 +1,104 @@
+"""Greedy k-means++: first centroids drawn far from one another.
+
+Each new centroid is drawn among the points with a probability proportional to weight times squared
+distance to the nearest centroid so far [1]_; of a few such draws the one that lowers the total most
+is taken (the "greedy" variant of [1]_, section 5; analysed in [2]_).
+
+References
+----------
+.. [1] D. Arthur, S. Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
+.. [2] A. Bhattacharya, J. Eube, H. Roeglin, M. Schmidt, "Noisy, greedy and not so greedy k-means++",
+   ESA 2020, doi:10.4230/LIPIcs.ESA.2020.18.
+.. [3] G. L. Steele, D. Lea, C. H. Flood, "Fast splittable pseudorandom number generators",
+   OOPSLA 2014, doi:10.1145/2660193.2660195 (the generator, splitmix64).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dask_quant.kernels.jit import compile_kernel
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@compile_kernel
+def _draw(seed: np.uint64, number: np.uint64) -> float:
+    """Return draw ``number`` of the stream ``seed``, uniform in [0, 1): splitmix64."""
+    z = seed + (number + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    return (z >> np.uint64(11)) * 2.0**-53
+
+
+@compile_kernel
+def seed_block(
+    points: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    n_centroids: int,
+    n_trials: int,
+    seed: np.uint64,
+) -> NDArray[np.int64]:
+    """Choose ``n_centroids`` of the points, all different in place.
+
+    Parameters
+    ----------
+    points : ndarray
+        Distinct points in the working space, float64 ``(n, 3)``, ``n >= n_centroids``.
+    weights : ndarray
+        Their weights, all above 0, float64 ``(n,)``.
+    n_centroids : int
+        How many to choose.
+    n_trials : int
+        Draws per centroid, of which the best is kept; at least 1.
+    seed : uint64
+        Stream of the random draws.
+
+    Returns
+    -------
+    ndarray
+        Positions of the chosen points, in the order chosen, int64 ``(n_centroids,)``.
+
+    Notes
+    -----
+    O(n * n_centroids * n_trials), 24 bytes a point.
+    """
+    n = points.shape[0]
+    chosen = np.empty(n_centroids, dtype=np.int64)
+    cost = np.empty(n, dtype=np.float64)  # squared distance to the nearest centroid
+    running = np.empty(n, dtype=np.float64)
+    trial_cost = np.empty(n, dtype=np.float64)
+    best_cost = np.empty(n, dtype=np.float64)
+    cost[:] = 1.0  # the first centroid is drawn by weight alone
+    number = np.uint64(0)
+    for position in range(n_centroids):
+        total = 0.0
+        for i in range(n):
+            total += weights[i] * cost[i]
+            running[i] = total
+        best_total = np.inf
+        for _ in range(n_trials if position else 1):
+            drawn = np.searchsorted(running, _draw(seed, number) * total, side="right")
+            number += np.uint64(1)
+            drawn = min(drawn, n - 1)
+            while position and cost[drawn] == 0.0:  # by rounding only: never a centroid twice
+                drawn = drawn - 1 if drawn else n - 1
+            x, y, z = points[drawn, 0], points[drawn, 1], points[drawn, 2]
+            trial_total = 0.0
+            for i in range(n):
+                d0, d1, d2 = points[i, 0] - x, points[i, 1] - y, points[i, 2] - z
+                distance = d0 * d0 + d1 * d1 + d2 * d2
+                if position:
+                    distance = min(distance, cost[i])
+                trial_cost[i] = distance
+                trial_total += weights[i] * distance
+            if trial_total < best_total:
+                best_total = trial_total
+                chosen[position] = drawn
+                best_cost, trial_cost = trial_cost, best_cost
+        cost, best_cost = best_cost, cost
+    return chosen
