@@ -1,0 +1,1 @@
+"""Dask arrays in, Dask arrays or delayed values out; nothing here computes."""
