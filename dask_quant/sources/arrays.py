@@ -1,0 +1,116 @@
+"""NumPy and Dask arrays as images."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import dask.array as da
+import numpy as np
+from dask.base import tokenize
+
+from dask_quant.errors import OptionError, PixelFormatError
+from dask_quant.sources.bands import check_pixels, to_rgb
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_META = np.empty((0, 0, 3), dtype=np.uint8)
+
+
+def as_image(
+    array: NDArray[np.uint8] | da.Array, *, chunks: tuple[int, int] | None = None
+) -> da.Array:
+    """Take an array as an image.
+
+    **Lazy.** A NumPy array is not copied: leave it unchanged until the result is computed.
+
+    Parameters
+    ----------
+    array : ndarray or dask array
+        sRGB uint8 ``(y, x)``, ``(y, x, 1)``, ``(y, x, 3)``, or ``(y, x, 4)`` opaque throughout.
+    chunks : tuple of int, optional
+        Rows and columns per chunk. None: those of a Dask array; one chunk for a NumPy array.
+
+    Returns
+    -------
+    dask array
+        sRGB uint8 ``(y, x, 3)`` in chunks that hold all three bands. Computing it raises
+        `PixelFormatError` when a pixel of four bands is not opaque.
+
+    Raises
+    ------
+    PixelFormatError
+        When the type or the shape is another, the array is empty, or its shape is unknown.
+    OptionError
+        When Dask's array query planning is on.
+
+    Examples
+    --------
+    >>> as_image(np.zeros((4, 6), dtype=np.uint8), chunks=(2, 6)).chunks
+    ((2, 2), (6,), (3,))
+    """
+    check_query_planning()
+    if isinstance(array, da.Array):
+        _check_known(array)
+    elif not isinstance(array, np.ndarray):
+        message = f"Got {type(array).__name__} as an image; pass a path, a NumPy or a Dask array."
+        raise PixelFormatError(message)
+    check_pixels(array.shape, array.dtype, name="an array")
+    if isinstance(array, np.ndarray):
+        return normalize_bands(_from_numpy(array, chunks or array.shape[:2]))
+    bands = array.shape[2:]
+    if chunks is not None:
+        array = array.rechunk((*chunks, *bands), method="tasks")
+    elif bands and len(array.chunks[2]) > 1:
+        array = array.rechunk({2: -1}, method="tasks")
+    return normalize_bands(array)
+
+
+def check_query_planning() -> None:
+    """Raise `OptionError` when Dask's array query planning, which lacks what we need, is on."""
+    if getattr(da, "ARRAY_EXPR_ENABLED", False):
+        message = (
+            "Dask's array query planning is on, and lacks what is needed here; set the "
+            "configuration value array.query-planning to False before dask.array is imported."
+        )
+        raise OptionError(message)
+
+
+def normalize_bands(array: da.Array) -> da.Array:
+    """Return pixels that `check_pixels` passed, in one chunk along bands, as ``(y, x, 3)``.
+
+    **Lazy.**
+    """
+    if array.ndim == 3 and array.shape[2] == 3:
+        return array
+    new_axis: dict[str, Any] = {"new_axis": 2} if array.ndim == 2 else {}
+    return da.map_blocks(
+        to_rgb,
+        array,
+        chunks=(*array.chunks[:2], (3,)),
+        dtype=np.uint8,
+        meta=_META,
+        **new_axis,
+    )
+
+
+def _check_known(array: da.Array) -> None:
+    """Raise `PixelFormatError` when a Dask array does not know its shape."""
+    if any(math.isnan(size) for size in array.shape):
+        message = (
+            f"Got a Dask array of unknown shape {array.shape}; "
+            "call its compute_chunk_sizes() first."
+        )
+        raise PixelFormatError(message)
+
+
+def _from_numpy(array: NDArray[np.uint8], chunks: tuple[int, ...]) -> da.Array:
+    """Return a Dask array whose blocks are views; ``da.from_array`` would copy all of it."""
+    sizes = da.core.normalize_chunks((*chunks, *array.shape[2:]), array.shape, dtype=array.dtype)
+    name = f"image-{tokenize(array, sizes)}"
+    slices = da.core.slices_from_chunks(sizes)
+    keys = product([name], *(range(len(axis)) for axis in sizes))
+    graph = {key: array[block] for key, block in zip(keys, slices, strict=True)}
+    return da.Array(graph, name, sizes, meta=array[(slice(0, 0),) * array.ndim])

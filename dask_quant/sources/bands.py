@@ -1,0 +1,91 @@
+"""Bands of pixels: grey and opaque RGBA become RGB, anything else is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dask_quant.errors import PixelFormatError
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
+
+OPAQUE = 255
+"""Alpha of a pixel that hides what is behind it."""
+
+N_BANDS = (1, 3, 4)
+"""Lengths of the band axis that are understood: grey, RGB, RGBA."""
+
+
+def check_pixels(shape: tuple[int, ...], dtype: DTypeLike, *, name: str) -> None:
+    """Check that pixels of this shape and type are an image that `to_rgb` takes.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the whole array.
+    dtype : dtype
+        Type of its values.
+    name : str
+        What the message calls it.
+
+    Raises
+    ------
+    PixelFormatError
+        Unless it is uint8, not empty, and ``(y, x)`` or ``(y, x, band)`` with 1, 3 or 4 bands.
+    """
+    got = f"Got {name} of shape {shape} and type {np.dtype(dtype)}"
+    if np.dtype(dtype) != np.uint8:
+        message = f"{got}; only uint8 is supported so far, so scale it to 0..255 first."
+        raise PixelFormatError(message)
+    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in N_BANDS):
+        message = f"{got}; the shape must be (y, x) or (y, x, band) with 1, 3 or 4 bands."
+        raise PixelFormatError(message)
+    if 0 in shape:
+        message = f"{got}; an image needs at least one pixel."
+        raise PixelFormatError(message)
+
+
+def refuse_transparency(n_transparent: int, n_pixels: int, *, name: str) -> None:
+    """Raise `PixelFormatError` when ``n_transparent`` of ``n_pixels`` pixels are not opaque."""
+    if n_transparent:
+        message = (
+            f"Got {name} with {n_transparent} of {n_pixels} pixels not opaque (alpha below "
+            f"{OPAQUE}); transparency is not supported yet, so flatten it onto a background first."
+        )
+        raise PixelFormatError(message)
+
+
+def to_rgb(block: NDArray[np.uint8], *, name: str = "a block") -> NDArray[np.uint8]:
+    """Return a block of pixels as RGB.
+
+    Parameters
+    ----------
+    block : ndarray
+        sRGB uint8 ``(y, x)`` or ``(y, x, band)``: grey, RGB, or RGBA that is opaque throughout.
+    name : str, default "a block"
+        What the message of an error calls it.
+
+    Returns
+    -------
+    ndarray
+        sRGB uint8 ``(y, x, 3)``, C-contiguous; ``block`` itself where that is possible.
+
+    Raises
+    ------
+    PixelFormatError
+        When a pixel of an RGBA block is not opaque.
+
+    Examples
+    --------
+    >>> to_rgb(np.array([[1, 2]], dtype=np.uint8)).tolist()
+    [[[1, 1, 1], [2, 2, 2]]]
+    """
+    bands = block[..., np.newaxis] if block.ndim == 2 else block
+    if bands.shape[2] == 1:
+        return np.repeat(bands, 3, axis=2)
+    if bands.shape[2] == 4:
+        alpha = bands[..., 3]
+        refuse_transparency(int(np.count_nonzero(alpha != OPAQUE)), alpha.size, name=name)
+    return np.ascontiguousarray(bands[..., :3])

@@ -1,0 +1,51 @@
+"""What an image says about itself before it is decoded, and how messages name it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """Format and size of one stored image."""
+
+    path: str
+    """The input as the user would name it."""
+    format: str
+    """Name of the format as Pillow has it (``PNG``, ``JPEG``, ...), or ``ZARR``."""
+    mode: str
+    """Pillow's mode, with ``;16`` or ``;S`` where samples are deeper or signed; Zarr: the type."""
+    height: int
+    """Rows of pixels, after the EXIF orientation is applied."""
+    width: int
+    """Columns of pixels, after the EXIF orientation is applied."""
+    bands: int
+    """Bands as stored: 1 for grey or a palette, 3 for RGB, 4 for RGBA, ..."""
+    input_bytes: int
+    """Bytes as stored."""
+
+    @property
+    def n_pixels(self) -> int:
+        """Height times width."""
+        return self.height * self.width
+
+
+def show_path(path: str) -> str:
+    r"""Return ``path`` fit for a one-line message: printable, and never a line break.
+
+    Examples
+    --------
+    >>> show_path("photos/a b.png"), show_path("two\nlines.png")
+    ('photos/a b.png', 'two\\nlines.png')
+    """
+    printable = (
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in path
+    )
+    return "".join(printable)
+
+
+def show_cause(error: BaseException) -> str:
+    """Return what ``error`` says, on one line and without a final full stop."""
+    text = " ".join(str(error).split()).rstrip(".")
+    return show_path(text) or type(error).__name__

@@ -1,0 +1,121 @@
+"""One door for every kind of source."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dask.array as da
+import numpy as np
+from dask.base import tokenize
+from dask.delayed import delayed
+
+from dask_quant.errors import SourceError
+from dask_quant.sources.arrays import as_image, check_query_planning
+from dask_quant.sources.discover import is_url, is_zarr_store
+from dask_quant.sources.header import ImageHeader, show_path
+from dask_quant.sources.pillow import check_supported, read_header, read_image
+from dask_quant.sources.zarr_store import (
+    open_zarr,
+    open_zarr_array,
+    read_unit,
+    read_zarr_header,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def read_any_header(source: str | Path) -> ImageHeader:
+    """Read what an image file or a Zarr store says about itself, without decoding it.
+
+    Raises
+    ------
+    SourceNotFoundError, SourceError, PixelFormatError
+        As `read_header` and `read_zarr_header` do.
+    """
+    _refuse_url(source)
+    return read_zarr_header(source) if is_zarr_store(source) else read_header(source)
+
+
+def open_image(
+    source: str | Path | NDArray[np.uint8] | da.Array, *, chunks: tuple[int, int] | None = None
+) -> da.Array:
+    """Open an image.
+
+    **Lazy.** Only headers are read. An image file is decoded as a whole, by one task.
+
+    Parameters
+    ----------
+    source : str, Path, ndarray or dask array
+        An image file, a Zarr store, or an array as `as_image` takes it.
+    chunks : tuple of int, optional
+        Rows and columns per chunk. None: one chunk for a file or a NumPy array, the shards or
+        chunks of a Zarr store, the chunks of a Dask array.
+
+    Returns
+    -------
+    dask array
+        sRGB uint8 ``(y, x, 3)`` in chunks that hold all three bands. Computing it raises
+        `SourceError` when the file is damaged, and `PixelFormatError` when a pixel is not opaque.
+
+    Raises
+    ------
+    SourceNotFoundError, SourceError, PixelFormatError
+        When the header shows that the source cannot be read.
+    OptionError
+        When Dask's array query planning is on.
+
+    Examples
+    --------
+    >>> open_image(np.zeros((4, 6, 3), dtype=np.uint8)).shape
+    (4, 6, 3)
+    """
+    if not isinstance(source, (str, Path)):
+        return as_image(source, chunks=chunks)
+    check_query_planning()
+    _refuse_url(source)
+    if is_zarr_store(source):
+        return open_zarr(source, chunks=chunks or read_unit(open_zarr_array(source)))
+    return _open_file(source, chunks)
+
+
+def _refuse_url(source: str | Path) -> None:
+    """Raise `SourceError` for an address, which is not supported yet."""
+    if is_url(source):
+        message = (
+            f"Got the address {show_path(str(source))}; only local paths are supported so far."
+        )
+        raise SourceError(message)
+
+
+def _open_file(path: str | Path, chunks: tuple[int, int] | None) -> da.Array:
+    """Return an image file as a Dask array: one decoding task, then views of its result."""
+    header = read_header(path)
+    check_supported(header)
+    shape = (header.height, header.width, 3)
+    absolute = os.path.abspath(path)
+    status = os.stat(absolute)
+    token = tokenize(os.fsencode(absolute), status.st_size, status.st_mtime_ns)
+    decoded = delayed(_decode_block, pure=True)(absolute, shape, dask_key_name=f"decode-{token}")
+    image = da.from_delayed(
+        decoded,
+        shape,
+        meta=np.empty((0, 0, 3), dtype=np.uint8),
+        name=f"image-{token}",
+    )
+    # Never by "p2p", which a cluster would choose: cutting up one block only makes views.
+    return image if chunks is None else image.rechunk((*chunks, 3), method="tasks")
+
+
+def _decode_block(path: str, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Return the pixels ``(y, x, 3)`` of an image file whose header promised this shape."""
+    pixels = read_image(path, max_pixels=shape[0] * shape[1])
+    if pixels.shape != shape:
+        message = (
+            f"Cannot read {show_path(path)}: it has shape {pixels.shape} where its header said "
+            f"{shape} when it was opened; leave it unchanged until the job is done."
+        )
+        raise SourceError(message)
+    return pixels

@@ -1,0 +1,348 @@
+"""Image files that Pillow decodes: PNG, JPEG, GIF, BMP, TIFF, WebP, AVIF, JPEG 2000, PPM, QOI.
+
+A file is decoded as a whole, whatever part of it is wanted. What would lose something on its way
+to 8-bit RGB (transparency, deeper samples, CMYK, further bands) is refused, never converted.
+Colour profiles are not applied: pixels are taken as sRGB as stored.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from dask_quant.errors import DaskQuantError, PixelFormatError, SourceError, SourceNotFoundError
+from dask_quant.sources.bands import OPAQUE
+from dask_quant.sources.header import ImageHeader, show_cause, show_path
+from dask_quant.sources.pillow_pixels import to_array
+from dask_quant.sources.pillow_state import MAX_PIXELS, borrow_pillow
+from dask_quant.sources.png_chunks import check_image_data, read_bit_depth, read_late_metadata
+from dask_quant.sources.sample_depth import describe_tiff, read_bands, read_mode
+from dask_quant.sources.signatures import FORMATS, N_SIGNATURE_BYTES, SUFFIXES, find_format
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from PIL.ImageFile import ImageFile
+
+__all__ = [
+    "FORMATS",
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "check_supported",
+    "looks_like_image",
+    "read_header",
+    "read_image",
+]
+
+_BANDS_OF_MODE = {"1": 1, "L": 1, "P": 1, "LA": 2, "PA": 2, "RGB": 3, "RGBA": 4}
+"""Modes that are read, and the bands that each stores."""
+
+_ORIENTATION = 0x0112
+"""EXIF tag: how the stored picture is turned."""
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """An image file that was opened and not yet decoded."""
+
+    image: ImageFile
+    """Pillow's image."""
+    file: IO[bytes]
+    """The seekable file behind it."""
+    header: ImageHeader
+    """What the file says about itself."""
+    orientation: int
+    """EXIF orientation that is still to be applied, 1 to 8."""
+    name: str
+    """What messages call the file."""
+
+
+def looks_like_image(path: str | Path) -> bool:
+    """Return whether the first bytes of a file are the signature of a format that is opened.
+
+    A file that cannot be read, or that is not a regular file, looks like none.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return False
+        with open(path, "rb", buffering=0) as file:
+            return find_format(file.read(N_SIGNATURE_BYTES)) is not None
+    except (OSError, ValueError):
+        return False
+
+
+def read_header(source: str | Path | IO[bytes]) -> ImageHeader:
+    """Read what an image file says about itself, without decoding it.
+
+    Parameters
+    ----------
+    source : str, Path or binary file
+        A path, or a file object that is read from its start; it is left open.
+
+    Returns
+    -------
+    ImageHeader
+        Its mode may be one that `read_image` refuses; `check_supported` tells.
+
+    Raises
+    ------
+    SourceNotFoundError
+        When there is no such file.
+    SourceError
+        When it is not an image, its header is damaged, or it has more than `MAX_PIXELS` pixels.
+    PixelFormatError
+        When its samples are of a kind that cannot even be opened.
+    """
+    with _open(source) as opened:
+        return opened.header
+
+
+def read_image(
+    source: str | Path | IO[bytes], *, max_pixels: int | None = None
+) -> NDArray[np.uint8]:
+    """Decode a whole image file.
+
+    Parameters
+    ----------
+    source : str, Path or binary file
+        A path, or a file object that is read from its start; it is left open.
+    max_pixels : int, optional
+        Refuse larger images before decoding. None, and anything above: `MAX_PIXELS`.
+
+    Returns
+    -------
+    ndarray
+        sRGB uint8 ``(y, x, 3)``, C-contiguous, EXIF orientation applied; of several frames or
+        pages the first.
+
+    Raises
+    ------
+    SourceNotFoundError
+        When there is no such file.
+    SourceError
+        When it cannot be read, is damaged or truncated, or is too large.
+    PixelFormatError
+        When its pixels are not 8-bit grey, palette or RGB, or some are not opaque.
+
+    Notes
+    -----
+    Peak memory is 7 bytes a pixel: 4 for Pillow's copy, 3 for the result.
+    """
+    with _open(source) as opened:
+        check_supported(opened.header, max_pixels=max_pixels)
+        if opened.header.format == "PNG":
+            check_image_data(opened.file, name=opened.name)
+        opened.image.load()
+        key = _read_transparent_key(opened)
+        return to_array(opened.image, opened.orientation, key=key, name=opened.name)
+
+
+def check_supported(header: ImageHeader, *, max_pixels: int | None = None) -> None:
+    """Check by its header that `read_image` can read an image; transparency shows only later.
+
+    Parameters
+    ----------
+    header : ImageHeader
+        Header of an image file.
+    max_pixels : int, optional
+        As for `read_image`.
+
+    Raises
+    ------
+    SourceError
+        When the image has too many pixels.
+    PixelFormatError
+        When its mode or its bands are not supported.
+    """
+    name = show_path(header.path)
+    limit = MAX_PIXELS if max_pixels is None else min(max_pixels, MAX_PIXELS)
+    if header.n_pixels > limit:
+        raise SourceError(_too_large(name, header.n_pixels, limit))
+    expected = _BANDS_OF_MODE.get(header.mode)
+    if expected is None:
+        message = (
+            f"Got {name} with pixels of mode {header.mode}; only 8-bit grey, palette and RGB are "
+            "supported so far, so convert it to 8-bit RGB first."
+        )
+        raise PixelFormatError(message)
+    if header.bands != expected:
+        message = (
+            f"Got {name} with {header.bands} bands, of which mode {header.mode} would show "
+            f"{expected}; more bands are not supported yet, so save those wanted as RGB first."
+        )
+        raise PixelFormatError(message)
+
+
+def _too_large(name: str, n_pixels: int, limit: int) -> str:
+    """Return the message for an image above the limit."""
+    return (
+        f"Cannot read {name}: it has {n_pixels} pixels, and a file that is decoded as a whole may "
+        f"have {limit}; convert it to a Zarr store or scale it down."
+    )
+
+
+def _open_file(source: str | Path | IO[bytes]) -> tuple[IO[bytes], str]:
+    """Return the seekable binary file of ``source`` and what messages call it."""
+    if not isinstance(source, (str, Path)):
+        path = getattr(source, "name", None)
+        seekable = source if source.seekable() else io.BytesIO(source.read())
+        return seekable, path if isinstance(path, str) else "<stream>"
+    name = show_path(str(source))
+    try:
+        mode = os.stat(source).st_mode  # before open, which would wait for the writer of a pipe
+        if stat.S_ISREG(mode):
+            return open(source, "rb"), str(source)  # closed by _open
+    except (FileNotFoundError, NotADirectoryError):
+        message = f"Cannot read {name}: there is no such file."
+        raise SourceNotFoundError(message) from None
+    except PermissionError:
+        message = f"Cannot read {name}: permission denied."
+        raise SourceError(message) from None
+    except (OSError, ValueError) as error:
+        message = f"Cannot read {name}: {show_cause(error)}."
+        raise SourceError(message) from error
+    kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+    message = f"Cannot read {name}: it is {kind}, and an image file is needed."
+    raise SourceError(message)
+
+
+@contextmanager
+def _open(source: str | Path | IO[bytes]) -> Iterator[_Opened]:
+    """Open an image file; whatever goes wrong inside the block becomes an error of ours."""
+    file, path = _open_file(source)
+    name = show_path(path)
+    try:
+        with borrow_pillow(), _identify(file, name) as image:
+            header = _read_header(image, file, path)
+            orientation = _read_orientation(image, file)
+            yield _Opened(image, file, _turn(header, orientation), orientation, name)
+    except DaskQuantError:
+        raise
+    except Image.DecompressionBombError as error:
+        found = re.search(r"\d+", str(error))
+        n_pixels = int(found[0]) if found else 0
+        raise SourceError(_too_large(name, n_pixels, MAX_PIXELS)) from error
+    except MemoryError as error:
+        message = f"Cannot read {name}: decoding it needs more memory than there is."
+        raise SourceError(message) from error
+    except Exception as error:  # Pillow raises almost any type for one damaged file or another
+        message = f"Cannot read {name}: {show_cause(error)}."
+        raise SourceError(message) from error
+    finally:
+        if isinstance(source, (str, Path)):
+            file.close()
+
+
+def _identify(file: IO[bytes], name: str) -> ImageFile:
+    """Return the opened image, by the one format that its signature names."""
+    file.seek(0)
+    start = file.read(N_SIGNATURE_BYTES)
+    if not start:
+        message = f"Cannot read {name}: the file is empty."
+        raise SourceError(message)
+    found = find_format(start)
+    if found is None:
+        message = f"Cannot read {name}: it is not an image of a known format."
+        raise SourceError(message)
+    try:
+        return Image.open(file, formats=(found,))
+    except UnidentifiedImageError as error:
+        held = _describe(file, found)
+        if held:
+            message = (
+                f"Got {name} with {held}; only 8-bit grey, palette and RGB are supported so far, "
+                "so convert it to 8-bit RGB first."
+            )
+            raise PixelFormatError(message) from error
+        message = (
+            f"Cannot read {name}: it begins as {found}, but its header is damaged or of a kind "
+            "that Pillow does not read."
+        )
+        raise SourceError(message) from error
+
+
+def _describe(file: IO[bytes], found: str) -> str | None:
+    """Return in words what a file holds that Pillow cannot open, or None where it is not known."""
+    try:
+        return describe_tiff(file) if found == "TIFF" else None
+    except Exception:  # only a damaged file says nothing about itself
+        return None
+
+
+def _read_header(image: ImageFile, file: IO[bytes], path: str) -> ImageHeader:
+    """Return the header of an opened image, with its size as stored."""
+    name = show_path(path)
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise SourceError(_too_large(name, width * height, MAX_PIXELS))
+    if width * height < 1:
+        message = f"Cannot read {name}: its header claims {width} x {height} pixels."
+        raise SourceError(message)
+    return ImageHeader(
+        path=path,
+        format=image.format or "",
+        mode=read_mode(image, file, name=name),
+        height=height,
+        width=width,
+        bands=read_bands(image),
+        input_bytes=file.seek(0, io.SEEK_END),
+    )
+
+
+def _turn(header: ImageHeader, orientation: int) -> ImageHeader:
+    """Return the header with its size as seen after the orientation is applied."""
+    if orientation < 5:
+        return header
+    turned = {"height": header.width, "width": header.height}
+    return ImageHeader(**(vars(header) | turned))
+
+
+def _read_orientation(image: ImageFile, file: IO[bytes]) -> int:
+    """Return the EXIF orientation that is still to be applied; 1 where there is none that is sane.
+
+    Pillow turns TIFF while loading it. It decodes a PNG to find EXIF behind the pixels; the
+    chunks are walked instead.
+    """
+    if image.format == "TIFF":
+        return 1
+    try:
+        if image.format != "PNG":
+            return _sane_orientation(image.getexif())
+        found = _sane_orientation(Image.Image.getexif(image))
+        late = read_late_metadata(file) if found == 1 else b""
+        if late:
+            with Image.open(io.BytesIO(late), formats=("PNG",)) as metadata:
+                return _sane_orientation(Image.Image.getexif(metadata))
+    except Exception:  # damaged metadata must not cost the picture
+        return 1
+    return found
+
+
+def _sane_orientation(exif: Image.Exif) -> int:
+    """Return the orientation tag if it is one of 1 to 8, else 1."""
+    value: Any = exif.get(_ORIENTATION, 1)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _read_transparent_key(opened: _Opened) -> NDArray[np.uint8] | None:
+    """Return the one grey ``(1,)`` or RGB ``(3,)`` value that stands for transparent, or None."""
+    key: Any = opened.image.info.get("transparency")
+    if key is None or opened.image.mode not in ("1", "L", "RGB"):
+        return None
+    values = np.atleast_1d(np.asarray(key))
+    if values.dtype.kind not in "iu":
+        return None
+    if opened.header.format == "PNG" and opened.image.mode == "L":
+        # Pillow spreads 2- and 4-bit grey over 0..255, but not the key that goes with it.
+        values = values * OPAQUE // (2 ** read_bit_depth(opened.file) - 1)
+    return None if values.min() < 0 or values.max() > OPAQUE else values.astype(np.uint8)

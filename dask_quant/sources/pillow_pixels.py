@@ -1,0 +1,118 @@
+"""From Pillow's decoded image to an upright array of RGB."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dask_quant.sources.bands import OPAQUE, refuse_transparency, to_rgb
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL import Image
+
+_STRIP_PIXELS = 1 << 20
+"""Pixels that are converted at a time, so that a picture is not held a third time (arbitrary)."""
+
+_CHECKED_ALPHA = ("LA", "PA", "RGBA")
+
+
+def _stored_view(picture: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Return the view of an upright picture in which the pixels lie as the file stores them.
+
+    Shapes are ``(y, x, 3)``; writing stored rows into the view turns them at no cost in memory.
+    """
+    if orientation in (5, 7):
+        picture = picture.swapaxes(0, 1)
+    elif orientation in (6, 8):
+        return np.rot90(picture, k=1 if orientation == 6 else -1)
+    rows = slice(None, None, -1 if orientation in (3, 4, 7) else 1)
+    columns = slice(None, None, -1 if orientation in (2, 3, 7) else 1)
+    return picture[rows, columns]
+
+
+def to_array(
+    image: Image.Image, orientation: int, *, key: NDArray[np.uint8] | None, name: str
+) -> NDArray[np.uint8]:
+    """Return a loaded image as RGB, upright.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Of mode 1, L, P, LA, PA, RGB or RGBA.
+    orientation : int
+        EXIF orientation to apply, 1 to 8.
+    key : ndarray or None
+        The grey ``(1,)`` or RGB ``(3,)`` uint8 value that stands for transparent, if any.
+    name : str
+        What the message of an error calls the image.
+
+    Returns
+    -------
+    ndarray
+        sRGB uint8 ``(y, x, 3)``, C-contiguous.
+
+    Raises
+    ------
+    PixelFormatError
+        When a pixel is not opaque.
+
+    Notes
+    -----
+    Beside the image and the result, only a strip of pixels is in memory.
+    """
+    width, height = image.size
+    shape = (height, width) if orientation < 5 else (width, height)
+    picture = np.empty((*shape, 3), dtype=np.uint8)
+    stored = _stored_view(picture, orientation)
+    palette = _read_palette(image) if image.mode == "P" else None
+    rows = max(1, _STRIP_PIXELS // width)
+    n_transparent = 0
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        strip = image.crop((0, top, width, bottom))
+        pixels, alpha = _convert(strip, key) if palette is None else _look_up(strip, palette)
+        stored[top:bottom] = pixels
+        n_transparent += 0 if alpha is None else int(np.count_nonzero(alpha != OPAQUE))
+    refuse_transparency(n_transparent, width * height, name=name)
+    return picture
+
+
+def _read_palette(image: Image.Image) -> NDArray[np.uint8]:
+    """Return the palette of a loaded image as RGBA uint8 ``(256, 4)``, black where it is short."""
+    palette = np.zeros((256, 4), dtype=np.uint8)
+    palette[:, 3] = OPAQUE
+    mode = "RGBA" if image.palette is not None and image.palette.mode == "RGBA" else "RGB"
+    colors = np.array(image.getpalette(mode) or [], dtype=np.uint8).reshape(-1, len(mode))
+    palette[: len(colors), : len(mode)] = colors
+    transparency = image.info.get("transparency")
+    if isinstance(transparency, bytes):
+        alpha = np.frombuffer(transparency[:256], dtype=np.uint8)
+        palette[: len(alpha), 3] = alpha
+    elif isinstance(transparency, int) and 0 <= transparency < 256:
+        palette[transparency, 3] = 0
+    return palette
+
+
+def _look_up(
+    strip: Image.Image, palette: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the colours ``(y, x, 3)`` and alpha ``(y, x)`` of a strip of palette indices."""
+    indices = np.asarray(strip)
+    return palette[indices, :3], palette[indices, 3]
+
+
+def _convert(
+    strip: Image.Image, key: NDArray[np.uint8] | None
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Return the colours ``(y, x, 3)`` of a strip and, where it has any, its alpha ``(y, x)``."""
+    if strip.mode in _CHECKED_ALPHA:
+        pixels = np.asarray(strip.convert("RGBA"))
+        return pixels[..., :3], pixels[..., 3]
+    stored = np.asarray(strip if strip.mode != "1" else strip.convert("L"))
+    pixels = to_rgb(stored)
+    if key is None:
+        return pixels, None
+    is_key = (pixels == key).all(axis=2)
+    return pixels, np.where(is_key, np.uint8(0), np.uint8(OPAQUE))

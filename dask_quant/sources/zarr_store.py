@@ -1,0 +1,169 @@
+"""Zarr stores, versions 2 and 3: an array, or a group that holds its full resolution as ``0``."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dask.array as da
+import numpy as np
+import zarr
+from dask.base import tokenize
+
+from dask_quant.errors import PixelFormatError, SourceError, SourceNotFoundError
+from dask_quant.sources.arrays import check_query_planning, normalize_bands
+from dask_quant.sources.bands import check_pixels
+from dask_quant.sources.header import ImageHeader, show_cause, show_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FULL_RESOLUTION = "0"
+"""Name of the array in a group that is the image, as in OME-Zarr."""
+
+_BAND_NAMES = ("b", "band", "bands", "c", "channel", "channels")
+
+
+def open_zarr_array(path: str | Path) -> zarr.Array:
+    """Open the array of a store, for reading.
+
+    Parameters
+    ----------
+    path : str or Path
+        A local store that is an array, or a group that holds the array ``0``.
+
+    Raises
+    ------
+    SourceNotFoundError
+        When there is no such folder.
+    SourceError
+        When it is no such store, or not a local one.
+    """
+    name = show_path(str(path))
+    if "://" in str(path):
+        message = f"Got the address {name}; only local Zarr stores are supported so far."
+        raise SourceError(message)
+    if not os.path.exists(path):
+        message = f"Cannot read {name}: there is no such Zarr store."
+        raise SourceNotFoundError(message)
+    try:
+        node = zarr.open(os.fspath(path), mode="r")
+        if isinstance(node, zarr.Group) and FULL_RESOLUTION in node:
+            node = node[FULL_RESOLUTION]
+    except Exception as error:  # zarr raises almost any type for damaged metadata
+        message = f"Cannot read {name}: it is not a Zarr store that opens ({show_cause(error)})."
+        raise SourceError(message) from error
+    if not isinstance(node, zarr.Array):
+        message = f"Cannot read {name}: it is a Zarr group without an array {FULL_RESOLUTION!r}."
+        raise SourceError(message)
+    return node
+
+
+def read_zarr_header(path: str | Path) -> ImageHeader:
+    """Read what a Zarr store says about its image.
+
+    Raises
+    ------
+    SourceNotFoundError, SourceError
+        As `open_zarr_array` does.
+    PixelFormatError
+        When the array is no uint8 image ``(y, x)`` or ``(y, x, band)`` with 1, 3 or 4 bands.
+    """
+    array = open_zarr_array(path)
+    _check_array(array, path)
+    return ImageHeader(
+        path=str(path),
+        format="ZARR",
+        mode=str(array.dtype),
+        height=array.shape[0],
+        width=array.shape[1],
+        bands=array.shape[2] if array.ndim == 3 else 1,
+        input_bytes=sum(status.st_size for status in _walk_files(path, array)),
+    )
+
+
+def read_unit(array: zarr.Array) -> tuple[int, int]:
+    """Return rows and columns of what a store reads at once: its shard, or else its chunk."""
+    rows, columns = (array.shards or array.chunks)[:2]
+    return rows, columns
+
+
+def open_zarr(path: str | Path, *, chunks: tuple[int, int]) -> da.Array:
+    """Open a Zarr store as an image.
+
+    **Lazy.** One task reads one chunk; a chunk that the store lacks reads as its fill value.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `open_zarr_array`.
+    chunks : tuple of int
+        Rows and columns per chunk; multiples of `read_unit` read every byte once.
+
+    Returns
+    -------
+    dask array
+        sRGB uint8 ``(y, x, 3)``. Computing it raises `PixelFormatError` when a pixel of four bands
+        is not opaque, and what zarr raises when a chunk is damaged.
+
+    Raises
+    ------
+    SourceNotFoundError, SourceError, PixelFormatError
+        As `read_zarr_header` does.
+    OptionError
+        When Dask's array query planning is on.
+    """
+    check_query_planning()
+    array = open_zarr_array(path)
+    _check_array(array, path)
+    stored = da.from_array(
+        array,
+        chunks=(*chunks, *array.shape[2:]),
+        name=f"zarr-{_tokenize_array(array, path, chunks)}",
+        asarray=True,
+        inline_array=True,
+        meta=np.empty((0,) * array.ndim, dtype=np.uint8),
+    )
+    return normalize_bands(stored)
+
+
+def _check_array(array: zarr.Array, path: str | Path) -> None:
+    """Raise `PixelFormatError` unless the array is an image with its bands last."""
+    name = f"the Zarr array {show_path(str(path))}"
+    axes = [str(axis).lower() for axis in _read_axes(array)]
+    misplaced = any(axis in _BAND_NAMES for axis in axes[:2])
+    if misplaced or ("y" in axes and "x" in axes and axes[:2] != ["y", "x"]):
+        message = (
+            f"Got {name} with axes ({', '.join(axes)}); only (y, x) and (y, x, band) are supported "
+            "so far, so transpose it first."
+        )
+        raise PixelFormatError(message)
+    check_pixels(array.shape, array.dtype, name=name)
+
+
+def _read_axes(array: zarr.Array) -> tuple[str | None, ...]:
+    """Return the names of the axes where the store has them, else nothing."""
+    names = getattr(array.metadata, "dimension_names", None)
+    return tuple(names or array.attrs.get("_ARRAY_DIMENSIONS", ()))
+
+
+def _walk_files(path: str | Path, array: zarr.Array) -> Iterator[os.stat_result]:
+    """Yield the status of each stored file of an array."""
+    for folder, _, names in os.walk(Path(path, array.path)):
+        for name in names:
+            status = os.lstat(os.path.join(folder, name))
+            if stat.S_ISREG(status.st_mode):
+                yield status
+
+
+def _tokenize_array(array: zarr.Array, path: str | Path, chunks: tuple[int, int]) -> str:
+    """Return a token of where an array lies, what its metadata say and when they were written."""
+    folder = os.path.realpath(Path(path, array.path))
+    written = [
+        os.stat(os.path.join(folder, name)).st_mtime_ns
+        for name in ("zarr.json", ".zarray")
+        if os.path.exists(os.path.join(folder, name))
+    ]
+    return str(tokenize(os.fsencode(folder), array.shape, str(array.dtype), written, chunks))

@@ -1,0 +1,86 @@
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+
+from dask_quant.errors import OptionError, PixelFormatError
+from dask_quant.sources.arrays import as_image
+
+
+def never(*args):
+    raise AssertionError("computed while building")
+
+
+@pytest.mark.parametrize("bands", [(), (1,), (3,), (4,)])
+@pytest.mark.parametrize("kind", ["numpy", "dask"])
+def test_every_accepted_shape_becomes_rgb(bands, kind):
+    pixels = np.random.default_rng(0).integers(0, 256, (7, 9, *bands), dtype=np.uint8)
+    if bands == (4,):
+        pixels[..., 3] = 255
+    array = pixels if kind == "numpy" else da.from_array(pixels, chunks=(3, 4, 1)[: pixels.ndim])
+    image = as_image(array, chunks=(4, 5))
+    expected = (
+        pixels[..., :3] if bands in ((3,), (4,)) else np.repeat(pixels.reshape(7, 9, 1), 3, 2)
+    )
+    assert image.chunks == ((4, 3), (5, 4), (3,))
+    assert image.dtype == np.uint8
+    assert image._meta.dtype == np.uint8
+    assert np.array_equal(image.compute(scheduler="synchronous"), expected)
+
+
+def test_chunks_of_a_dask_array_are_kept_and_bands_joined():
+    array = da.zeros((6, 6, 3), chunks=(2, 3, 1), dtype=np.uint8)
+    assert as_image(array).chunks == ((2, 2, 2), (3, 3), (3,))
+
+
+def test_building_computes_nothing():
+    with dask.config.set(scheduler=never):
+        as_image(da.zeros((8, 8, 4), chunks=(4, 4, 2), dtype=np.uint8), chunks=(2, 2))
+
+
+def test_blocks_of_a_numpy_array_are_views():
+    pixels = np.zeros((8, 8, 3), dtype=np.uint8)
+    image = as_image(pixels, chunks=(4, 8))
+    blocks = dask.compute(*image.to_delayed().ravel(), scheduler="synchronous")
+    assert all(np.shares_memory(block, pixels) for block in blocks)
+
+
+def test_equal_arrays_have_equal_names():
+    pixels = np.zeros((8, 8), dtype=np.uint8)
+    assert as_image(pixels).name == as_image(pixels.copy()).name
+    assert as_image(pixels).name != as_image(pixels + 1).name
+
+
+def test_transparency_is_refused_when_computed():
+    image = as_image(np.zeros((4, 4, 4), dtype=np.uint8))
+    with pytest.raises(PixelFormatError, match="16 of 16 pixels not opaque"):
+        image.compute(scheduler="synchronous")
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((4, 4, 3)),
+        np.zeros((4, 4, 3), np.uint16),
+        np.zeros((4, 4, 5), np.uint8),
+        np.zeros((0, 4), np.uint8),
+        np.zeros(4, np.uint8),
+        da.zeros((4, 4), dtype=np.int16),
+        [[1, 2]],
+    ],
+)
+def test_other_arrays_are_refused(array):
+    with pytest.raises(PixelFormatError):
+        as_image(array)
+
+
+def test_unknown_chunk_sizes_are_refused_with_the_way_out():
+    array = da.zeros((8, 8), dtype=np.uint8)
+    with pytest.raises(PixelFormatError, match="compute_chunk_sizes"):
+        as_image(array[array[:, 0] == 0])
+
+
+def test_query_planning_is_refused(monkeypatch):
+    monkeypatch.setattr(da, "ARRAY_EXPR_ENABLED", True)
+    with pytest.raises(OptionError, match=r"array\.query-planning"):
+        as_image(np.zeros((4, 4), np.uint8))

@@ -1,0 +1,127 @@
+import dask
+import numpy as np
+import pytest
+import zarr
+from zarr.codecs import BytesCodec, Crc32cCodec
+
+from dask_quant.errors import PixelFormatError, SourceError, SourceNotFoundError
+from dask_quant.sources.zarr_store import open_zarr, open_zarr_array, read_unit, read_zarr_header
+
+
+def store(path, pixels, **options):
+    array = zarr.create_array(path, shape=pixels.shape, dtype=pixels.dtype, **options)
+    array[...] = pixels
+    return path
+
+
+@pytest.fixture
+def rgb():
+    return np.random.default_rng(0).integers(1, 256, (20, 30, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("bands", [(), (1,), (3,), (4,)])
+def test_every_accepted_shape_becomes_rgb(tmp_path, bands, zarr_format):
+    pixels = np.random.default_rng(0).integers(1, 256, (20, 30, *bands), dtype=np.uint8)
+    if bands == (4,):
+        pixels[..., 3] = 255
+    path = store(
+        tmp_path / "a.zarr", pixels, chunks=(4, 5, 1)[: pixels.ndim], zarr_format=zarr_format
+    )
+    image = open_zarr(path, chunks=(8, 10))
+    expected = pixels[..., :3] if len(bands) and bands[0] > 1 else np.dstack([pixels] * 3)
+    assert image.chunks == ((8, 8, 4), (10, 10, 10), (3,))
+    assert np.array_equal(image.compute(scheduler="synchronous"), expected)
+    header = read_zarr_header(path)
+    assert (header.format, header.mode) == ("ZARR", "uint8")
+    assert (header.height, header.width) == (20, 30)
+    assert header.bands == (bands[0] if bands else 1)
+    assert header.input_bytes == sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+
+
+def test_unit_is_the_shard_or_else_the_chunk(tmp_path, rgb):
+    sharded = store(tmp_path / "s.zarr", rgb, chunks=(5, 5, 3), shards=(10, 15, 3))
+    plain = store(tmp_path / "p.zarr", rgb, chunks=(5, 6, 3))
+    assert read_unit(open_zarr_array(sharded)) == (10, 15)
+    assert read_unit(open_zarr_array(plain)) == (5, 6)
+
+
+def test_one_task_reads_one_chunk_after_optimization(tmp_path, rgb):
+    path = store(tmp_path / "a.zarr", rgb, chunks=(5, 5, 1), shards=(10, 10, 3))
+    (image,) = dask.optimize(open_zarr(path, chunks=(20, 10)))
+    assert len(dict(image.dask)) == 3
+
+
+def test_building_computes_nothing(tmp_path, rgb):
+    path = store(tmp_path / "a.zarr", rgb, chunks=(5, 5, 3))
+
+    def never(*args):
+        raise AssertionError("computed while building")
+
+    with dask.config.set(scheduler=never):
+        image = open_zarr(path, chunks=(10, 10))
+    assert image.name == open_zarr(path, chunks=(10, 10)).name
+
+
+def test_group_is_read_at_full_resolution(tmp_path, rgb):
+    group = zarr.create_group(tmp_path / "g.zarr")
+    array = group.create_array("0", shape=rgb.shape, dtype=rgb.dtype)
+    array[...] = rgb
+    image = open_zarr(tmp_path / "g.zarr", chunks=(20, 30))
+    assert np.array_equal(image.compute(scheduler="synchronous"), rgb)
+
+
+def test_group_without_an_image_is_refused(tmp_path):
+    zarr.create_group(tmp_path / "g.zarr")
+    with pytest.raises(SourceError, match="without an array '0'"):
+        open_zarr_array(tmp_path / "g.zarr")
+
+
+@pytest.mark.parametrize(
+    ("shape", "names"),
+    [((3, 20, 30), None), ((3, 20, 3), ("c", "y", "x")), ((20, 3, 3), ("x", "y", "c"))],
+)
+def test_other_axes_are_refused(tmp_path, shape, names):
+    zarr.create_array(tmp_path / "a.zarr", shape=shape, dtype="uint8", dimension_names=names)
+    with pytest.raises(PixelFormatError, match=r"\(y, x, band\)"):
+        read_zarr_header(tmp_path / "a.zarr")
+
+
+def test_other_types_are_refused_with_their_name(tmp_path):
+    zarr.create_array(tmp_path / "a.zarr", shape=(4, 4), dtype="uint16")
+    with pytest.raises(PixelFormatError, match="uint16"):
+        open_zarr(tmp_path / "a.zarr", chunks=(4, 4))
+
+
+def test_transparency_is_refused_when_computed(tmp_path):
+    path = store(tmp_path / "a.zarr", np.zeros((4, 4, 4), np.uint8))
+    with pytest.raises(PixelFormatError, match="not opaque"):
+        open_zarr(path, chunks=(4, 4)).compute(scheduler="synchronous")
+
+
+def test_damaged_chunk_is_an_error_when_computed(tmp_path, rgb):
+    path = store(
+        tmp_path / "a.zarr",
+        rgb,
+        chunks=(20, 30, 3),
+        serializer=BytesCodec(),
+        compressors=[Crc32cCodec()],
+    )
+    (chunk,) = (p for p in path.rglob("*") if p.is_file() and p.name != "zarr.json")
+    data = bytearray(chunk.read_bytes())
+    data[100] ^= 1
+    chunk.write_bytes(bytes(data))
+    with pytest.raises(Exception, match=r"(?i)checksum"):
+        open_zarr(path, chunks=(20, 30)).compute(scheduler="synchronous")
+
+
+def test_what_is_no_store_is_refused(tmp_path):
+    with pytest.raises(SourceNotFoundError):
+        open_zarr_array(tmp_path / "none.zarr")
+    with pytest.raises(SourceError, match="only local"):
+        open_zarr_array("s3://bucket/a.zarr")
+    (tmp_path / "bad.zarr").mkdir()
+    (tmp_path / "bad.zarr" / "zarr.json").write_text("{")
+    with pytest.raises(SourceError, match="not a Zarr store") as caught:
+        open_zarr_array(tmp_path / "bad.zarr")
+    assert "\n" not in str(caught.value)
