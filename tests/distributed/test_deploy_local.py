@@ -143,3 +143,13 @@ def test_a_worker_that_is_killed_is_started_again(deploy):
         while set(client.run(os.getpid, on_error="ignore").values()) in (set(), {first}):
             assert time.monotonic() < deadline, deployment.log.read_text()
             time.sleep(0.2)
+
+
+def test_a_worker_that_does_not_stop_is_killed_with_all_it_started(deploy):
+    deployment = deploy("--port=0", "--workers=1")
+    frozen = [child for child in deployment.children if "worker" in child.cmdline()[2:4]]
+    assert len(frozen) == 1
+    frozen[0].suspend()
+    deployment.process.terminate()
+    assert deployment.wait() == 128 + signal.SIGTERM
+    assert deployment.left() == []
