@@ -1,1 +1,133 @@
+"""Exact colour quantization and out-of-core k-means segmentation for Dask.
+
+    import dask_quant as dq
+
+    report = dq.quantize("photo.jpg", "photo.png", n_colors=16)      # files, folders, all of it
+
+    image = dq.open_image("scan.zarr")                               # lazy Dask array (y, x, 3)
+    hist = dq.count_colors(image)                                    # exact, one pass
+    palette = dq.fit_palette(hist, n_colors=16)
+    labels = dq.relabel(image, palette)                              # lazy (y, x) uint8
+    dq.write(labels, "labels.zarr", palette=palette)
+
+Names are loaded when they are first used, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dask_quant.arrays import count_colors, fit_palette, relabel, render, write
+    from dask_quant.comparison import Comparison, compare, make_demo
+    from dask_quant.errors import (
+        ClusterError,
+        DaskQuantError,
+        DaskQuantWarning,
+        FewerColorsWarning,
+        FitError,
+        JobError,
+        MemoryBudgetError,
+        OptionError,
+        OutputError,
+        OutputExistsError,
+        PaletteError,
+        PixelFormatError,
+        SourceError,
+        SourceNotFoundError,
+    )
+    from dask_quant.events import Event, Notice
+    from dask_quant.histogram import ColorHistogram
+    from dask_quant.options import ClusterOptions
+    from dask_quant.palette import Palette
+    from dask_quant.pipeline import (
+        apply_palette,
+        describe_images,
+        make_palette,
+        plan_job,
+        quantize,
+    )
+    from dask_quant.results import ImageInfo, Quarantined, Report
+    from dask_quant.sinks.palette_file import read_palette, write_palette
+    from dask_quant.sources.opening import open_image
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "ClusterError",
+    "ClusterOptions",
+    "ColorHistogram",
+    "Comparison",
+    "DaskQuantError",
+    "DaskQuantWarning",
+    "Event",
+    "FewerColorsWarning",
+    "FitError",
+    "ImageInfo",
+    "JobError",
+    "MemoryBudgetError",
+    "Notice",
+    "OptionError",
+    "OutputError",
+    "OutputExistsError",
+    "Palette",
+    "PaletteError",
+    "PixelFormatError",
+    "Quarantined",
+    "Report",
+    "SourceError",
+    "SourceNotFoundError",
+    "apply_palette",
+    "compare",
+    "count_colors",
+    "describe_images",
+    "fit_palette",
+    "make_demo",
+    "make_palette",
+    "open_image",
+    "plan_job",
+    "quantize",
+    "read_palette",
+    "relabel",
+    "render",
+    "write",
+    "write_palette",
+]
+
+_HOMES = {
+    "dask_quant.arrays": ("count_colors", "fit_palette", "relabel", "render", "write"),
+    "dask_quant.comparison": ("Comparison", "compare", "make_demo"),
+    "dask_quant.events": ("Event", "Notice"),
+    "dask_quant.histogram": ("ColorHistogram",),
+    "dask_quant.options": ("ClusterOptions",),
+    "dask_quant.palette": ("Palette",),
+    "dask_quant.pipeline": (
+        "apply_palette",
+        "describe_images",
+        "make_palette",
+        "plan_job",
+        "quantize",
+    ),
+    "dask_quant.results": ("ImageInfo", "Quarantined", "Report"),
+    "dask_quant.sinks.palette_file": ("read_palette", "write_palette"),
+    "dask_quant.sources.opening": ("open_image",),
+}
+
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module the first time that it is used."""
+    if name not in __all__:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    home = importlib.import_module(_HOME_OF.get(name, "dask_quant.errors"))
+    value = getattr(home, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted([*__all__, "__version__"])

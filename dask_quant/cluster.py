@@ -102,7 +102,7 @@ def open_client(options: ClusterOptions) -> Iterator[Client | None]:
         elif options.workers is not None:
             yield stack.enter_context(_start_local(options, options.workers))
         else:
-            yield _find_active_client()
+            yield find_active_client()
 
 
 def dashboard_link(client: Client) -> str | None:
@@ -255,7 +255,7 @@ def _logging_at(level: int) -> Iterator[None]:
         yield
 
 
-def _find_active_client() -> Client | None:
+def find_active_client() -> Client | None:
     """Return the client that Dask itself would compute with now, or None."""
     if "distributed" not in sys.modules:  # then nobody can have opened a client
         return None

@@ -26,11 +26,19 @@ class Event:
     """What is counted: ``tasks``, ``images``, ``restarts``, ..."""
 
 
+@dataclass(frozen=True)
+class Notice:
+    """Something worth a line to whoever watches."""
+
+    message: str
+    """The line."""
+
+
 if TYPE_CHECKING:
-    Listener = Callable[[Event], None]
+    Listener = Callable[[Event | Notice], None]
 
 
-def ignore_event(event: Event) -> None:
+def ignore_event(event: Event | Notice) -> None:
     """Listen to nothing: the default listener."""
 
 

@@ -76,9 +76,7 @@ class ColorHistogram:
         return cls(*count_block(pixels))
 
     @classmethod
-    def from_colors(
-        cls, colors: NDArray[np.uint8], counts: NDArray[np.int64]
-    ) -> ColorHistogram:
+    def from_colors(cls, colors: NDArray[np.uint8], counts: NDArray[np.int64]) -> ColorHistogram:
         """Return the histogram of weighted colours.
 
         Parameters
@@ -151,9 +149,7 @@ class ColorHistogram:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ColorHistogram):
             return NotImplemented
-        return np.array_equal(self.codes, other.codes) and np.array_equal(
-            self.counts, other.counts
-        )
+        return np.array_equal(self.codes, other.codes) and np.array_equal(self.counts, other.counts)
 
     __hash__ = None  # type: ignore[assignment]  # compared by value, too large to hash
 

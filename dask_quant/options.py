@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ ENGINES = ("auto", "histogram", "dask-ml")
 
 MAX_SEED = 2**63 - 1
 """Largest seed: it is hashed as a 64-bit integer and stored in JSON."""
+
+_SIZE_UNITS = ("kB", "MB", "GB", "TB")
 
 _MEMORY_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _MEMORY_UNITS |= {f"{unit}i": 2 ** (10 * power) for power, unit in enumerate("kmgt", start=1)}
@@ -53,6 +56,20 @@ def parse_bytes(text: str) -> int:
         message = f"Got the memory size {text!r}; write a positive size like 1.5GB or 800MiB."
         raise OptionError(message)
     return size
+
+
+def format_bytes(n_bytes: int) -> str:
+    """Return a size for people, in decimal units.
+
+    Examples
+    --------
+    >>> format_bytes(999), format_bytes(1_500_000), format_bytes(3_100_000_000)
+    ('999 B', '1.5 MB', '3.1 GB')
+    """
+    if n_bytes < 1000:
+        return f"{n_bytes} B"
+    power = min(int(math.log10(n_bytes) / 3), len(_SIZE_UNITS))
+    return f"{n_bytes / 1000**power:.1f} {_SIZE_UNITS[power - 1]}"
 
 
 def _require(condition: bool, message: str) -> None:
@@ -182,6 +199,26 @@ class ChunkOptions:
     def given(self) -> bool:
         """Whether the user chose a chunk shape."""
         return self.rows is not None or self.columns is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a job is carried out; none of it shows in what is written."""
+
+    overwrite: bool = False
+    """Whether outputs may replace what exists under their names."""
+    chunks: ChunkOptions = ChunkOptions()
+    """Chunk shape asked for."""
+    persist: Path | None = None
+    """Zarr store to decode a single image into once, reused while the input stays the same."""
+    cluster: ClusterOptions = ClusterOptions()
+    """Where the work runs."""
+
+    def __post_init__(self) -> None:
+        _require(
+            self.persist is None or self.persist.suffix.lower() == ".zarr",
+            f"Got the store {str(self.persist)!r} for --persist; its name must end in .zarr.",
+        )
 
 
 def parse_chunks(text: str) -> ChunkOptions:

@@ -114,7 +114,7 @@ class Palette:
         shares = self._shares()
         swatches = "".join(
             f'<div title="{index}: {html.escape(text)}{_share_text(share)}" '
-            f'style="background:{text};flex:{max(share or 0.0, 0.004):.4f} 0 8px;height:48px"></div>'
+            f'style="background:{text};flex:{share or 1:.4f} 0 8px;height:48px"></div>'
             for index, (text, share) in enumerate(
                 zip(self.hex[:_MAX_SWATCHES], shares[:_MAX_SWATCHES], strict=True)
             )
@@ -163,7 +163,7 @@ def _freeze_colors(colors: ArrayLike) -> NDArray[np.uint8]:
     frozen = np.array(given, dtype=np.uint8, order="C")
     n_distinct = len(np.unique(frozen, axis=0))
     if n_distinct != len(frozen):
-        message = f"Got a palette with {len(frozen) - n_distinct} repeated colours; drop the repeats."
+        message = f"Got a palette with {len(frozen) - n_distinct} repeated colours; drop them."
         raise PaletteError(message)
     frozen.setflags(write=False)
     return frozen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -119,3 +119,34 @@ class Report:
 def psnr_db(mse: float) -> float | None:
     """Return 10 log10(255^2 / (mse / 3)) in dB, or None when ``mse`` is 0."""
     return None if mse == 0 else 10 * math.log10(255**2 / (mse / 3))
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What one image is."""
+
+    path: str
+    """Where it is."""
+    format: str
+    """Format of the file, such as ``PNG`` or ``ZARR``."""
+    mode: str
+    """How its pixels are stored, in Pillow's words; for Zarr the type of its elements."""
+    width: int
+    """Pixels across, as shown: EXIF orientation applied."""
+    height: int
+    """Pixels down."""
+    bands: int
+    """Bands of the stored image."""
+    n_unique_colors: int | None
+    """Distinct colours; None when its pixels cannot be read."""
+    input_bytes: int
+    """Bytes as stored."""
+    error: str | None = None
+    """Why its pixels cannot be read."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the values as JSON-ready ones, with ``n_pixels``."""
+        values = asdict(self) | {"n_pixels": self.width * self.height}
+        if self.error is None:
+            del values["error"]
+        return values

@@ -1,1 +1,1 @@
-"""From a histogram to a palette: `boxes` sorts colours by cell, `kmeans` fits, `refine` finishes."""
+"""From a histogram to a palette: `boxes` sorts colours, `kmeans` fits, `refine` finishes."""

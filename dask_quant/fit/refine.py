@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dask_quant.fit.boxes import Assignment, ColorBoxes
-    from dask_quant.histogram import ColorHistogram
 
 _BULK_SORTS = 8
 """Times that a palette is sorted outright before single swaps settle its order (arbitrary)."""
@@ -39,7 +38,9 @@ class FinishedPalette:
     """Nearest entry of each colour, in the order of the boxes."""
 
 
-def finish_palette(boxes: ColorBoxes, colors: NDArray[np.float64], n_colors: int) -> FinishedPalette:
+def finish_palette(
+    boxes: ColorBoxes, colors: NDArray[np.floating | np.uint8], n_colors: int
+) -> FinishedPalette:
     """Return the palette of ``min(n_colors, distinct colours)`` entries nearest to ``colors``.
 
     Parameters
@@ -47,7 +48,7 @@ def finish_palette(boxes: ColorBoxes, colors: NDArray[np.float64], n_colors: int
     boxes : ColorBoxes
         The weighted colours to be painted.
     colors : ndarray
-        Centroids, sRGB levels, float64 ``(k, 3)``.
+        Centroids, sRGB levels, ``(k, 3)``.
     n_colors : int
         Entries wanted.
     """
@@ -60,11 +61,6 @@ def finish_palette(boxes: ColorBoxes, colors: NDArray[np.float64], n_colors: int
         if counts.all():  # the order decides ties, and so could empty an entry
             return FinishedPalette(Palette(entries, counts), assignment)
         entries = entries[counts > 0]
-
-
-def exact_palette(boxes: ColorBoxes) -> FinishedPalette:
-    """Return the palette of all colours there are."""
-    return finish_palette(boxes, boxes.points.astype(np.float64), len(boxes.points))
 
 
 def apply_palette(boxes: ColorBoxes, palette: Palette) -> FinishedPalette:

@@ -29,6 +29,9 @@ from dask_quant.kernels.lloyd import prune_block
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Labels = NDArray[np.uint8] | NDArray[np.uint16]
+    LabelDtype = np.dtype[np.uint8] | np.dtype[np.uint16]
+
 
 @compile_kernel
 def assign_block(
@@ -88,7 +91,7 @@ def assign_block(
 def _fill_table(
     palette: NDArray[np.float64],
     bins_low: NDArray[np.uint8],
-    table: NDArray[np.uint16],
+    table: Labels,
 ) -> None:
     """Write the label of every colour into ``table``, cell after cell.
 
@@ -136,8 +139,8 @@ def _fill_table(
 @compile_kernel
 def _gather(
     rows: NDArray[np.uint8],
-    table: NDArray[np.uint16],
-    labels: NDArray[np.uint16],
+    table: Labels,
+    labels: Labels,
     red: NDArray[np.uint32],
     green: NDArray[np.uint32],
     blue: NDArray[np.uint32],
@@ -158,7 +161,7 @@ def _gather(
 def _scatter(
     points: NDArray[np.uint8],
     labels: NDArray[np.uint16],
-    table: NDArray[np.uint16],
+    table: Labels,
     red: NDArray[np.uint32],
     green: NDArray[np.uint32],
     blue: NDArray[np.uint32],
@@ -168,9 +171,7 @@ def _scatter(
         table[red[points[i, 0]] | green[points[i, 1]] | blue[points[i, 2]]] = labels[i]
 
 
-def build_table(
-    palette: NDArray[np.uint8], dtype: np.dtype[np.uint8] | np.dtype[np.uint16]
-) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def build_table(palette: NDArray[np.uint8], dtype: LabelDtype) -> Labels:
     """Return the nearest entry of every 8-bit colour.
 
     Parameters
@@ -185,7 +186,7 @@ def build_table(
     ndarray
         Labels by bin (see `cells`), ``(2^24,)`` of ``dtype``: 16 or 32 MiB.
     """
-    table: NDArray[np.uint8] | NDArray[np.uint16] = np.empty(N_CODES, dtype=dtype)
+    table: Labels = np.empty(N_CODES, dtype=dtype)
     in_cell = np.arange(CELL_COLORS)
     offsets = np.stack([(in_cell >> 6) & 7, (in_cell >> 3) & 7, in_cell & 7], axis=1)
     _fill_table(palette.astype(np.float64), offsets.astype(np.uint8), table)
@@ -193,8 +194,8 @@ def build_table(
 
 
 def table_of_colors(
-    colors: NDArray[np.uint8], labels: NDArray[np.uint16], dtype: np.dtype[np.uint8]
-) -> NDArray[np.uint8]:
+    colors: NDArray[np.uint8], labels: NDArray[np.uint16], dtype: LabelDtype
+) -> Labels:
     """Return a table that holds the labels of the given colours only; the rest is undefined.
 
     Far quicker than `build_table` for the colours of one image: pages of the table that no colour
@@ -207,12 +208,12 @@ def table_of_colors(
     dtype : dtype
         uint8 or uint16.
     """
-    table: NDArray[np.uint8] = np.empty(N_CODES, dtype=dtype)
+    table: Labels = np.empty(N_CODES, dtype=dtype)
     _scatter(colors, labels, table, RED_BINS, GREEN_BINS, BLUE_BINS)
     return table
 
 
-def label_block(pixels: NDArray[np.uint8], table: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def label_block(pixels: NDArray[np.uint8], table: Labels) -> Labels:
     """Label the pixels of a block: one gather each.
 
     Parameters
@@ -228,6 +229,6 @@ def label_block(pixels: NDArray[np.uint8], table: NDArray[np.uint8]) -> NDArray[
         Labels ``(...)`` of the table's dtype.
     """
     rows = np.ascontiguousarray(pixels).reshape(-1, 3)
-    labels: NDArray[np.uint8] = np.empty(len(rows), dtype=table.dtype)
+    labels: Labels = np.empty(len(rows), dtype=table.dtype)
     _gather(rows, table, labels, RED_BINS, GREEN_BINS, BLUE_BINS)
     return labels.reshape(pixels.shape[:-1])

@@ -79,9 +79,9 @@ def sort_codes_by_bin_block(
         starts[cell + 1] += starts[cell]
     cursor = starts[:-1].copy()
     for i in range(codes.shape[0]):
-        cell = _cell_of(codes[i])
-        order[cursor[cell]] = i
-        cursor[cell] += 1
+        home = _cell_of(codes[i])
+        order[cursor[home]] = i
+        cursor[home] += 1
 
 
 @compile_kernel

@@ -2,8 +2,8 @@
 
 Two ways that give the same sorted, sparse result, packed colours and their counts:
 
-- a dense table of 2^24 bins, for blocks of some million pixels and more. Bins are 16 bits wide, which
-  halves the memory traffic; each time that one wraps around is noted in a short list of carries;
+- a dense table of 2^24 bins, for blocks of some million pixels and more. Bins are 16 bits wide,
+  which halves the memory traffic; each time that one wraps around is noted in a short list;
 - sorting, for blocks so small that scanning 2^24 bins would cost more than the pixels.
 """
 
@@ -132,9 +132,7 @@ def _add_pixels(
     # Unsigned indices spare the test for negative ones, a fifth of the time.
     for i in range(np.uint64(rows.shape[0])):
         bin_ = np.uint64(
-            red[rows[i, np.uint64(0)]]
-            | green[rows[i, np.uint64(1)]]
-            | blue[rows[i, np.uint64(2)]]
+            red[rows[i, np.uint64(0)]] | green[rows[i, np.uint64(1)]] | blue[rows[i, np.uint64(2)]]
         )
         count = np.uint16(table[bin_] + np.uint16(1))
         table[bin_] = count

@@ -141,9 +141,7 @@ def lloyd_step_block(
     in_cell = np.empty(k, dtype=np.int32)
     near = np.empty((k, 3), dtype=np.float64)
     for block in range(block_starts.shape[0] - 1):
-        n_block = prune_block(
-            block_low[block], block_high[block], centroids, everyone, k, in_block
-        )
+        n_block = prune_block(block_low[block], block_high[block], centroids, everyone, k, in_block)
         for cell in range(block_starts[block], block_starts[block + 1]):
             n_cell = prune_block(
                 cell_low[cell], cell_high[cell], centroids, in_block, n_block, in_cell
@@ -179,8 +177,8 @@ def lloyd_step_block(
 
 
 def group_cells(cells: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return where each block of cells begins among ascending ``cells``, int64 ``(n_blocks + 1,)``."""
+    """Return where each block of cells begins among ascending ``cells``, ``(n_blocks + 1,)``."""
     blocks = cells // CELLS_PER_BLOCK
-    return np.concatenate(
-        [np.flatnonzero(np.diff(blocks, prepend=-1)), [len(cells)]]
-    ).astype(np.int64)
+    return np.concatenate([np.flatnonzero(np.diff(blocks, prepend=-1)), [len(cells)]]).astype(
+        np.int64
+    )

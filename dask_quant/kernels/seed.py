@@ -7,8 +7,8 @@ is taken (the "greedy" variant of [1]_, section 5; analysed in [2]_).
 References
 ----------
 .. [1] D. Arthur, S. Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
-.. [2] A. Bhattacharya, J. Eube, H. Roeglin, M. Schmidt, "Noisy, greedy and not so greedy k-means++",
-   ESA 2020, doi:10.4230/LIPIcs.ESA.2020.18.
+.. [2] A. Bhattacharya, J. Eube, H. Roeglin, M. Schmidt, "Noisy, greedy and not so greedy
+   k-means++", ESA 2020, doi:10.4230/LIPIcs.ESA.2020.18.
 .. [3] G. L. Steele, D. Lea, C. H. Flood, "Fast splittable pseudorandom number generators",
    OOPSLA 2014, doi:10.1145/2660193.2660195 (the generator, splitmix64).
 """

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from dask_quant.kernels.assign import Labels
     from dask_quant.palette import Palette
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -121,7 +122,7 @@ def strip_rows(width: int) -> int:
     return max(1, STRIP_PIXELS // width)
 
 
-def encode_strip(labels: NDArray[np.uint8], *, bit_depth: int) -> Strip:
+def encode_strip(labels: Labels, *, bit_depth: int) -> Strip:
     """Deflate some rows of labels.
 
     **Eager**; releases the interpreter's lock while compressing. The bytes depend on the labels
@@ -152,7 +153,7 @@ def encode_strip(labels: NDArray[np.uint8], *, bit_depth: int) -> Strip:
     return Strip(data, zlib.adler32(rows.data), rows.nbytes)
 
 
-def _check_labels(labels: NDArray[np.uint8], n_colors: int) -> None:
+def _check_labels(labels: Labels, n_colors: int) -> None:
     """Raise `OutputError` unless ``labels`` are uint8 ``(rows, x)`` below ``n_colors``."""
     if labels.dtype != np.uint8 or labels.ndim != 2 or labels.size == 0:
         message = (
@@ -183,9 +184,7 @@ def _pack_rows(labels: NDArray[np.uint8], bit_depth: int) -> NDArray[np.uint8]:
     return packed
 
 
-def encode_labels(
-    labels: NDArray[np.uint8], palette: Palette, *, rows: int | None = None
-) -> Iterator[Strip]:
+def encode_labels(labels: Labels, palette: Palette, *, rows: int | None = None) -> Iterator[Strip]:
     """Yield the strips of an image in memory, from top to bottom.
 
     Parameters

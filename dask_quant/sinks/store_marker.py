@@ -1,4 +1,4 @@
-"""What makes a folder a label store of ours: the palette in its ``zarr.json``.
+"""What makes a folder a store of ours: the palette, or a digest, in its ``zarr.json``.
 
 Kept apart from `zarr_store`, so that looking at a folder does not import Zarr.
 """
@@ -30,6 +30,21 @@ def store_attributes(palette: Palette) -> dict[str, Any]:
     """Return the attributes of a label store's group, ready for JSON."""
     counts = None if palette.counts is None else palette.counts.tolist()
     return {ATTRIBUTE: {"version": VERSION, "palette": palette.hex, "counts": counts}}
+
+
+def source_attributes(digest: str) -> dict[str, Any]:
+    """Return the attributes of a store of decoded pixels, ready for JSON."""
+    return {ATTRIBUTE: {"version": VERSION, "source_sha256": digest}}
+
+
+def read_store_source(path: Path) -> str | None:
+    """Return the digest of the file whose pixels a store holds, None when it is no such store.
+
+    **Eager**; reads one file.
+    """
+    marker = _read_marker(path)
+    digest = None if marker is None else marker.get("source_sha256")
+    return digest if isinstance(digest, str) else None
 
 
 def is_our_store(path: Path) -> bool:

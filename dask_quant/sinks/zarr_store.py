@@ -1,4 +1,4 @@
-"""Label stores: a Zarr v3 group whose array ``0`` holds the labels, written shard by shard.
+"""Zarr v3 groups whose array ``0`` holds labels, or decoded pixels, written shard by shard.
 
 The shape of chunks and shards depends on the image's shape alone. One task writes whole shards,
 so tasks never touch the same file. All of it happens in a temporary folder beside the final name:
@@ -15,6 +15,7 @@ import errno
 import math
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,14 +32,14 @@ from dask_quant.sinks.atomic import (
     sync_file,
     sync_folder,
 )
-from dask_quant.sinks.store_marker import is_our_store, store_attributes
+from dask_quant.sinks.store_marker import is_our_store, source_attributes, store_attributes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dask_quant.palette import Palette
 
-LABELS_NAME = "0"
+ARRAY_NAME = "0"
 """Name of the full-resolution array in its group."""
 
 CHUNK_SIDE = 512
@@ -61,6 +62,12 @@ level    16 colours           256 colours
 
 gzip is slower than any of them, Blosc's shuffles make labels larger.
 """
+
+_IMAGE_SHARD_SIDE = 2048
+"""Side of a shard of decoded pixels: 12 MB (arbitrary)."""
+
+_IMAGE_ZSTD_LEVEL = 1
+"""Effort of zstd on decoded pixels, which hardly compress and are written to be read soon."""
 
 _CONFIG = {"write_empty_chunks": True}
 """A chunk of zeros is written like any other: a missing shard is a lost task."""
@@ -120,22 +127,49 @@ def create_label_store(path: Path, shape: tuple[int, int], palette: Palette) -> 
     OutputError
         When the folder exists or cannot be made, or a side is below 1.
     """
+    _check_shape(shape)
+    layout = _Layout(shape, label_chunks(shape), label_shards(shape), ("y", "x"))
+    _create_store(path, layout, palette.label_dtype, store_attributes(palette), _ZSTD_LEVEL)
+
+
+def _check_shape(shape: tuple[int, int]) -> None:
+    """Raise `OutputError` unless an image of ``shape`` has a pixel."""
     if min(shape) < 1:
-        message = f"Got an image of shape {shape}; a label store needs at least one pixel."
+        message = f"Got an image of shape {shape}; a store needs at least one pixel."
         raise OutputError(message)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How the array of a store is cut."""
+
+    shape: tuple[int, ...]
+    """Shape of the array."""
+    chunks: tuple[int, ...]
+    """Shape of an inner chunk."""
+    shards: tuple[int, ...]
+    """Shape of a shard."""
+    names: tuple[str, ...]
+    """Names of the axes."""
+
+
+def _create_store(
+    path: Path, layout: _Layout, dtype: np.dtype[Any], attributes: dict[str, Any], level: int
+) -> None:
+    """Create a group with ``attributes`` and an empty array, compressed by zstd at ``level``."""
     with report_os_errors(path):
         path.mkdir(parents=True)
-        group = zarr.create_group(path, attributes=store_attributes(palette))
+        group = zarr.create_group(path, attributes=attributes)
         group.create_array(
-            LABELS_NAME,
-            shape=shape,
-            dtype=palette.label_dtype,
-            chunks=label_chunks(shape),
-            shards=label_shards(shape),
+            ARRAY_NAME,
+            shape=layout.shape,
+            dtype=dtype,
+            chunks=layout.chunks,
+            shards=layout.shards,
             # The index of a shard has a crc32c by default; its chunks get one here.
-            compressors=(ZstdCodec(level=_ZSTD_LEVEL), Crc32cCodec()),
+            compressors=(ZstdCodec(level=level), Crc32cCodec()),
             fill_value=0,
-            dimension_names=("y", "x"),
+            dimension_names=layout.names,
             config=_CONFIG,
         )
 
@@ -143,16 +177,16 @@ def create_label_store(path: Path, shape: tuple[int, int], palette: Palette) -> 
 def store_block(
     path: Path, block: NDArray[np.uint8 | np.uint16], *, offset: tuple[int, int]
 ) -> int:
-    """Write the labels of one block, which must consist of whole shards.
+    """Write the labels, or pixels, of one block, which must consist of whole shards.
 
     **Eager**; runs on any worker that sees ``path``, and gives the same bytes when run again.
 
     Parameters
     ----------
     path : Path
-        A store that `create_label_store` made.
+        A store that `start_store` or `start_image_store` made.
     block : ndarray
-        Labels of the store's type, ``(rows, columns)``.
+        Of the store's type, labels ``(rows, columns)`` or pixels ``(rows, columns, 3)``.
     offset : tuple of int
         Row and column of the block's first pixel.
 
@@ -173,10 +207,10 @@ def store_block(
     with report_os_errors(path):
         array = _open_for_writing(path)
     _check_block(array, block, offset)
-    rows, columns = (slice(o, o + n) for o, n in zip(offset, block.shape, strict=True))
+    rows, columns = (slice(o, o + n) for o, n in zip(offset, block.shape[:2], strict=True))
     with report_os_errors(path):
         array[rows, columns] = block
-    return block.size
+    return math.prod(block.shape[:2])
 
 
 def _open_for_writing(path: Path) -> Any:
@@ -184,16 +218,20 @@ def _open_for_writing(path: Path) -> Any:
 
     ``open_array`` takes a ``config`` and ignores it, and ``with_config`` is younger than zarr 3.1.
     """
-    array = zarr.open_array(path / LABELS_NAME, mode="r+")
+    array = zarr.open_array(path / ARRAY_NAME, mode="r+")
     return zarr.Array(zarr.AsyncArray(array.metadata, array.store_path, config=_CONFIG))
 
 
 def _check_block(array: Any, block: NDArray[Any], offset: tuple[int, int]) -> None:
     """Raise `OutputError` unless ``block`` is whole shards of ``array``, of its type."""
-    if block.dtype != array.dtype or block.ndim != 2 or block.size == 0:
-        message = f"Got labels {block.dtype} {block.shape}; the store takes {array.dtype} (y, x)."
+    fits = block.ndim == array.ndim and block.shape[2:] == array.shape[2:]
+    if block.dtype != array.dtype or not fits or block.size == 0:
+        message = (
+            f"Got a block {block.dtype} {block.shape}; the store takes parts of "
+            f"{array.dtype} {array.shape}."
+        )
         raise OutputError(message)
-    axes = zip(offset, block.shape, array.shape, array.shards, strict=True)
+    axes = zip(offset, block.shape[:2], array.shape[:2], array.shards[:2], strict=True)
     for start, length, size, shard in axes:
         stop = start + length
         whole = start % shard == 0 and (stop % shard == 0 or stop == size)
@@ -243,6 +281,60 @@ def start_store(final: Path, shape: tuple[int, int], palette: Palette, *, overwr
     check_store(final, overwrite=overwrite)
     temporary = partial_path(final)
     create_label_store(temporary, shape, palette)
+    return temporary
+
+
+def image_shards(shape: tuple[int, int]) -> tuple[int, int]:
+    """Return rows and columns of the shards of decoded pixels, from the image's shape alone.
+
+    Examples
+    --------
+    >>> image_shards((20_000, 300))
+    (2048, 300)
+    """
+    rows, columns = (
+        min(_IMAGE_SHARD_SIDE, _shard_side(size, chunk))
+        for size, chunk in zip(shape, label_chunks(shape), strict=True)
+    )
+    return rows, columns
+
+
+def start_image_store(
+    final: Path, shape: tuple[int, int], source_digest: str, *, overwrite: bool
+) -> Path:
+    """Check ``final`` and create an empty store for pixels under a temporary name beside it.
+
+    **Eager.** To be filled, finished or discarded like a label store.
+
+    Parameters
+    ----------
+    final : Path
+        The store's name.
+    shape : tuple of int
+        Height and width of the image in pixels; the store is sRGB uint8 ``(y, x, 3)``.
+    source_digest : str
+        Digest of the file that the pixels come from, kept in the attributes.
+    overwrite : bool
+        Whether a store of ours may be replaced.
+
+    Returns
+    -------
+    Path
+        The temporary folder.
+
+    Raises
+    ------
+    OutputError
+        As `check_store`.
+    """
+    check_store(final, overwrite=overwrite)
+    _check_shape(shape)
+    temporary = partial_path(final)
+    layout = _Layout(
+        (*shape, 3), (*label_chunks(shape), 3), (*image_shards(shape), 3), ("y", "x", "band")
+    )
+    attributes = source_attributes(source_digest)
+    _create_store(temporary, layout, np.dtype(np.uint8), attributes, _IMAGE_ZSTD_LEVEL)
     return temporary
 
 
@@ -333,12 +425,12 @@ def write_labels_store(
 def _check_complete(temporary: Path) -> None:
     """Raise `OutputError` unless every shard of the store is there."""
     with report_os_errors(temporary):
-        array = zarr.open_array(temporary / LABELS_NAME, mode="r")
+        array = zarr.open_array(temporary / ARRAY_NAME, mode="r")
     grid = [math.ceil(n / shard) for n, shard in zip(array.shape, array.shards, strict=True)]
     missing = [
         f"{row}/{column}"
-        for row, column in np.ndindex(*grid)
-        if not (temporary / LABELS_NAME / "c" / str(row) / str(column)).is_file()
+        for row, column in np.ndindex(*grid[:2])
+        if not _shard_path(temporary, row, column, array.ndim).is_file()
     ]
     if missing:
         message = (
@@ -346,6 +438,11 @@ def _check_complete(temporary: Path) -> None:
             f"{str(temporary)!r}, {missing[0]} is missing; write it again."
         )
         raise OutputError(message)
+
+
+def _shard_path(store: Path, row: int, column: int, n_axes: int) -> Path:
+    """Return the file of a shard; a third axis, the bands, is never cut."""
+    return store.joinpath(ARRAY_NAME, "c", str(row), str(column), *["0"] * (n_axes - 2))
 
 
 def _sync_tree(folder: Path) -> int:

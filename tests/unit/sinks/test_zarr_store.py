@@ -154,7 +154,7 @@ def test_blocks_that_are_not_whole_shards_are_refused(tmp_path, shape, offset):
 @pytest.mark.parametrize("dtype", [np.uint16, np.int64, np.float32])
 def test_labels_of_another_type_are_refused(tmp_path, dtype):
     create_label_store(tmp_path / "a", (10, 10), PALETTE)
-    with pytest.raises(OutputError, match="the store takes uint8"):
+    with pytest.raises(OutputError, match="the store takes parts of uint8"):
         store_block(tmp_path / "a", np.zeros((10, 10), dtype), offset=(0, 0))
 
 

@@ -1,0 +1,274 @@
+"""One image as a Dask array: count, fit, relabel, write, in bounded waves of coarse tasks.
+
+What a large image goes through, and any image on a cluster. Pixels are read and labels written by
+the tasks; the histogram and the palette alone come back.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from dask.delayed import delayed
+
+from dask_quant.errors import OutputError
+from dask_quant.execute import MAX_TASKS_PER_GRAPH, Executor
+from dask_quant.fit.fitting import PaletteFit, finish_fit, fit_histogram
+from dask_quant.graphs.counting import count_leaves, merge_leaves, split_blocks
+from dask_quant.graphs.scalable import draw_initial_centroids, fit_dask_ml
+from dask_quant.histogram import ColorHistogram
+from dask_quant.sinks.atomic import check_output, partial_path, report_os_errors
+from dask_quant.sinks.png import (
+    bit_depth_for,
+    dump_strip,
+    encode_strip,
+    load_strip,
+    strip_rows,
+    write_png,
+)
+from dask_quant.sinks.zarr_store import (
+    check_store,
+    discard_store,
+    finish_store,
+    label_shards,
+    start_store,
+    store_block,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import dask.array as da
+    import numpy as np
+    from dask.delayed import Delayed
+    from numpy.typing import NDArray
+
+    from dask_quant.options import FitOptions
+    from dask_quant.palette import Palette
+
+DASK_ML_MAX_ITER = 300
+"""Lloyd iterations of `dask_ml.cluster.KMeans` when nothing else is said: its own default."""
+
+DASK_ML_TOL = 1e-4
+"""Tolerance of `dask_ml.cluster.KMeans` when nothing else is said: its own default."""
+
+
+def count_image(image: da.Array, executor: Executor) -> ColorHistogram:
+    """Count the colours of ``(y, x, 3)`` uint8, exactly, in one pass. **Eager**."""
+    total = ColorHistogram.empty()
+    n_pixels, n_done = image.shape[0] * image.shape[1], 0
+    for part in split_blocks(image, MAX_TASKS_PER_GRAPH):
+        leaves = count_leaves(part)
+        sizes = _block_sizes(part)
+        wave = executor.part_of(n_pixels, n_done)
+        found = wave.compute(
+            merge_leaves(leaves), stage="count", leaves=leaves, sizes=sizes, unit="px"
+        )
+        total = total.merge(found)
+        n_done += sum(sizes)
+    return total
+
+
+def fit_image(
+    image: da.Array, histogram: ColorHistogram, options: FitOptions, executor: Executor
+) -> PaletteFit:
+    """Fit a palette with the engine that ``options`` names. **Eager**.
+
+    ``image`` is the pixels that ``histogram`` counted; the histogram engine does not read them.
+    """
+    if options.engine != "dask-ml":
+        return fit_histogram(histogram, options, executor.listener)
+    if len(histogram) <= options.n_colors:
+        return finish_fit(
+            histogram, histogram.colors, n_colors=options.n_colors, engine="dask-ml", n_iter=0
+        )
+    first = draw_initial_centroids(
+        image,
+        n_clusters=options.n_colors,
+        seed=options.seed,
+        compute=lambda drawn: executor.compute(drawn, stage="draw"),
+    )
+    with executor.activate():
+        fit = fit_dask_ml(
+            image,
+            n_clusters=options.n_colors,
+            initial_centroids=first,
+            max_iter=options.max_iter or DASK_ML_MAX_ITER,
+            # dask-ml compares with the squared shifts of all centroids together.
+            tol=DASK_ML_TOL if options.tol is None else options.tol**2,
+            seed=options.seed,
+            persist=executor.client is not None,
+        )
+    return finish_fit(
+        histogram,
+        fit.centroids,
+        n_colors=options.n_colors,
+        engine="dask-ml",
+        n_iter=fit.n_iter,
+    )
+
+
+def write_unit(shape: tuple[int, int], out: Path) -> tuple[int, int]:
+    """Return rows and columns of what ``out`` stores as a unit: a shard or a strip."""
+    if out.suffix.lower() == ".zarr":
+        return label_shards(shape)
+    return strip_rows(shape[1]), shape[1]
+
+
+def check_label_output(out: Path, *, overwrite: bool) -> None:
+    """Raise `OutputError` when ``out`` cannot be written, before any work is done."""
+    if out.suffix.lower() == ".zarr":
+        check_store(out, overwrite=overwrite)
+    else:
+        check_output(out, overwrite=overwrite)
+
+
+def write_labels(
+    labels: da.Array, palette: Palette, out: Path, executor: Executor, *, overwrite: bool
+) -> int:
+    """Write labels ``(y, x)`` to ``out``, a ``.zarr`` or ``.png``, by tasks. **Eager**.
+
+    Labels that are not chunked in whole shards or strips are rechunked first.
+
+    Returns
+    -------
+    int
+        Bytes written.
+    """
+    check_label_output(out, overwrite=overwrite)
+    aligned = _align(labels, write_unit(labels.shape, out))
+    if out.suffix.lower() == ".zarr":
+        return _write_zarr(aligned, palette, out, executor, overwrite=overwrite)
+    return _write_png(aligned, palette, out, executor, overwrite=overwrite)
+
+
+def _write_zarr(
+    labels: da.Array, palette: Palette, out: Path, executor: Executor, *, overwrite: bool
+) -> int:
+    """Write whole shards by tasks, and name the store when all are there."""
+    temporary = start_store(out, labels.shape, palette, overwrite=overwrite)
+    try:
+        store = delayed(store_block, pure=False)
+        run_on_blocks(labels, executor, lambda b, at: store(temporary, b, offset=at))
+        return finish_store(temporary, out, overwrite=overwrite)
+    finally:
+        discard_store(temporary)
+
+
+def _write_png(
+    labels: da.Array, palette: Palette, out: Path, executor: Executor, *, overwrite: bool
+) -> int:
+    """Compress strips by tasks into files beside ``out``, then let one task join them."""
+    height, width = labels.shape
+    depth = bit_depth_for(len(palette))
+    folder = partial_path(out)
+    with report_os_errors(out):
+        folder.mkdir()
+    try:
+        write_strips = delayed(write_strip_files, pure=False)
+        run_on_blocks(
+            labels, executor, lambda b, at: write_strips(folder, b, first_row=at[0], depth=depth)
+        )
+        join = delayed(join_strip_files, pure=False)
+        joined = join(folder, out, (height, width), palette, overwrite=overwrite)
+        n_bytes: int = executor.compute(joined, stage="write", leaves=[joined])
+        return n_bytes
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_strip_files(
+    folder: Path, labels: NDArray[np.uint8], *, first_row: int, depth: int
+) -> int:
+    """Compress whole rows of labels, one file per strip, named by its first row. **Eager**."""
+    rows = strip_rows(labels.shape[1])
+    with report_os_errors(folder):
+        for begin in range(0, len(labels), rows):
+            strip = encode_strip(labels[begin : begin + rows], bit_depth=depth)
+            # Written again after a retry, the same bytes come under the same name.
+            (folder / f"{first_row + begin}.strip").write_bytes(dump_strip(strip))
+    return labels.size
+
+
+def join_strip_files(
+    folder: Path, out: Path, shape: tuple[int, int], palette: Palette, *, overwrite: bool
+) -> int:
+    """Join the strips of ``folder`` to a PNG and return its bytes. **Eager**."""
+    height, width = shape
+    strips = (
+        load_strip((folder / f"{row}.strip").read_bytes())
+        for row in range(0, height, strip_rows(width))
+    )
+    try:
+        return write_png(
+            out, strips, width=width, height=height, palette=palette, overwrite=overwrite
+        )
+    except FileNotFoundError as error:
+        message = (
+            f"A strip of {str(out)!r} is missing on this worker ({error}); all workers must see "
+            "the folder of the output under the same path."
+        )
+        raise OutputError(message) from error
+
+
+def run_on_blocks(
+    array: da.Array,
+    executor: Executor,
+    make_task: Callable[[Delayed, tuple[int, int]], Delayed],
+    *,
+    stage: str = "relabel",
+) -> None:
+    """Compute a task for every block of ``(y, x, ...)``, in bounded waves. **Eager**.
+
+    ``make_task`` gets the block and its first row and column; what its tasks return is dropped.
+    """
+    n_pixels, n_done = array.shape[0] * array.shape[1], 0
+    for part, (first_row, first_column) in _split_with_offsets(array):
+        tasks = [
+            make_task(block, (first_row + row, first_column + column))
+            for block, (row, column) in zip(
+                part.to_delayed().ravel(), _block_offsets(part), strict=True
+            )
+        ]
+        sizes = _block_sizes(part)
+        executor.part_of(n_pixels, n_done).compute(
+            delayed(len)(tasks), stage=stage, leaves=tasks, sizes=sizes, unit="px"
+        )
+        n_done += sum(sizes)
+
+
+def _split_with_offsets(array: da.Array) -> Iterator[tuple[da.Array, tuple[int, int]]]:
+    """Yield parts of ``array`` and the row and column at which each begins."""
+    row = column = 0
+    for part in split_blocks(array, MAX_TASKS_PER_GRAPH):
+        yield part, (row, column)
+        column += part.shape[1]
+        if column == array.shape[1]:
+            row, column = row + part.shape[0], 0
+
+
+def _block_offsets(array: da.Array) -> list[tuple[int, int]]:
+    """Return the row and column at which each block begins, in the order of the blocks."""
+    starts = [[sum(sizes[:i]) for i in range(len(sizes))] for sizes in array.chunks[:2]]
+    return [(row, column) for row in starts[0] for column in starts[1]]
+
+
+def _block_sizes(array: da.Array) -> list[int]:
+    """Return the pixels of each block, in the order of the blocks."""
+    return [rows * columns for rows in array.chunks[0] for columns in array.chunks[1]]
+
+
+def _align(labels: da.Array, unit: tuple[int, int]) -> da.Array:
+    """Return ``labels`` in chunks of whole units, as they are when they already are so."""
+    aligned = all(
+        size % rows == 0
+        for sizes, rows in zip(labels.chunks, unit, strict=True)
+        for size in sizes[:-1]
+    )
+    if aligned:
+        return labels
+    rows, columns = (
+        -(-max(sizes) // length) * length for sizes, length in zip(labels.chunks, unit, strict=True)
+    )
+    return labels.rechunk((rows, columns))

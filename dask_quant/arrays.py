@@ -1,0 +1,230 @@
+"""What users call on arrays: count, fit, relabel, render, write."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import dask.array as da
+import numpy as np
+
+from dask_quant.array_flow import count_image, fit_image, write_labels
+from dask_quant.cluster import find_active_client
+from dask_quant.errors import FewerColorsWarning, OptionError, PixelFormatError
+from dask_quant.events import ignore_event
+from dask_quant.execute import Executor
+from dask_quant.fit.fitting import fit_histogram
+from dask_quant.graphs.relabel import relabel_blocks, render_blocks
+from dask_quant.histogram import ColorHistogram
+from dask_quant.options import FitOptions
+from dask_quant.routes.common import check_label_suffix
+from dask_quant.sources.opening import open_image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dask_quant.events import Listener
+    from dask_quant.palette import Palette
+
+    ImageLike: TypeAlias = str | Path | NDArray[np.uint8] | da.Array
+
+
+def count_colors(image: ImageLike, *, listener: Listener = ignore_event) -> ColorHistogram:
+    """Count the distinct colours of an image, exactly, in one pass. **Eager**.
+
+    Parameters
+    ----------
+    image : str, Path, NumPy or Dask array
+        sRGB uint8 ``(y, x, 3)`` or ``(y, x)``, or where one is stored. Computed on the active
+        `distributed.Client`, or else on the scheduler that Dask is set to (threads).
+    listener : callable, optional
+        Told of progress.
+
+    Returns
+    -------
+    ColorHistogram
+        The same for any chunks and scheduler.
+
+    Raises
+    ------
+    SourceError, PixelFormatError
+        When the image cannot be read, or its pixels are of another kind.
+
+    Notes
+    -----
+    O(pixels). A task takes its block, 32 MiB, and 16 bytes per distinct colour of it.
+
+    Examples
+    --------
+    >>> import dask_quant as dq
+    >>> dq.count_colors(np.zeros((4, 4, 3), dtype=np.uint8))
+    <ColorHistogram of 1 colours, 16 pixels>
+    """
+    return count_image(open_image(image), _make_executor(listener))
+
+
+def fit_palette(
+    data: ImageLike | ColorHistogram,
+    n_colors: int = 16,
+    *,
+    engine: str = "auto",
+    seed: int = 0,
+    n_init: int | None = None,
+    max_iter: int | None = None,
+    tol: float | None = None,
+    listener: Listener = ignore_event,
+) -> Palette:
+    """Fit a palette to an image or a histogram. **Eager**.
+
+    Parameters
+    ----------
+    data : ColorHistogram, str, Path, NumPy or Dask array
+        What to fit. A histogram costs no pass over pixels.
+    n_colors, engine, seed, n_init, max_iter, tol
+        As in `quantize`. The ``dask-ml`` engine needs the image.
+    listener : callable, optional
+        Told of progress.
+
+    Returns
+    -------
+    Palette
+        ``min(n_colors, distinct colours)`` distinct colours by descending count, with counts.
+
+    Raises
+    ------
+    OptionError
+        When an option is out of range, or ``dask-ml`` gets a histogram.
+    FitError
+        When there is no pixel to fit.
+
+    Warns
+    -----
+    FewerColorsWarning
+        When there are fewer colours than were asked for.
+
+    Examples
+    --------
+    >>> import dask_quant as dq
+    >>> image = np.array([[[0, 0, 0], [2, 2, 2], [200, 0, 0]]], dtype=np.uint8)
+    >>> dq.fit_palette(image, n_colors=2).hex
+    ['#010101', '#c80000']
+    """
+    options = FitOptions(
+        n_colors=n_colors, engine=engine, seed=seed, n_init=n_init, max_iter=max_iter, tol=tol
+    )
+    if isinstance(data, ColorHistogram):
+        if options.engine == "dask-ml":
+            message = "Got a histogram for the dask-ml engine, which fits pixels; give the image."
+            raise OptionError(message)
+        palette = fit_histogram(data, options, listener).palette
+    else:
+        executor, image = _make_executor(listener), open_image(data)
+        palette = fit_image(image, count_image(image, executor), options, executor).palette
+    if len(palette) < n_colors:
+        warnings.warn(
+            f"{n_colors} colours were asked for, but there are only {len(palette)}.",
+            FewerColorsWarning,
+            stacklevel=2,
+        )
+    return palette
+
+
+def relabel(image: ImageLike, palette: Palette) -> da.Array:
+    """Return the index of the nearest palette entry of every pixel. **Lazy**.
+
+    Parameters
+    ----------
+    image : str, Path, NumPy or Dask array
+        As in `count_colors`.
+    palette : Palette
+        Up to 65536 colours.
+
+    Returns
+    -------
+    dask.array.Array
+        Labels ``(y, x)``, uint8 up to 256 colours, else uint16, chunked like the image. The
+        nearest entry is that of least squared sRGB distance, the lowest index on ties.
+
+    Notes
+    -----
+    One gather per pixel through a table of 16 or 32 MiB, which each process builds once.
+    """
+    return relabel_blocks(open_image(image), palette)
+
+
+def render(labels: NDArray[np.integer] | da.Array, palette: Palette) -> da.Array:
+    """Return the colours of labels. **Lazy**.
+
+    Parameters
+    ----------
+    labels : NumPy or Dask array
+        Palette indices, integers ``(y, x)``, below ``len(palette)``.
+    palette : Palette
+        Colours to paint with.
+
+    Returns
+    -------
+    dask.array.Array
+        sRGB uint8 ``(y, x, 3)``, chunked like ``labels``.
+
+    Raises
+    ------
+    PixelFormatError
+        When ``labels`` are not integers ``(y, x)``.
+    """
+    return render_blocks(_as_labels(labels), palette)
+
+
+def write(
+    labels: NDArray[np.integer] | da.Array,
+    out: str | Path,
+    *,
+    palette: Palette,
+    overwrite: bool = False,
+    listener: Listener = ignore_event,
+) -> int:
+    """Write labels as an indexed PNG or a Zarr store. **Eager**.
+
+    Parameters
+    ----------
+    labels : NumPy or Dask array
+        Palette indices, integers ``(y, x)``, below ``len(palette)``.
+    out : str or Path
+        ``.png`` (up to 256 colours) or ``.zarr``; appears only when it is whole.
+    palette : Palette
+        Colours of the labels.
+    overwrite : bool, default False
+        Whether ``out`` may be replaced.
+    listener : callable, optional
+        Told of progress.
+
+    Returns
+    -------
+    int
+        Bytes written.
+
+    Raises
+    ------
+    OutputError
+        When ``out`` exists, cannot be written, or cannot hold that many colours.
+    PixelFormatError
+        When ``labels`` are not integers ``(y, x)``.
+    """
+    path = Path(out)
+    check_label_suffix(path, n_inputs=1)
+    typed = _as_labels(labels).astype(palette.label_dtype)
+    return write_labels(typed, palette, path, _make_executor(listener), overwrite=overwrite)
+
+
+def _as_labels(labels: Any) -> da.Array:
+    """Return labels as a Dask array, or raise `PixelFormatError`."""
+    if labels.ndim != 2 or labels.dtype.kind not in "ui":
+        message = f"Got labels {labels.dtype} {labels.shape}; integers of shape (y, x) are needed."
+        raise PixelFormatError(message)
+    return labels if isinstance(labels, da.Array) else da.from_array(labels)
+
+
+def _make_executor(listener: Listener) -> Executor:
+    """Return what computes: the active client, or the scheduler that Dask is set to."""
+    return Executor(find_active_client(), None, listener)

@@ -1,0 +1,247 @@
+"""Plan a job in pixels and bytes before it starts: pure arithmetic, nothing is opened.
+
+All sizes are in bytes, all shapes in pixels ``(rows, columns)``. Projections are upper bounds: they
+assume that every pixel has a colour of its own until all 2^24 are used up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dask_quant.errors import MemoryBudgetError
+from dask_quant.histogram import BYTES_PER_COLOR
+from dask_quant.kernels.cells import N_CODES
+from dask_quant.kernels.count_block import SCRATCH_BYTES
+from dask_quant.options import format_bytes
+from dask_quant.tables import MAX_TABLE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dask_quant.options import ChunkOptions
+
+TARGET_PIXELS = 1 << 24
+"""Pixels of a task when nothing else is said: 50 MB, some 50 ms of counting, far above the
+milliseconds that a scheduler needs for a task."""
+
+PROCESS_BYTES = 400 * 2**20
+"""A Python process with Dask, Zarr and compiled kernels loaded, generously (measured 250 MiB)."""
+
+_BANDS = 3
+
+_FIT_BYTES_PER_COLOR = 96
+"""Histogram, its sorted copy, labels, distances and temporaries while fitting (measured 70)."""
+
+_COLLECT_BYTES_PER_COLOR = BYTES_PER_COLOR + 4
+"""A counted colour while a block is collected: code, count and bin."""
+
+_MERGE_WIDTH = 6
+"""Histograms alive in one merge: four inputs, the sum so far and the next."""
+
+
+@dataclass(frozen=True)
+class ChunkPlan:
+    """How one image is cut into tasks, and what they need."""
+
+    shape: tuple[int, int]
+    """Pixels of the image."""
+    count_chunks: tuple[int, int]
+    """Pixels of a counting task."""
+    write_chunks: tuple[int, int]
+    """Pixels of a relabelling task: whole units of the output."""
+    n_count_tasks: int
+    """Counting tasks."""
+    n_write_tasks: int
+    """Relabelling tasks."""
+    decoded_bytes: int
+    """The image as sRGB uint8."""
+    label_bytes: int
+    """Labels before compression."""
+    projected_bytes: int
+    """Upper bound of the memory of driver and workers together."""
+
+    @property
+    def n_tasks(self) -> int:
+        """Tasks in all."""
+        return self.n_count_tasks + self.n_write_tasks
+
+
+def plan_chunks(
+    shape: tuple[int, int],
+    unit: tuple[int, int],
+    *,
+    requested: ChunkOptions | None = None,
+    target_pixels: int = TARGET_PIXELS,
+) -> tuple[int, int]:
+    """Return the pixels of one task: whole storage units, about ``target_pixels``.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns of the image.
+    unit : tuple of int
+        Rows and columns of the unit that storage reads or writes whole (chunk, shard, strip).
+    requested : ChunkOptions, optional
+        What the user asked for; rounded up to whole units.
+    target_pixels : int
+        Pixels that a task should have about.
+
+    Examples
+    --------
+    >>> plan_chunks((20_000, 30_000), (512, 512))
+    (512, 30208)
+    >>> from dask_quant.options import ChunkOptions
+    >>> plan_chunks((20_000, 30_000), (512, 512), requested=ChunkOptions(rows=600, columns=600))
+    (1024, 1024)
+    """
+    unit_rows, unit_columns = min(unit[0], shape[0]), min(unit[1], shape[1])
+    if requested is not None and requested.given:
+        rows, columns = requested.rows or shape[0], requested.columns or shape[1]
+    else:
+        columns = min(shape[1], max(unit_columns, target_pixels // unit_rows))
+        rows = max(unit_rows, target_pixels // _round_up(columns, unit_columns))
+        rows -= rows % unit_rows
+    return (
+        _round_up(min(rows, shape[0]), unit_rows),
+        _round_up(min(columns, shape[1]), unit_columns),
+    )
+
+
+def plan_image(
+    shape: tuple[int, int],
+    *,
+    read_unit: tuple[int, int],
+    write_unit: tuple[int, int],
+    label_bytes_per_pixel: int = 1,
+    n_processes: int = 0,
+    n_threads: int = 1,
+    decodes_whole: bool = False,
+    requested: ChunkOptions | None = None,
+) -> ChunkPlan:
+    """Plan counting, fitting and relabelling one image.
+
+    Parameters
+    ----------
+    shape, read_unit, write_unit : tuple of int
+        Rows and columns of the image and of what its source and its output store as a unit.
+    label_bytes_per_pixel : int, default 1
+        1 up to 256 colours, else 2.
+    n_processes : int, default 0
+        Worker processes beside this one.
+    n_threads : int, default 1
+        Tasks that run side by side, in all processes.
+    decodes_whole : bool, default False
+        Whether the source decodes the whole image for any part of it (PNG, JPEG).
+    requested : ChunkOptions, optional
+        Chunk shape that the user asked for.
+
+    Returns
+    -------
+    ChunkPlan
+        With ``projected_bytes`` an upper bound of the peak resident memory of all processes.
+    """
+    count_chunks = plan_chunks(shape, read_unit, requested=requested)
+    write_chunks = plan_chunks(shape, write_unit, requested=requested)
+    n_pixels = shape[0] * shape[1]
+    n_colors = min(n_pixels, N_CODES)
+    count_bytes = _count_task_bytes(_n_pixels(count_chunks, shape))
+    write_pixels = _n_pixels(write_chunks, shape)
+    # Compressed copies of input and output live beside the arrays for a while.
+    write_bytes = 2 * write_pixels * (_BANDS + label_bytes_per_pixel)
+    merge_bytes = _MERGE_WIDTH * n_colors * BYTES_PER_COLOR
+    task_bytes = max(count_bytes, write_bytes, merge_bytes)
+    # Pillow keeps four bytes a pixel while three are copied out of them.
+    whole_bytes = n_pixels * (_BANDS + 4) if decodes_whole else 0
+    processes = 1 + n_processes
+    projected = (
+        processes * (PROCESS_BYTES + MAX_TABLE_BYTES)
+        + n_threads * task_bytes
+        + whole_bytes
+        + n_colors * _FIT_BYTES_PER_COLOR
+    )
+    return ChunkPlan(
+        shape=shape,
+        count_chunks=count_chunks,
+        write_chunks=write_chunks,
+        n_count_tasks=_n_chunks(shape, count_chunks),
+        n_write_tasks=_n_chunks(shape, write_chunks),
+        decoded_bytes=n_pixels * _BANDS,
+        label_bytes=n_pixels * label_bytes_per_pixel,
+        projected_bytes=projected,
+    )
+
+
+def plan_collection(n_pixels: Sequence[int], *, n_processes: int = 0, n_threads: int = 1) -> int:
+    """Return an upper bound of the memory for images that are each handled inside one task.
+
+    Parameters
+    ----------
+    n_pixels : sequence of int
+        Pixels of each image.
+    n_processes, n_threads
+        As in `plan_image`.
+
+    Returns
+    -------
+    int
+        Bytes of driver and workers together.
+    """
+    largest = max(n_pixels, default=0)
+    n_colors = min(largest, N_CODES)
+    # Pillow's four bytes a pixel, three of the copy, and a label.
+    image_bytes = 8 * largest + SCRATCH_BYTES + _FIT_BYTES_PER_COLOR * n_colors
+    all_colors = min(sum(n_pixels), N_CODES)
+    return (
+        (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES)
+        + n_threads * max(image_bytes, _MERGE_WIDTH * all_colors * BYTES_PER_COLOR)
+        + _FIT_BYTES_PER_COLOR * all_colors
+    )
+
+
+def check_budget(projected_bytes: int, budget_bytes: int | None, what: str) -> None:
+    """Refuse a plan that cannot fit.
+
+    Parameters
+    ----------
+    projected_bytes : int
+        What the plan needs.
+    budget_bytes : int or None
+        What it may take; None: anything.
+    what : str
+        What the plan is for, in words.
+
+    Raises
+    ------
+    MemoryBudgetError
+        When the plan needs more; says both numbers, and what to do.
+    """
+    if budget_bytes is None or projected_bytes <= budget_bytes:
+        return
+    message = (
+        f"Projected {format_bytes(projected_bytes)} for {what} exceeds the "
+        f"{format_bytes(budget_bytes)} of --memory-limit; use smaller --chunks, fewer --workers or "
+        f"a limit of at least {format_bytes(projected_bytes)}."
+    )
+    raise MemoryBudgetError(message)
+
+
+def _count_task_bytes(n_pixels: int) -> int:
+    """Return the peak bytes of counting one block: block, raw copy, scratch and result."""
+    found = min(n_pixels, N_CODES)
+    return 2 * _BANDS * n_pixels + SCRATCH_BYTES + _COLLECT_BYTES_PER_COLOR * found
+
+
+def _n_pixels(chunks: tuple[int, int], shape: tuple[int, int]) -> int:
+    """Return the pixels of the largest chunk."""
+    return min(chunks[0], shape[0]) * min(chunks[1], shape[1])
+
+
+def _n_chunks(shape: tuple[int, int], chunks: tuple[int, int]) -> int:
+    """Return how many chunks cover ``shape``."""
+    return -(-shape[0] // chunks[0]) * -(-shape[1] // chunks[1])
+
+
+def _round_up(size: int, unit: int) -> int:
+    """Return the least multiple of ``unit`` that is at least ``size``."""
+    return -(-size // unit) * unit

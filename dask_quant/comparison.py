@@ -1,0 +1,296 @@
+"""One picture in several numbers of colours, side by side."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dask_quant.errors import PixelFormatError
+from dask_quant.events import Event, ignore_event
+from dask_quant.fit.fitting import fit_histogram
+from dask_quant.flow import label_image
+from dask_quant.histogram import ColorHistogram
+from dask_quant.options import FitOptions
+from dask_quant.palette import MAX_COLORS_8BIT
+from dask_quant.results import psnr_db
+from dask_quant.routes.common import SMALL_PIXELS, read_source
+from dask_quant.sinks.atomic import check_output, write_file_atomically
+from dask_quant.sinks.png import encode_labels, png_chunks
+from dask_quant.sinks.sheet import Panel, draw_sheet, write_sheet
+from dask_quant.sources.pillow import read_header, read_image
+from dask_quant.sources.samples import find_sample_images
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from dask_quant.events import Listener
+    from dask_quant.fit.fitting import PaletteFit
+    from dask_quant.kernels.assign import Labels
+    from dask_quant.palette import Palette
+
+DEFAULT_N_COLORS = (2, 5, 10, 15, 24)
+"""Numbers of colours that show how a photograph comes together."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The picture in one number of colours."""
+
+    n_colors: int
+    """Colours asked for."""
+    palette: Palette
+    """Colours found, with counts."""
+    mse: float
+    """Mean squared sRGB error, summed over the channels."""
+    explained_variance: float
+    """1 - mse / (mse of the mean colour)."""
+    output_bytes: int | None
+    """Bytes as an indexed PNG; None above 256 colours, which PNG cannot hold."""
+    seconds: float
+    """Wall seconds of the fit."""
+    output: str | None = None
+    """The PNG, where one was written."""
+
+    @property
+    def psnr_db(self) -> float | None:
+        """Peak signal-to-noise ratio in dB; None when ``mse`` is 0."""
+        return psnr_db(self.mse)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as JSON-ready values."""
+        return {
+            "k": self.n_colors,
+            "n_colors": len(self.palette),
+            "palette": self.palette.hex,
+            "mse": self.mse,
+            "psnr_db": self.psnr_db,
+            "explained_variance": self.explained_variance,
+            "output_bytes": self.output_bytes,
+            "seconds": round(self.seconds, 4),
+            "output": self.output,
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A picture in several numbers of colours."""
+
+    source: str
+    """The picture."""
+    n_pixels: int
+    """Its pixels."""
+    n_unique_colors: int
+    """Its distinct colours."""
+    input_bytes: int
+    """Its bytes as stored."""
+    candidates: tuple[Candidate, ...]
+    """One for each number of colours, in the order asked for."""
+    sheet: str
+    """The contact sheet."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as JSON-ready values."""
+        return {
+            "source": self.source,
+            "n_pixels": self.n_pixels,
+            "n_unique_colors": self.n_unique_colors,
+            "input_bytes": self.input_bytes,
+            "candidates": [candidate.to_json() for candidate in self.candidates],
+            "outputs": [self.sheet, *(c.output for c in self.candidates if c.output)],
+        }
+
+
+def compare(
+    source: str | Path,
+    out: str | Path,
+    n_colors: Sequence[int] = DEFAULT_N_COLORS,
+    *,
+    seed: int = 0,
+    n_init: int | None = None,
+    max_iter: int | None = None,
+    tol: float | None = None,
+    images: str | Path | None = None,
+    overwrite: bool = False,
+    listener: Listener = ignore_event,
+) -> Comparison:
+    """Draw a picture in several numbers of colours, side by side. **Eager**.
+
+    Every number of colours is fitted to one histogram: the picture is decoded and counted once.
+
+    Parameters
+    ----------
+    source : str or Path
+        Image file, or ``-`` for standard input.
+    out : str or Path
+        PNG to draw the contact sheet into: the original and every number of colours.
+    n_colors : sequence of int, default (2, 5, 10, 15, 24)
+        Numbers of colours, each 1 to 65536.
+    seed, n_init, max_iter, tol, overwrite
+        As in `quantize`.
+    images : str or Path, optional
+        Folder to write each picture into as an indexed PNG, named ``<source>-<k>.png``.
+    listener : callable, optional
+        Told of each number of colours that is done.
+
+    Returns
+    -------
+    Comparison
+        Figures of every candidate.
+
+    Raises
+    ------
+    PixelFormatError
+        When the picture is too large for one go.
+    DaskQuantError
+        One of the classes of `dask_quant.errors`; its message is one line.
+    """
+    name, sheet = str(source), Path(out)
+    options = [
+        FitOptions(n_colors=k, seed=seed, n_init=n_init, max_iter=max_iter, tol=tol)
+        for k in n_colors
+    ]
+    check_output(sheet, overwrite=overwrite)
+    pixels, input_bytes = _read_picture(name)
+    histogram = ColorHistogram.from_pixels(pixels)
+    panels = [_describe_original(pixels, histogram, input_bytes)]
+    candidates = []
+    for done, option in enumerate(options, start=1):
+        file = None if images is None else Path(images) / f"{_stem(name)}-{option.n_colors}.png"
+        candidate, picture = _make_candidate(pixels, histogram, option, file, overwrite=overwrite)
+        candidates.append(candidate)
+        panels.append(_describe_candidate(candidate, picture))
+        listener(Event("compare", done, len(options), "pictures"))
+    write_sheet(draw_sheet(panels, title=_stem(name)), sheet, overwrite=overwrite)
+    return Comparison(
+        source=name,
+        n_pixels=histogram.n_pixels,
+        n_unique_colors=len(histogram),
+        input_bytes=input_bytes,
+        candidates=tuple(candidates),
+        sheet=str(sheet),
+    )
+
+
+def make_demo(
+    out: str | Path, *, overwrite: bool = False, listener: Listener = ignore_event
+) -> list[Comparison]:
+    """Compare the photographs that ship with the dependencies: a first run. **Eager**.
+
+    Parameters
+    ----------
+    out : str or Path
+        Folder to write into: for each photograph a contact sheet ``<name>-sheet.png`` and indexed
+        PNGs of 2, 5, 10, 15 and 24 colours.
+    overwrite, listener
+        As in `compare`.
+
+    Returns
+    -------
+    list of Comparison
+        One for each photograph.
+
+    Raises
+    ------
+    DaskQuantError
+        One of the classes of `dask_quant.errors`; its message is one line.
+    """
+    folder = Path(out)
+    return [
+        compare(
+            path,
+            folder / f"{path.stem}-sheet.png",
+            images=folder,
+            overwrite=overwrite,
+            listener=listener,
+        )
+        for path in find_sample_images()
+    ]
+
+
+def _read_picture(name: str) -> tuple[NDArray[np.uint8], int]:
+    """Return the pixels of a picture and its bytes as stored."""
+    source, input_bytes = read_source(name)
+    header = read_header(source)
+    if header.n_pixels > SMALL_PIXELS:
+        message = (
+            f"Got a picture of {header.n_pixels:,} pixels; compare takes up to {SMALL_PIXELS:,}. "
+            "Quantize it once for each number of colours instead."
+        )
+        raise PixelFormatError(message)
+    return read_image(source), input_bytes
+
+
+def _make_candidate(
+    pixels: NDArray[np.uint8],
+    histogram: ColorHistogram,
+    options: FitOptions,
+    file: Path | None,
+    *,
+    overwrite: bool,
+) -> tuple[Candidate, NDArray[np.uint8]]:
+    """Return the picture in one number of colours, and its pixels ``(y, x, 3)``."""
+    begin = time.perf_counter()
+    fit = fit_histogram(histogram, options)
+    seconds = time.perf_counter() - begin
+    labels = label_image(pixels, fit)
+    n_bytes = _write_candidate(labels, fit.palette, file, overwrite=overwrite)
+    candidate = Candidate(
+        n_colors=options.n_colors,
+        palette=fit.palette,
+        mse=fit.squared_error / histogram.n_pixels,
+        explained_variance=_explained_variance(histogram, fit),
+        output_bytes=n_bytes,
+        seconds=seconds,
+        output=None if file is None or n_bytes is None else str(file),
+    )
+    return candidate, fit.palette.colors[labels]
+
+
+def _explained_variance(histogram: ColorHistogram, fit: PaletteFit) -> float:
+    """Return 1 - mse / (mse of the mean colour); 1 for a constant image."""
+    spread = histogram.mean_color_mse * histogram.n_pixels
+    return 1.0 - fit.squared_error / spread if spread else 1.0
+
+
+def _write_candidate(
+    labels: Labels, palette: Palette, file: Path | None, *, overwrite: bool
+) -> int | None:
+    """Write labels as an indexed PNG, or only measure it where there is no ``file``."""
+    if len(palette) > MAX_COLORS_8BIT:
+        return None
+    height, width = labels.shape
+    chunks = png_chunks(encode_labels(labels, palette), width=width, height=height, palette=palette)
+    if file is None:
+        return sum(map(len, chunks))
+    check_output(file, overwrite=overwrite)
+    return write_file_atomically(file, chunks, overwrite=overwrite)
+
+
+def _describe_original(
+    pixels: NDArray[np.uint8], histogram: ColorHistogram, input_bytes: int
+) -> Panel:
+    """Return the panel of the picture as it came."""
+    caption = ("original", f"{len(histogram):,} colours", f"{input_bytes / 1000:,.1f} kB")
+    return Panel(pixels, caption, None)
+
+
+def _describe_candidate(candidate: Candidate, picture: NDArray[np.uint8]) -> Panel:
+    """Return the panel of one number of colours."""
+    quality = "exact" if candidate.psnr_db is None else f"{candidate.psnr_db:.1f} dB"
+    size = "" if candidate.output_bytes is None else f"{candidate.output_bytes / 1000:,.1f} kB, "
+    lines = (
+        f"k = {candidate.n_colors}",
+        f"mse {candidate.mse:,.1f}, {quality}",
+        f"{size}{candidate.seconds:.2f} s",
+    )
+    return Panel(picture, lines, candidate.palette)
+
+
+def _stem(name: str) -> str:
+    """Return the name of a picture without folder and suffix."""
+    return "stdin" if name == "-" else Path(name).stem

@@ -1,0 +1,196 @@
+"""The one place that computes: bounded graphs, retries, progress.
+
+The same calls run on threads, on the synchronous scheduler and on a distributed cluster.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import dask
+from dask.callbacks import Callback
+
+from dask_quant.errors import ClusterError, DaskQuantError
+from dask_quant.events import Event, Notice, ignore_event
+from dask_quant.process import count_cpus, peak_rss_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator, Sequence
+
+    from dask.delayed import Delayed
+    from distributed import Client
+
+    from dask_quant.events import Listener
+
+MAX_TASKS_PER_GRAPH = 2_048
+"""Leaf tasks handed over at a time, so that schedulers stay quick however large the job."""
+
+RETRIES = 3
+"""Times that a failed task is tried again on a cluster."""
+
+
+@dataclass(frozen=True)
+class Executor:
+    """Computes delayed values somewhere, and tells a listener how far it is."""
+
+    client: Client | None = None
+    """Client of a distributed cluster; None for Dask's local schedulers."""
+    scheduler: str | None = None
+    """``threads`` or ``synchronous``; None for what Dask is configured for (threads)."""
+    listener: Listener = ignore_event
+    """Told of finished tasks."""
+
+    def compute(
+        self,
+        root: Delayed,
+        *,
+        stage: str,
+        leaves: Sequence[Delayed] = (),
+        sizes: Sequence[int] | None = None,
+        unit: str = "tasks",
+    ) -> Any:
+        """Compute ``root``, reporting progress as its ``leaves`` finish. **Eager**.
+
+        Parameters
+        ----------
+        root : Delayed
+            What is wanted.
+        stage : str
+            Name of the stage in the events.
+        leaves : sequence of Delayed
+            Tasks below ``root`` that count as progress.
+        sizes : sequence of int, optional
+            Units that each leaf stands for; 1 when not given.
+        unit : str
+            What ``sizes`` counts.
+
+        Raises
+        ------
+        ClusterError
+            When workers keep dying, or the cluster is gone.
+        """
+        progress = _Progress(leaves, sizes, stage, unit, self.listener)
+        if self.client is not None:
+            return _compute_on_cluster(self.client, root, leaves, progress)
+        with self.activate(), progress:
+            return dask.compute(root)[0]
+
+    def compute_all(
+        self, tasks: Sequence[Delayed], *, stage: str, sizes: Sequence[int], unit: str
+    ) -> list[Any]:
+        """Compute ``tasks``, a bounded number of them at a time. **Eager**.
+
+        Parameters and errors are those of `compute`; results come in the order of the tasks.
+        """
+        results: list[Any] = []
+        total = sum(sizes)
+        for begin in range(0, len(tasks), MAX_TASKS_PER_GRAPH):
+            wave = slice(begin, begin + MAX_TASKS_PER_GRAPH)
+            results += self.part_of(total, sum(sizes[:begin])).compute(
+                dask.delayed(list)(tasks[wave]),
+                stage=stage,
+                leaves=tasks[wave],
+                sizes=sizes[wave],
+                unit=unit,
+            )
+        return results
+
+    @property
+    def n_threads(self) -> int:
+        """Tasks that can run side by side, at least 1."""
+        if self.client is not None:
+            n_threads: int = sum(self.client.nthreads().values())
+            return max(1, n_threads)
+        return 1 if self.scheduler == "synchronous" else count_cpus()
+
+    @property
+    def n_processes(self) -> int:
+        """Worker processes beside this one."""
+        return 0 if self.client is None else len(self.client.nthreads())
+
+    def part_of(self, total: int, n_done: int) -> Executor:
+        """Return an executor for one part of a stage: ``n_done`` of ``total`` units are done."""
+
+        def forward(event: Event | Notice) -> None:
+            if isinstance(event, Event):
+                event = replace(event, done=n_done + event.done, total=total)
+            self.listener(event)
+
+        return replace(self, listener=forward)
+
+    @contextmanager
+    def activate(self) -> Iterator[None]:
+        """Make third parties that call ``compute`` themselves run where this executor does."""
+        if self.client is not None:
+            with self.client.as_current(), dask.config.set(scheduler=self.client):
+                yield
+        elif self.scheduler is not None:
+            with dask.config.set(scheduler=self.scheduler):
+                yield
+        else:
+            yield
+
+    def peak_rss_bytes(self) -> int:
+        """Return the peak resident memory of this process and all workers together, in bytes."""
+        total = peak_rss_bytes()
+        if self.client is not None:
+            total += sum(self.client.run(peak_rss_bytes).values())
+        return total
+
+
+def _compute_on_cluster(
+    client: Client, root: Delayed, leaves: Sequence[Delayed], progress: _Progress
+) -> Any:
+    """Compute ``root`` on the cluster; see `Executor.compute`."""
+    from distributed import as_completed  # 0.5 s that a local run does not need
+    from distributed.client import FutureCancelledError
+    from distributed.scheduler import KilledWorker, NoValidWorkerError
+
+    futures = client.compute([root, *leaves], retries=RETRIES)
+    result, waiting = futures[0], as_completed(futures[1:])
+    del futures  # a leaf's result may go as soon as it was merged
+    try:
+        for leaf in waiting:
+            if leaf.status == "error":
+                break  # the root holds the same error
+            progress.count(leaf.key)
+        return result.result()
+    except DaskQuantError:
+        raise
+    except (KilledWorker, NoValidWorkerError, FutureCancelledError) as error:
+        message = f"The cluster lost the work: {_one_line(error)}"
+        raise ClusterError(message) from error
+
+
+class _Progress(Callback):  # type: ignore[misc]  # Dask is not annotated
+    """Counts finished leaves; for local schedulers it is also the callback that hears of them."""
+
+    def __init__(
+        self,
+        leaves: Sequence[Delayed],
+        sizes: Sequence[int] | None,
+        stage: str,
+        unit: str,
+        listener: Listener,
+    ) -> None:
+        self._sizes = dict(
+            zip((leaf.key for leaf in leaves), sizes or [1] * len(leaves), strict=True)
+        )
+        self._stage, self._unit, self._listener = stage, unit, listener
+        self._done, self._total = 0, sum(self._sizes.values())
+        super().__init__(posttask=self.count)
+        listener(Event(stage, 0, self._total, unit))
+
+    def count(self, key: Hashable, *_: Any) -> None:
+        """Report ``key`` if it is a leaf."""
+        size = self._sizes.pop(key, None)
+        if size is not None:
+            self._done += size
+            self._listener(Event(self._stage, self._done, self._total, self._unit))
+
+
+def _one_line(error: BaseException) -> str:
+    """Return the message of ``error`` on one line, with its type."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

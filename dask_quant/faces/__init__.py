@@ -1,0 +1,1 @@
+"""Faces: they parse, call one public function, and show. Policy lives below."""

@@ -1,0 +1,319 @@
+"""What a command shows: progress, tables and warnings on standard error, JSON on standard output.
+
+`run_command` wraps a command: every error becomes one line and an exit code. 0 is done, 1 an error
+of ours, 2 usage, 3 done but for inputs that were set aside, 130 and 143 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from dask_quant.errors import DaskQuantError, DaskQuantWarning, OptionError
+from dask_quant.events import Notice
+from dask_quant.options import format_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from dask_quant.comparison import Comparison
+    from dask_quant.events import Event
+    from dask_quant.palette import Palette
+    from dask_quant.results import ImageInfo, Quarantined, Report
+    from dask_quant.routes.planning import JobPlan
+
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_QUARANTINED = 3
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+TRACEBACK_VARIABLE = "DASK_QUANT_TRACEBACK"
+"""Environment variable that lets unexpected errors through with their traceback."""
+
+_MAX_SWATCHES = 64
+"""Colours shown in a terminal (arbitrary)."""
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived; passes through handlers of errors, so that temporaries are removed."""
+
+
+@contextmanager
+def run_command(name: str, *, quiet: bool, as_json: bool) -> Iterator[Screen]:
+    """Run the body of a command; on failure say why in one line, and exit with the code for it."""
+    screen = Screen(name, quiet, as_json)
+    before = signal.signal(signal.SIGTERM, _raise_terminated)
+    code = EXIT_ERROR
+    try:
+        with warnings.catch_warnings(), screen.progress():
+            warnings.simplefilter("always", DaskQuantWarning)
+            warnings.showwarning = screen.show_warning  # type: ignore[assignment]
+            yield screen
+        code = screen.exit_code
+    except OptionError as error:
+        code = EXIT_USAGE
+        screen.show_error(error, str(error))
+    except DaskQuantError as error:
+        screen.show_error(error, str(error))
+    except KeyboardInterrupt as error:
+        code = EXIT_INTERRUPTED
+        screen.show_error(error, "interrupted; nothing half-written stands under its final name")
+    except _Terminated as error:
+        code = EXIT_TERMINATED
+        screen.show_error(error, "terminated; nothing half-written stands under its final name")
+    except Exception as error:
+        if os.environ.get(TRACEBACK_VARIABLE):
+            raise
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        screen.show_error(
+            error, f"unexpected {text} (set {TRACEBACK_VARIABLE}=1 to see where; please report it)"
+        )
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    sys.exit(code)
+
+
+def _raise_terminated(signum: int, frame: FrameType | None) -> None:
+    """Unwind the stack after SIGTERM."""
+    raise _Terminated
+
+
+@dataclass
+class Screen:
+    """What one command shows."""
+
+    command: str
+    """Name of the command."""
+    quiet: bool
+    """Whether to show warnings and errors only."""
+    as_json: bool
+    """Whether the result goes to standard output as JSON."""
+    exit_code: int = 0
+    """What the command will exit with."""
+    _progress: Progress | None = None
+    _tasks: dict[str, TaskID] = field(default_factory=dict)
+    _console: Console | None = None
+
+    @property
+    def console(self) -> Console:
+        """The console on standard error."""
+        if self._console is None:
+            from rich.console import Console  # 40 ms that a quiet command does without
+
+            self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        return self._console
+
+    @contextmanager
+    def progress(self) -> Iterator[None]:
+        """Draw progress bars inside the ``with`` block, on a terminal only."""
+        if self.quiet or not sys.stderr.isatty():
+            yield
+            return
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description:>8}"),
+            BarColumn(),
+            TextColumn("{task.fields[amount]}"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            self._progress = progress
+            yield
+        self._progress = None
+
+    def listen(self, event: Event | Notice) -> None:
+        """Show an event of the library."""
+        if isinstance(event, Notice):
+            if not self.quiet:
+                self._print(event.message)
+        elif self._progress is not None:
+            if event.stage not in self._tasks:
+                self._tasks[event.stage] = self._progress.add_task(
+                    event.stage, total=event.total, amount=""
+                )
+            self._progress.update(
+                self._tasks[event.stage],
+                completed=event.done,
+                total=event.total,
+                amount=_describe_amount(event),
+            )
+
+    def show_error(self, error: BaseException, text: str) -> None:
+        """Say in one line why the command failed."""
+        if self.as_json:
+            kind = type(error).__name__.lstrip("_")
+            _print_json({"command": self.command, "error": {"type": kind, "message": text}})
+        self._print(f"error: {text}")
+
+    def show_warning(self, message: Warning | str, category: type[Warning], *_: Any) -> None:
+        """Say a warning of ours in one line; those of other packages are theirs."""
+        if issubclass(category, DaskQuantWarning):
+            self._print(f"warning: {message}")
+
+    def show_report(self, report: Report) -> None:
+        """Show what a job did."""
+        self._show_quarantined(report.quarantined)
+        if self.as_json:
+            _print_json(report.to_json())
+        elif not self.quiet:
+            self._print(_summarize(report))
+            if report.palette is not None:
+                self._show_swatches(report.palette)
+
+    def show_plan(self, plan: JobPlan) -> None:
+        """Show what a job would do."""
+        values = plan.to_json()
+        if self.as_json:
+            _print_json({"command": self.command, "dry_run": True, "plan": values})
+            return
+        self._print(
+            f"{plan.n_images:,} images, {plan.n_pixels:,} pixels, {plan.n_ignored:,} files ignored"
+        )
+        self._print(
+            f"{plan.n_tasks:,} tasks; {format_bytes(plan.decoded_bytes)} decoded, "
+            f"{format_bytes(plan.label_bytes)} of labels before compression"
+        )
+        self._print(
+            f"at most {format_bytes(plan.projected_bytes)} of memory, all processes together"
+        )
+        for output in plan.outputs[:10]:
+            self._print(f"would write {output}")
+        if len(plan.outputs) > 10:
+            self._print(f"... and {len(plan.outputs) - 10:,} more")
+
+    def show_infos(self, infos: Sequence[ImageInfo]) -> None:
+        """Show what images are."""
+        if any(info.error for info in infos):
+            self.exit_code = EXIT_QUARANTINED
+        if self.as_json:
+            images = [info.to_json() for info in infos]
+            single = images[0] if len(images) == 1 else {}
+            _print_json({"command": self.command, "images": images, **single})
+        elif not self.quiet:
+            rows = [
+                (
+                    info.path,
+                    f"{info.width} x {info.height}",
+                    f"{info.format} {info.mode}",
+                    format_bytes(info.input_bytes),
+                    info.error or f"{info.n_unique_colors:,}",
+                )
+                for info in infos
+            ]
+            self._show_table(("image", "size", "kind", "stored", "colours"), rows)
+
+    def show_comparisons(self, comparisons: Sequence[Comparison]) -> None:
+        """Show pictures in several numbers of colours."""
+        if self.as_json:
+            values = [comparison.to_json() for comparison in comparisons]
+            single = values[0] if len(values) == 1 else {}
+            outputs = [output for value in values for output in value["outputs"]]
+            _print_json(
+                {"command": self.command, "comparisons": values, **single, "outputs": outputs}
+            )
+        elif not self.quiet:
+            for comparison in comparisons:
+                self._show_comparison(comparison)
+
+    def _show_comparison(self, comparison: Comparison) -> None:
+        """Show one picture in several numbers of colours."""
+        self._print(
+            f"{comparison.source}: {comparison.n_unique_colors:,} colours, "
+            f"{format_bytes(comparison.input_bytes)}"
+        )
+        rows = [
+            (
+                str(candidate.n_colors),
+                f"{candidate.mse:,.2f}",
+                "exact" if candidate.psnr_db is None else f"{candidate.psnr_db:.2f}",
+                f"{candidate.explained_variance:.2%}",
+                "-" if candidate.output_bytes is None else format_bytes(candidate.output_bytes),
+                f"{candidate.seconds:.2f}",
+            )
+            for candidate in comparison.candidates
+        ]
+        self._show_table(("k", "mse", "PSNR dB", "explained", "PNG", "fit s"), rows)
+        self._print(f"side by side: {comparison.sheet}")
+
+    def _show_quarantined(self, quarantined: Sequence[Quarantined]) -> None:
+        """Name every input that was set aside."""
+        if quarantined:
+            self.exit_code = EXIT_QUARANTINED
+        for entry in quarantined:
+            self._print(f"quarantined: {entry.reason}")
+
+    def _show_swatches(self, palette: Palette) -> None:
+        """Show a palette as coloured blocks, where the terminal has colours."""
+        if not self.console.is_terminal:
+            return
+        from rich.text import Text
+
+        line = Text()
+        for color in palette.hex[:_MAX_SWATCHES]:
+            line.append("  ", style=f"on {color}")
+        self.console.print(line)
+
+    def _show_table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Show rows under a header, columns aligned."""
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for position, name in enumerate(header):
+            table.add_column(name, justify="left" if position == 0 else "right", overflow="fold")
+        for row in rows:
+            table.add_row(*(_printable(cell) for cell in row))
+        self.console.print(table)
+
+    def _print(self, text: str) -> None:
+        """Print one line on standard error."""
+        if self._progress is not None:
+            self.console.print(_printable(text), markup=False)
+        else:
+            print(_printable(text), file=sys.stderr)
+
+
+def _print_json(values: dict[str, Any]) -> None:
+    """Print one JSON object on standard output."""
+    print(json.dumps(values), file=sys.stdout)
+
+
+def _printable(text: str) -> str:
+    """Return ``text`` with what cannot be encoded or would start a line escaped."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\n", "\\n")
+
+
+def _describe_amount(event: Event) -> str:
+    """Return how far an event says that its stage is."""
+    if event.total is None:
+        return ""
+    if event.unit == "px":
+        return f"{event.done / 1e6:,.1f} / {event.total / 1e6:,.1f} Mpx"
+    return f"{event.done:,} / {event.total:,} {event.unit}"
+
+
+def _summarize(report: Report) -> str:
+    """Return what a job did in one line."""
+    noun = "image" if report.n_images == 1 else "images"
+    found = "" if report.n_unique_colors is None else f" of {report.n_unique_colors:,}"
+    each = " each" if report.palette is None else ""
+    quality = (
+        "exact" if report.psnr_db is None else f"mse {report.mse:,.2f}, {report.psnr_db:.2f} dB"
+    )
+    return (
+        f"{report.n_images:,} {noun} in {report.n_colors:,}{found} colours{each}: {quality}, "
+        f"{report.explained_variance:.2%} of the variance; "
+        f"{format_bytes(report.input_bytes)} -> {format_bytes(report.output_bytes)} "
+        f"in {report.seconds['total']:.2f} s: {', '.join(report.outputs)}"
+    )

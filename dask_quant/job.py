@@ -1,0 +1,235 @@
+"""Collections of images: one palette for all, or one for each.
+
+Tasks are coarse, some images in each; every image is read, relabelled and written inside its task.
+An image that cannot be read is set aside with its reason and costs the job nothing else. Whoever
+starts a collection checks that its outputs are free; the tasks themselves replace what they find,
+since a task that is run again, its worker having died, finds its own files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dask.delayed import delayed
+
+from dask_quant.errors import JobError, PixelFormatError, SourceError
+from dask_quant.flow import quantize_file
+from dask_quant.histogram import ColorHistogram
+from dask_quant.results import Quarantined
+from dask_quant.sinks.png import encode_labels, write_png
+from dask_quant.sources.pillow import read_image
+from dask_quant.tables import label_pixels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from dask_quant.execute import Executor
+    from dask_quant.flow import ImageOutcome
+    from dask_quant.options import FitOptions
+    from dask_quant.palette import Palette
+
+MAX_BATCH = 16
+"""Images in a task at most: a task of photographs then takes seconds (arbitrary)."""
+
+_TASKS_PER_THREAD = 8
+"""Tasks per thread at least, where there are enough images, so that none waits for a last one."""
+
+_MERGE_WIDTH = 4
+"""Counted batches merged by one task."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image of a collection."""
+
+    source: str
+    """Where it is read."""
+    out: Path
+    """Where it is written."""
+
+
+@dataclass(frozen=True)
+class CountedImages:
+    """The colours of some images together."""
+
+    histogram: ColorHistogram
+    """Of all that could be read."""
+    readable: tuple[int, ...]
+    """Positions in the collection of the images that could be read."""
+    quarantined: tuple[tuple[int, Quarantined], ...]
+    """The others, each with its position."""
+
+
+@dataclass(frozen=True)
+class WrittenImages:
+    """What became of a collection."""
+
+    outcomes: tuple[tuple[int, ImageOutcome], ...]
+    """Figures of each image written with a palette of its own, with its position."""
+    written: tuple[tuple[int, int], ...]
+    """Position and bytes of each image written."""
+    quarantined: tuple[tuple[int, Quarantined], ...]
+    """Images set aside, with their positions."""
+
+
+def count_collection(items: Sequence[Item], executor: Executor) -> CountedImages:
+    """Count the colours of all images of a collection together, exactly. **Eager**.
+
+    Raises
+    ------
+    JobError
+        When no image can be read.
+    """
+    batches = _make_batches(items, executor.n_threads)
+    count = delayed(count_batch, pure=False)
+    leaves = [count(batch) for batch in batches]
+    merge = delayed(merge_counted, pure=False)
+    level = leaves
+    while len(level) > 1:
+        level = [
+            merge(level[begin : begin + _MERGE_WIDTH])
+            for begin in range(0, len(level), _MERGE_WIDTH)
+        ]
+    counted: CountedImages = executor.compute(
+        level[0],
+        stage="count",
+        leaves=leaves,
+        sizes=[len(batch) for batch in batches],
+        unit="images",
+    )
+    if not counted.readable:
+        raise JobError(_nothing_left_message([q for _, q in counted.quarantined]))
+    return counted
+
+
+def quantize_each(items: Sequence[Item], options: FitOptions, executor: Executor) -> WrittenImages:
+    """Give every image a palette of its own, and write it. **Eager**.
+
+    Raises
+    ------
+    JobError
+        When no image can be read.
+    OutputError
+        When an output cannot be written.
+    """
+    return _run_batches(
+        items,
+        executor,
+        lambda batch: delayed(quantize_batch, pure=False)(batch, options),
+    )
+
+
+def relabel_collection(
+    items: Sequence[Item],
+    positions: Sequence[int],
+    palette: Palette,
+    executor: Executor,
+) -> WrittenImages:
+    """Write the images at ``positions`` with one palette. **Eager**. Errors: `quantize_each`."""
+    chosen = [items[position] for position in positions]
+    written = _run_batches(
+        chosen,
+        executor,
+        lambda batch: delayed(relabel_batch, pure=False)(batch, palette),
+    )
+    return WrittenImages(
+        (),
+        tuple((positions[i], n_bytes) for i, n_bytes in written.written),
+        tuple((positions[i], quarantined) for i, quarantined in written.quarantined),
+    )
+
+
+def count_batch(batch: Sequence[tuple[int, Item]]) -> CountedImages:
+    """Count the colours of a few images, inside a task. **Eager**."""
+    total, readable, quarantined = ColorHistogram.empty(), [], []
+    for position, item in batch:
+        try:
+            total = total.merge(ColorHistogram.from_pixels(read_image(item.source)))
+        except (SourceError, PixelFormatError) as error:
+            quarantined.append((position, Quarantined(item.source, str(error))))
+        else:
+            readable.append(position)
+    return CountedImages(total, tuple(readable), tuple(quarantined))
+
+
+def merge_counted(parts: Sequence[CountedImages]) -> CountedImages:
+    """Merge a few counted batches, inside a task. **Eager**."""
+    return CountedImages(
+        ColorHistogram.merge_all(part.histogram for part in parts),
+        tuple(position for part in parts for position in part.readable),
+        tuple(entry for part in parts for entry in part.quarantined),
+    )
+
+
+def quantize_batch(batch: Sequence[tuple[int, Item]], options: FitOptions) -> WrittenImages:
+    """Fit, relabel and write a few images, each by itself, inside a task. **Eager**."""
+    return _write_batch(
+        batch, lambda item: quantize_file(item.source, item.out, options, overwrite=True)
+    )
+
+
+def relabel_batch(batch: Sequence[tuple[int, Item]], palette: Palette) -> WrittenImages:
+    """Relabel and write a few images with one palette, inside a task. **Eager**."""
+    return _write_batch(batch, lambda item: _relabel_file(item, palette))
+
+
+def _relabel_file(item: Item, palette: Palette) -> int:
+    """Write one image with a palette and return the bytes of its file."""
+    labels = label_pixels(read_image(item.source), palette)
+    height, width = labels.shape
+    strips = encode_labels(labels, palette)
+    return write_png(item.out, strips, width=width, height=height, palette=palette, overwrite=True)
+
+
+def _write_batch(
+    batch: Sequence[tuple[int, Item]], write: Callable[[Item], ImageOutcome | int]
+) -> WrittenImages:
+    """Call ``write`` for each image, and set aside those that cannot be read."""
+    outcomes, written, quarantined = [], [], []
+    for position, item in batch:
+        try:
+            result = write(item)
+        except (SourceError, PixelFormatError) as error:
+            quarantined.append((position, Quarantined(item.source, str(error))))
+            continue
+        if isinstance(result, int):
+            written.append((position, result))
+        else:
+            written.append((position, result.output_bytes))
+            outcomes.append((position, result))
+    return WrittenImages(tuple(outcomes), tuple(written), tuple(quarantined))
+
+
+def _run_batches(
+    items: Sequence[Item], executor: Executor, make_task: Callable[..., object]
+) -> WrittenImages:
+    """Compute one task per batch and join what they say, in the order of the items."""
+    batches = _make_batches(items, executor.n_threads)
+    parts: list[WrittenImages] = executor.compute_all(
+        [make_task(batch) for batch in batches],
+        stage="relabel",
+        sizes=[len(batch) for batch in batches],
+        unit="images",
+    )
+    written = WrittenImages(
+        tuple(outcome for part in parts for outcome in part.outcomes),
+        tuple(entry for part in parts for entry in part.written),
+        tuple(entry for part in parts for entry in part.quarantined),
+    )
+    if not written.written:
+        raise JobError(_nothing_left_message([q for _, q in written.quarantined]))
+    return written
+
+
+def _make_batches(items: Sequence[Item], n_threads: int) -> list[list[tuple[int, Item]]]:
+    """Return the items with their positions, in batches for one task each."""
+    size = max(1, min(MAX_BATCH, len(items) // (_TASKS_PER_THREAD * n_threads)))
+    numbered = list(enumerate(items))
+    return [numbered[begin : begin + size] for begin in range(0, len(numbered), size)]
+
+
+def _nothing_left_message(quarantined: Sequence[Quarantined]) -> str:
+    """Return the message for a job of which every image was set aside."""
+    return f"None of {len(quarantined)} images can be read; the first: {quarantined[0].reason}"

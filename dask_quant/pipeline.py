@@ -1,0 +1,239 @@
+"""What users call for whole jobs: sources in, files out, a report back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dask_quant.events import ignore_event
+from dask_quant.options import ChunkOptions, ClusterOptions, FitOptions, RunOptions
+from dask_quant.routes.choose import (
+    describe_sources,
+    fit_sources,
+    plan_sources,
+    relabel_sources,
+)
+from dask_quant.routes.common import Job
+
+if TYPE_CHECKING:
+    from dask_quant.events import Listener
+    from dask_quant.palette import Palette
+    from dask_quant.results import ImageInfo, Report
+    from dask_quant.routes.common import Sources
+    from dask_quant.routes.planning import JobPlan
+
+
+def quantize(
+    sources: Sources | Any,
+    out: str | Path,
+    *,
+    n_colors: int = 16,
+    per_image: bool = False,
+    engine: str = "auto",
+    seed: int = 0,
+    n_init: int | None = None,
+    max_iter: int | None = None,
+    tol: float | None = None,
+    overwrite: bool = False,
+    chunks: tuple[int, int] | None = None,
+    persist: str | Path | None = None,
+    cluster: ClusterOptions | None = None,
+    listener: Listener = ignore_event,
+) -> Report:
+    """Fit a palette to images, relabel them with it and write them. **Eager**.
+
+    Parameters
+    ----------
+    sources : str, Path, sequence of them, NumPy or Dask array
+        Files, folders, globs, Zarr stores, ``-`` for standard input or ``@list.txt``; or one image
+        as an array, uint8 ``(y, x, 3)`` or ``(y, x)``.
+    out : str or Path
+        For one image, the ``.png`` or ``.zarr`` to write; else the folder to write into, which
+        mirrors the tree of the sources.
+    n_colors : int, default 16
+        Colours of the palette, 1 to 65536. Where the images hold fewer, so does the palette.
+    per_image : bool, default False
+        Whether each image gets a palette of its own; else all share one, fitted to all of them.
+    engine : {"auto", "histogram", "dask-ml"}, default "auto"
+        ``histogram``, which ``auto`` chooses, is exact k-means on counted colours; ``dask-ml`` is
+        `dask_ml.cluster.KMeans` on all pixels.
+    seed : int, default 0
+        Seed of every random draw; the same seed gives the same bytes.
+    n_init, max_iter, tol : optional
+        Restarts, Lloyd iterations per restart, and the centroid shift in sRGB levels at which to
+        stop. None: what the engine does by default.
+    overwrite : bool, default False
+        Whether outputs that exist are replaced.
+    chunks : tuple of int, optional
+        Rows and columns of a task; planned when not given. The result does not depend on it.
+    persist : str or Path, optional
+        Zarr store to decode a single image into once; it is reused while the image is the same.
+    cluster : ClusterOptions, optional
+        Where the work runs. None: on the active `distributed.Client`, or else on threads.
+    listener : callable, optional
+        Told of progress, an `Event` at a time.
+
+    Returns
+    -------
+    Report
+        What was written, and how good it is.
+
+    Raises
+    ------
+    DaskQuantError
+        One of the classes of `dask_quant.errors`; its message is one line.
+
+    Warns
+    -----
+    FewerColorsWarning
+        When the images hold fewer colours than were asked for.
+    """
+    fit = FitOptions(
+        n_colors=n_colors, engine=engine, seed=seed, n_init=n_init, max_iter=max_iter, tol=tol
+    )
+    run = _make_run_options(overwrite, chunks, persist, cluster)
+    job = Job("quantize", fit, run, listener, per_image=per_image)
+    return relabel_sources(job, sources, Path(out))
+
+
+def apply_palette(
+    sources: Sources | Any,
+    out: str | Path,
+    palette: Palette,
+    *,
+    overwrite: bool = False,
+    chunks: tuple[int, int] | None = None,
+    persist: str | Path | None = None,
+    cluster: ClusterOptions | None = None,
+    listener: Listener = ignore_event,
+) -> Report:
+    """Relabel images with a palette that exists, and write them. **Eager**.
+
+    Parameters
+    ----------
+    palette : Palette
+        Colours to use, in this order; those that win no pixel stay in the files.
+    sources, out, overwrite, chunks, persist, cluster, listener
+        As in `quantize`.
+
+    Returns
+    -------
+    Report
+        As `quantize`; ``engine`` is ``none``, and ``palette`` has the counts of these images.
+
+    Raises
+    ------
+    DaskQuantError
+        One of the classes of `dask_quant.errors`; its message is one line.
+    """
+    run = _make_run_options(overwrite, chunks, persist, cluster)
+    fit = FitOptions(n_colors=len(palette))
+    job = Job("apply", fit, run, listener, palette=palette)
+    return relabel_sources(job, sources, Path(out))
+
+
+def make_palette(
+    sources: Sources | Any,
+    out: str | Path,
+    *,
+    n_colors: int = 16,
+    engine: str = "auto",
+    seed: int = 0,
+    n_init: int | None = None,
+    max_iter: int | None = None,
+    tol: float | None = None,
+    overwrite: bool = False,
+    chunks: tuple[int, int] | None = None,
+    persist: str | Path | None = None,
+    cluster: ClusterOptions | None = None,
+    listener: Listener = ignore_event,
+) -> Report:
+    """Fit one palette to images and write it to a palette file. **Eager**.
+
+    Parameters
+    ----------
+    out : str or Path
+        Palette file, ``.gpl``, ``.hex`` or ``.json``.
+    sources, n_colors, engine, seed, n_init, max_iter, tol
+        As in `quantize`.
+    overwrite, chunks, persist, cluster, listener
+        As in `quantize`.
+
+    Returns
+    -------
+    Report
+        As `quantize`; no image is written.
+
+    Raises
+    ------
+    DaskQuantError
+        One of the classes of `dask_quant.errors`; its message is one line.
+    """
+    fit = FitOptions(
+        n_colors=n_colors, engine=engine, seed=seed, n_init=n_init, max_iter=max_iter, tol=tol
+    )
+    run = _make_run_options(overwrite, chunks, persist, cluster)
+    job = Job("palette", fit, run, listener)
+    return fit_sources(job, sources, Path(out))
+
+
+def plan_job(
+    sources: Sources | Any,
+    out: str | Path,
+    *,
+    n_colors: int = 16,
+    per_image: bool = False,
+    overwrite: bool = False,
+    chunks: tuple[int, int] | None = None,
+    cluster: ClusterOptions | None = None,
+) -> JobPlan:
+    """Say what `quantize` would do: images, tasks, bytes, memory. **Eager**; nothing is written.
+
+    Parameters are those of `quantize`. Only headers are read; no cluster is started.
+
+    Raises
+    ------
+    DaskQuantError
+        What `quantize` would raise before it starts.
+    """
+    fit = FitOptions(n_colors=n_colors)
+    run = _make_run_options(overwrite, chunks, None, cluster)
+    return plan_sources(
+        Job("quantize", fit, run, ignore_event, per_image=per_image), sources, Path(out)
+    )
+
+
+def describe_images(
+    sources: Sources | Any,
+    *,
+    chunks: tuple[int, int] | None = None,
+    cluster: ClusterOptions | None = None,
+    listener: Listener = ignore_event,
+) -> list[ImageInfo]:
+    """Say what images are and how many distinct colours each has, exactly. **Eager**.
+
+    Parameters are those of `quantize`.
+
+    Raises
+    ------
+    DaskQuantError
+        When an image that was given by name cannot be read, or none can.
+    """
+    run = _make_run_options(False, chunks, None, cluster)
+    return describe_sources(Job("info", FitOptions(), run, listener), sources)
+
+
+def _make_run_options(
+    overwrite: bool,
+    chunks: tuple[int, int] | None,
+    persist: str | Path | None,
+    cluster: ClusterOptions | None,
+) -> RunOptions:
+    """Return the options of a run from what users give."""
+    rows, columns = chunks or (None, None)
+    return RunOptions(
+        overwrite=overwrite,
+        chunks=ChunkOptions(rows=rows, columns=columns),
+        persist=None if persist is None else Path(persist),
+        cluster=cluster or ClusterOptions(),
+    )

@@ -1,0 +1,1 @@
+"""The ways that a job takes through the house; `choose` picks one."""

@@ -1,0 +1,126 @@
+"""Which way a job takes: in memory, in chunks, or as a collection.
+
+One image that fits in memory needs no Dask; larger ones, arrays, and all that runs on a cluster go
+in chunks. The routes that stand on Dask and Zarr are imported in the functions that need them: a
+photograph from the shell would else spend most of its time on imports. This module alone does so.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from dask_quant.errors import OptionError
+from dask_quant.routes.common import (
+    SMALL_PIXELS,
+    check_label_suffix,
+    discover_images,
+    is_array,
+    wants_file,
+)
+from dask_quant.routes.inspect import describe_inputs
+from dask_quant.routes.memory import fit_in_memory, relabel_in_memory
+from dask_quant.sinks.atomic import check_output
+from dask_quant.sources.discover import STDIN, is_zarr_store
+from dask_quant.sources.pillow import read_header
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dask_quant.results import ImageInfo, Report
+    from dask_quant.routes.common import Job, Sources
+    from dask_quant.routes.planning import JobPlan
+    from dask_quant.sources.header import ImageHeader
+
+
+def relabel_sources(job: Job, sources: Sources | Any, out: Path) -> Report:
+    """Fit (unless a palette is given), relabel and write whatever ``sources`` are. **Eager**."""
+    if is_array(sources):
+        check_label_suffix(out, n_inputs=1)
+        from dask_quant.routes.chunked import relabel_chunked
+
+        return relabel_chunked(job, sources, out, n_ignored=0)
+    found = discover_images(sources)
+    if wants_file(out, found):
+        path = found.inputs[0].path
+        if _stays_in_memory(job, path, out):
+            return relabel_in_memory(job, path, out, found.n_ignored)
+        from dask_quant.routes.chunked import relabel_chunked
+
+        return relabel_chunked(job, path, out, n_ignored=found.n_ignored)
+    from dask_quant.routes.collections import relabel_many
+
+    return relabel_many(job, found, out)
+
+
+def fit_sources(job: Job, sources: Sources | Any, out: Path) -> Report:
+    """Fit one palette to whatever ``sources`` are and write it to a palette file. **Eager**."""
+    check_output(out, overwrite=job.run.overwrite)
+    if is_array(sources):
+        from dask_quant.routes.chunked import fit_chunked
+
+        return fit_chunked(job, sources, out, n_ignored=0)
+    found = discover_images(sources)
+    path = found.inputs[0].path
+    if len(found.inputs) > 1:
+        from dask_quant.routes.collections import fit_many
+
+        return fit_many(job, found, out)
+    if _stays_in_memory(job, path, out):
+        return fit_in_memory(job, path, out, found.n_ignored)
+    from dask_quant.routes.chunked import fit_chunked
+
+    return fit_chunked(job, path, out, n_ignored=found.n_ignored)
+
+
+def describe_sources(job: Job, sources: Sources) -> list[ImageInfo]:
+    """Describe every image of ``sources``. **Eager**."""
+
+    def count_large(path: str) -> tuple[ImageHeader, int]:
+        from dask_quant.routes.chunked import count_chunked
+
+        return count_chunked(job, path)
+
+    return describe_inputs(job, discover_images(sources), count_large)
+
+
+def plan_sources(job: Job, sources: Sources | Any, out: Path) -> JobPlan:
+    """Plan what `relabel_sources` would do, from headers alone. **Eager**."""
+    from dask_quant.routes.planning import plan_relabel
+
+    return plan_relabel(job, sources, out)
+
+
+def _stays_in_memory(job: Job, path: str, out: Path) -> bool:
+    """Return whether an image is small and plain enough to need neither Dask nor Zarr."""
+    run = job.run
+    asks_for_dask = (
+        run.chunks.given
+        or run.persist is not None
+        or run.cluster.workers is not None
+        or run.cluster.scheduler is not None
+        or run.cluster.scheduler_file is not None
+        or job.fit.engine == "dask-ml"
+        or out.suffix.lower() == ".zarr"
+        or _has_active_client()
+    )
+    if path == STDIN:
+        if asks_for_dask:
+            message = (
+                "Got standard input for a chunked or distributed job, which reads its input more "
+                "than once; save it to a file first."
+            )
+            raise OptionError(message)
+        return True
+    if asks_for_dask or is_zarr_store(path):
+        return False
+    return read_header(path).n_pixels <= SMALL_PIXELS
+
+
+def _has_active_client() -> bool:
+    """Return whether the user has a `distributed.Client`; without importing distributed."""
+    if "distributed" not in sys.modules:
+        return False
+    from dask_quant.cluster import find_active_client
+
+    return find_active_client() is not None

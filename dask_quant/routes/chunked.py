@@ -1,0 +1,187 @@
+"""One image in chunks: a large file, a store, an array, or any image on a cluster."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from dask_quant.array_flow import (
+    check_label_output,
+    count_image,
+    fit_image,
+    write_labels,
+    write_unit,
+)
+from dask_quant.chunking import check_budget, plan_image
+from dask_quant.cluster import LOCAL_SCHEDULERS, dashboard_link, open_client
+from dask_quant.events import Notice
+from dask_quant.execute import Executor
+from dask_quant.fit.fitting import fit_given
+from dask_quant.flow import describe_fit
+from dask_quant.graphs.relabel import relabel_blocks
+from dask_quant.palette import MAX_COLORS_8BIT
+from dask_quant.persist import persist_image
+from dask_quant.routes.common import is_array, report_one, write_palette_file
+from dask_quant.sources.discover import is_zarr_store
+from dask_quant.sources.opening import open_image, read_any_header
+from dask_quant.sources.pillow import read_header
+from dask_quant.sources.zarr_store import open_zarr_array, read_unit, read_zarr_header
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from dask_quant.chunking import ChunkPlan
+    from dask_quant.fit.fitting import PaletteFit
+    from dask_quant.histogram import ColorHistogram
+    from dask_quant.results import Report
+    from dask_quant.routes.common import Job
+    from dask_quant.sources.header import ImageHeader
+
+
+@dataclass(frozen=True)
+class ChunkedSource:
+    """One image as the chunked flow reads it."""
+
+    image: Any
+    """Path of a file or store, or an array."""
+    shape: tuple[int, int]
+    """Rows and columns."""
+    unit: tuple[int, int]
+    """Rows and columns of what storage reads as a whole."""
+    decodes_whole: bool
+    """Whether any part costs a decode of all."""
+    input_bytes: int
+    """Bytes as stored."""
+
+
+def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
+    """Relabel one image as a Dask array."""
+    check_label_output(out, overwrite=job.run.overwrite)
+    with open_executor(job) as executor:
+        source, stored = _prepare_source(job, image, executor), open_source(image)
+        plan = plan_source(
+            job, source, out, n_processes=executor.n_processes, n_threads=executor.n_threads
+        )
+        histogram, fit = _fit_source(job, source, plan, executor)
+        with job.watch.measure("relabel"):
+            chunks = None if _is_dask(source.image) else plan.write_chunks
+            labels = relabel_blocks(open_image(source.image, chunks=chunks), fit.palette)
+            n_bytes = write_labels(labels, fit.palette, out, executor, overwrite=job.run.overwrite)
+        outcome = replace(describe_fit(histogram, fit), output_bytes=n_bytes)
+        peak = executor.peak_rss_bytes()
+    return report_one(job, outcome, out, n_ignored, stored.input_bytes, peak)
+
+
+def fit_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
+    """Write the palette of one image, read as a Dask array."""
+    with open_executor(job) as executor:
+        source, stored = _prepare_source(job, image, executor), open_source(image)
+        plan = plan_source(
+            job, source, out, n_processes=executor.n_processes, n_threads=executor.n_threads
+        )
+        histogram, fit = _fit_source(job, source, plan, executor)
+        peak = executor.peak_rss_bytes()
+    outcome = write_palette_file(job, describe_fit(histogram, fit), out)
+    return report_one(job, outcome, out, n_ignored, stored.input_bytes, peak)
+
+
+def count_chunked(job: Job, path: str) -> tuple[ImageHeader, int]:
+    """Return the header of one image and its distinct colours."""
+    with open_executor(job) as executor:
+        source = open_source(path)
+        plan = plan_source(
+            job,
+            source,
+            None,
+            n_processes=executor.n_processes,
+            n_threads=executor.n_threads,
+        )
+        histogram = count_image(open_image(path, chunks=plan.count_chunks), executor)
+    return read_any_header(path), len(histogram)
+
+
+def _fit_source(
+    job: Job, source: ChunkedSource, plan: ChunkPlan, executor: Executor
+) -> tuple[ColorHistogram, PaletteFit]:
+    """Count one image and fit, or take, its palette."""
+    from dask_quant.sources.opening import open_image
+
+    own_chunks = _is_dask(source.image) and not job.run.chunks.given
+    image = open_image(source.image, chunks=None if own_chunks else plan.count_chunks)
+    with job.watch.measure("count"):
+        histogram = count_image(image, executor)
+    with job.watch.measure("fit"):
+        if job.palette is not None:
+            return histogram, fit_given(histogram, job.palette)
+        return histogram, fit_image(image, histogram, job.fit, executor)
+
+
+@contextmanager
+def open_executor(job: Job) -> Iterator[Executor]:
+    """Open what computes, and close it at the end."""
+    from dask_quant.execute import Executor
+
+    options = job.run.cluster
+    scheduler = options.scheduler if options.scheduler in LOCAL_SCHEDULERS else None
+    with job.watch.measure("connect"):
+        stack = ExitStack()
+        client = stack.enter_context(open_client(options))
+    with stack:
+        link = dashboard_link(client) if client is not None and options.dashboard else None
+        if link:
+            job.listener(Notice(f"Dashboard: {link}"))
+        yield Executor(client, scheduler, job.listener)
+
+
+def _prepare_source(job: Job, image: Any, executor: Executor) -> ChunkedSource:
+    """Open a source, decoded into the store of ``--persist`` first where one was asked for."""
+    if job.run.persist is None:
+        return open_source(image)
+    with job.watch.measure("persist"):
+        store = persist_image(image, job.run.persist, executor, overwrite=job.run.overwrite)
+    return open_source(store)
+
+
+def open_source(image: Any) -> ChunkedSource:
+    """Return shape and storage unit of an image, from headers alone."""
+    if is_array(image):
+        from dask_quant.sources.arrays import as_image
+
+        array = as_image(image)
+        unit = array.chunksize[:2] if _is_dask(image) else (1, array.shape[1])
+        return ChunkedSource(image, array.shape[:2], unit, False, int(image.nbytes))
+    if not is_zarr_store(image):
+        header = read_header(image)
+        return ChunkedSource(
+            image, (header.height, header.width), (1, header.width), True, header.input_bytes
+        )
+    header = read_zarr_header(image)
+    unit = read_unit(open_zarr_array(image))
+    return ChunkedSource(image, (header.height, header.width), unit, False, header.input_bytes)
+
+
+def _is_dask(image: Any) -> bool:
+    """Return whether ``image`` is a Dask array."""
+    return hasattr(image, "dask")
+
+
+def plan_source(
+    job: Job, source: ChunkedSource, out: Path | None, *, n_processes: int, n_threads: int
+) -> ChunkPlan:
+    """Plan one image in chunks, and refuse what does not fit."""
+    plan = plan_image(
+        source.shape,
+        read_unit=source.unit,
+        write_unit=(1, 1) if out is None else write_unit(source.shape, out),
+        label_bytes_per_pixel=1 if job.fit.n_colors <= MAX_COLORS_8BIT else 2,
+        n_processes=n_processes,
+        n_threads=n_threads,
+        decodes_whole=source.decodes_whole,
+        requested=job.run.chunks,
+    )
+    rows, columns = plan.count_chunks
+    tasks = f"{plan.n_tasks} tasks of up to {rows} x {columns} pixels"
+    check_budget(plan.projected_bytes, job.run.cluster.memory_limit_bytes, tasks)
+    return plan

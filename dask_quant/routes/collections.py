@@ -1,0 +1,179 @@
+"""Many images: one palette for all, or one for each."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dask_quant.chunking import check_budget, plan_collection
+from dask_quant.errors import OptionError, OutputExistsError
+from dask_quant.flow import ImageOutcome, describe_fit
+from dask_quant.job import Item, count_collection, quantize_each, relabel_collection
+from dask_quant.routes.chunked import open_executor
+from dask_quant.routes.common import (
+    LABEL_SUFFIXES,
+    count_file_bytes,
+    count_header_pixels,
+    fit_or_take,
+    make_report,
+    warn_fewer,
+    write_palette_file,
+)
+from dask_quant.sinks.atomic import check_output, resolve_below
+from dask_quant.sources.discover import STDIN
+from dask_quant.sources.output_names import plan_output_names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from dask_quant.execute import Executor
+    from dask_quant.results import Report
+    from dask_quant.routes.common import Job
+    from dask_quant.sources.discover import Discovery
+
+
+def relabel_many(job: Job, found: Discovery, out: Path) -> Report:
+    """Relabel many images, with one palette or one each."""
+    _check_plain_collection(job, found)
+    items = plan_items(found, out, overwrite=job.run.overwrite)
+    with open_executor(job) as executor:
+        _check_collection_budget(job, items, executor)
+        if job.per_image:
+            return _relabel_each(job, items, executor, out, found.n_ignored)
+        return _relabel_shared(job, items, executor, out, found.n_ignored)
+
+
+def _relabel_each(
+    job: Job, items: Sequence[Item], executor: Executor, out: Path, n_ignored: int
+) -> Report:
+    """Give each image its own palette."""
+    with job.watch.measure("relabel"):
+        written = quantize_each(items, job.fit, executor)
+    outcomes = [outcome for _, outcome in written.outcomes]
+    if any(len(outcome.palette) < job.fit.n_colors for outcome in outcomes):
+        n_poorer = sum(len(outcome.palette) < job.fit.n_colors for outcome in outcomes)
+        warn_fewer(f"{n_poorer} of {len(outcomes)} images hold", job.fit.n_colors)
+    totals = ImageOutcome(
+        n_pixels=sum(outcome.n_pixels for outcome in outcomes),
+        n_unique_colors=0,
+        squared_error=sum(outcome.squared_error for outcome in outcomes),
+        mean_color_error=math.fsum(outcome.mean_color_error for outcome in outcomes),
+        palette=max((outcome.palette for outcome in outcomes), key=len),
+        n_iter=max(outcome.n_iter for outcome in outcomes),
+        output_bytes=sum(n_bytes for _, n_bytes in written.written),
+    )
+    report = make_report(
+        job,
+        totals,
+        n_images=len(outcomes),
+        n_ignored=n_ignored,
+        input_bytes=count_stored_bytes(items, [position for position, _ in written.written]),
+        outputs=(str(out),),
+        quarantined=tuple(quarantined for _, quarantined in written.quarantined),
+        peak=executor.peak_rss_bytes(),
+    )
+    return replace(report, palette=None, n_unique_colors=None)
+
+
+def _relabel_shared(
+    job: Job, items: Sequence[Item], executor: Executor, out: Path, n_ignored: int
+) -> Report:
+    """Fit one palette to all images together, or take the one given."""
+    with job.watch.measure("count"):
+        counted = count_collection(items, executor)
+    with job.watch.measure("fit"):
+        fit = fit_or_take(job, counted.histogram)
+    with job.watch.measure("relabel"):
+        written = relabel_collection(items, counted.readable, fit.palette, executor)
+    n_bytes = sum(size for _, size in written.written)
+    return make_report(
+        job,
+        replace(describe_fit(counted.histogram, fit), output_bytes=n_bytes),
+        n_images=len(written.written),
+        n_ignored=n_ignored,
+        input_bytes=count_stored_bytes(items, [position for position, _ in written.written]),
+        outputs=(str(out),),
+        quarantined=tuple(q for _, q in sorted(counted.quarantined + written.quarantined)),
+        peak=executor.peak_rss_bytes(),
+    )
+
+
+def fit_many(job: Job, found: Discovery, out: Path) -> Report:
+    """Write the one palette of many images."""
+    from dask_quant.job import Item
+
+    _check_plain_collection(job, found)
+    items = [Item(entry.path, out) for entry in found.inputs]
+    with open_executor(job) as executor:
+        _check_collection_budget(job, items, executor)
+        with job.watch.measure("count"):
+            counted = count_collection(items, executor)
+        peak = executor.peak_rss_bytes()
+    with job.watch.measure("fit"):
+        fit = fit_or_take(job, counted.histogram)
+    return make_report(
+        job,
+        write_palette_file(job, describe_fit(counted.histogram, fit), out),
+        n_images=len(counted.readable),
+        n_ignored=found.n_ignored,
+        input_bytes=count_stored_bytes(items, counted.readable),
+        outputs=(str(out),),
+        quarantined=tuple(quarantined for _, quarantined in counted.quarantined),
+        peak=peak,
+    )
+
+
+def _check_plain_collection(job: Job, found: Discovery) -> None:
+    """Raise `OptionError` for options that are made for a single image."""
+    for given, name in (
+        (job.fit.engine == "dask-ml", "--engine dask-ml"),
+        (job.run.persist is not None, "--persist"),
+        (job.run.chunks.given, "--chunks"),
+        (any(entry.path == STDIN for entry in found.inputs), "standard input"),
+    ):
+        if given:
+            message = (
+                f"Got {name} with an output folder; it works on one image with an OUT that ends "
+                f"in {' or '.join(LABEL_SUFFIXES)}."
+            )
+            raise OptionError(message)
+
+
+def plan_items(found: Discovery, out: Path, *, overwrite: bool) -> list[Item]:
+    """Return what is read and written for each input, and make the folder to write into."""
+    from dask_quant.job import Item
+
+    if out.exists() and not out.is_dir():
+        message = f"Got the output {str(out)!r} for images in a folder, but it is a file."
+        raise OutputExistsError(message)
+    if not overwrite and out.is_dir() and any(out.iterdir()):
+        message = f"{str(out)!r} exists and is not empty; use --overwrite to write into it."
+        raise OutputExistsError(message)
+    names = plan_output_names([entry.relative for entry in found.inputs], ".png")
+    items = [
+        Item(entry.path, resolve_below(out, name))
+        for entry, name in zip(found.inputs, names, strict=True)
+    ]
+    for item in items:
+        check_output(item.out, overwrite=overwrite)
+    return items
+
+
+def _check_collection_budget(job: Job, items: Sequence[Item], executor: Executor) -> None:
+    """Refuse a collection whose largest images do not fit the memory limit."""
+    limit = job.run.cluster.memory_limit_bytes
+    if limit is None:
+        return
+    projected = plan_collection(
+        [count_header_pixels(item.source) for item in items],
+        n_processes=executor.n_processes,
+        n_threads=executor.n_threads,
+    )
+    check_budget(projected, limit, f"{executor.n_threads} images side by side")
+
+
+def count_stored_bytes(items: Sequence[Item], positions: Sequence[int]) -> int:
+    """Return the bytes of the inputs at ``positions``."""
+    return sum(count_file_bytes(items[position].source) for position in positions)

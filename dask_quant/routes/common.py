@@ -1,0 +1,208 @@
+"""What all routes share: the job, its inputs, its report."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import warnings
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dask_quant import __version__
+from dask_quant.errors import DaskQuantError, FewerColorsWarning, OutputError, SourceError
+from dask_quant.events import Stopwatch
+from dask_quant.fit.fitting import fit_given, fit_histogram
+from dask_quant.results import Report
+from dask_quant.sinks.palette_file import write_palette
+from dask_quant.sources.discover import STDIN, Discovery, discover
+from dask_quant.sources.pillow import read_header
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dask_quant.events import Listener
+    from dask_quant.fit.fitting import PaletteFit
+    from dask_quant.flow import ImageOutcome
+    from dask_quant.histogram import ColorHistogram
+    from dask_quant.options import FitOptions, RunOptions
+    from dask_quant.palette import Palette
+    from dask_quant.results import Quarantined
+
+    Sources = str | Path | Sequence[str | Path]
+
+SMALL_PIXELS = 1 << 26
+"""Pixels up to which one image is handled in one go: at most half a gigabyte of arrays."""
+
+LABEL_SUFFIXES = (".png", ".zarr")
+"""Suffixes of the label files that can be written."""
+
+LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
+"""Suffixes of files that would blur a palette."""
+
+_OTHER_SUFFIXES = frozenset({".gif", ".tif", ".tiff", ".bmp", ".webp", ".avif", ".jp2", ".ppm"})
+"""Suffixes that name an image file, so that an output of that name is not taken for a folder."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One call of a user: what to do, how, and who listens."""
+
+    command: str
+    """Name in the report."""
+    fit: FitOptions
+    """How to fit."""
+    run: RunOptions
+    """How to carry it out."""
+    listener: Listener
+    """Told of progress."""
+    palette: Palette | None = None
+    """Palette that is given; None: one is fitted."""
+    per_image: bool = False
+    """Whether each image of a collection gets a palette of its own."""
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    """Measures the stages."""
+
+
+def is_array(sources: Any) -> bool:
+    """Return whether ``sources`` is pixels rather than paths."""
+    return hasattr(sources, "dtype") and hasattr(sources, "shape")
+
+
+def discover_images(sources: Sources) -> Discovery:
+    """Find what a path or a sequence of paths names."""
+    return discover([sources] if isinstance(sources, (str, Path)) else list(sources))
+
+
+def wants_file(out: Path, found: Discovery) -> bool:
+    """Return whether ``out`` names one label file; raise when it cannot, for these inputs."""
+    suffix = out.suffix.lower()
+    known = suffix in LABEL_SUFFIXES or suffix in LOSSY_SUFFIXES | _OTHER_SUFFIXES
+    if known and not (out.is_dir() and suffix != ".zarr"):
+        check_label_suffix(out, n_inputs=len(found.inputs))
+        return True
+    return False
+
+
+def check_label_suffix(out: Path, *, n_inputs: int) -> None:
+    """Raise `OutputError` unless ``out`` names a kind of file that can hold labels."""
+    suffix = out.suffix.lower()
+    if suffix in LOSSY_SUFFIXES:
+        message = (
+            f"Got the output {str(out)!r}, but JPEG cannot hold a palette: it would blur "
+            "the colours into thousands; write .png or .zarr."
+        )
+        raise OutputError(message)
+    if suffix not in LABEL_SUFFIXES:
+        message = f"Got the output {str(out)!r}; one image is written as .png or .zarr."
+        raise OutputError(message)
+    if n_inputs > 1:
+        message = f"Got {n_inputs} images for the one file {str(out)!r}; name a folder instead."
+        raise OutputError(message)
+
+
+def read_source(path: str) -> tuple[str | io.BytesIO, int]:
+    """Return what to decode and its bytes; standard input is read whole."""
+    if path != STDIN:
+        return path, count_file_bytes(path)
+    data = sys.stdin.buffer.read()
+    if not data:
+        message = "Got nothing on standard input; pipe an image into it."
+        raise SourceError(message)
+    return io.BytesIO(data), len(data)
+
+
+def fit_or_take(job: Job, histogram: ColorHistogram) -> PaletteFit:
+    """Return the fit of a histogram, with the palette of the job where one is given."""
+    if job.palette is not None:
+        return fit_given(histogram, job.palette)
+    return fit_histogram(histogram, job.fit, job.listener)
+
+
+def write_palette_file(job: Job, outcome: ImageOutcome, out: Path) -> ImageOutcome:
+    """Write the palette of ``outcome`` and return it with the bytes of the file."""
+    n_bytes = write_palette(outcome.palette, out, overwrite=job.run.overwrite)
+    return replace(outcome, output_bytes=n_bytes)
+
+
+def report_one(
+    job: Job, outcome: ImageOutcome, out: Path, n_ignored: int, input_bytes: int, peak: int
+) -> Report:
+    """Return the report of a job on one image."""
+    return make_report(
+        job,
+        outcome,
+        n_images=1,
+        n_ignored=n_ignored,
+        input_bytes=input_bytes,
+        outputs=(str(out),),
+        quarantined=(),
+        peak=peak,
+    )
+
+
+def make_report(
+    job: Job,
+    totals: ImageOutcome,
+    *,
+    n_images: int,
+    n_ignored: int,
+    input_bytes: int,
+    outputs: tuple[str, ...],
+    quarantined: tuple[Quarantined, ...],
+    peak: int,
+) -> Report:
+    """Return the report of a job from the totals over its images."""
+    if job.palette is None and not job.per_image and len(totals.palette) < job.fit.n_colors:
+        warn_fewer("the input holds", job.fit.n_colors, len(totals.palette))
+    error, spread = totals.squared_error, totals.mean_color_error
+    engine = "histogram" if job.fit.engine == "auto" else job.fit.engine
+    return Report(
+        command=job.command,
+        n_images=n_images,
+        n_ignored=n_ignored,
+        n_pixels=totals.n_pixels,
+        n_unique_colors=totals.n_unique_colors,
+        n_colors=len(totals.palette),
+        palette=totals.palette,
+        mse=error / totals.n_pixels,
+        explained_variance=1.0 - error / spread if spread else 1.0,
+        inertia=float(error),
+        engine="none" if job.palette is not None else engine,
+        seed=job.fit.seed,
+        n_iter=totals.n_iter,
+        input_bytes=input_bytes,
+        output_bytes=totals.output_bytes,
+        outputs=outputs,
+        quarantined=quarantined,
+        seconds=job.watch.summary(),
+        peak_rss_bytes=peak,
+        version=__version__,
+    )
+
+
+def warn_fewer(who: str, n_asked: int, n_found: int | None = None) -> None:
+    """Warn that there are fewer colours than were asked for."""
+    found = "fewer" if n_found is None else f"{n_found} colours, fewer"
+    warnings.warn(
+        f"{n_asked} colours were asked for, but {who} {found}; the palette holds them all exactly.",
+        FewerColorsWarning,
+        stacklevel=2,
+    )
+
+
+def count_file_bytes(path: str) -> int:
+    """Return the bytes of a file, 0 when it is gone."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def count_header_pixels(path: str) -> int:
+    """Return the pixels that a header promises; 0 where it cannot be read."""
+    try:
+        return read_header(path).n_pixels
+    except DaskQuantError:
+        return 0

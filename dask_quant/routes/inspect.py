@@ -1,0 +1,85 @@
+"""What images are, and how many colours they have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dask_quant.errors import DaskQuantError, PixelFormatError, SourceError
+from dask_quant.events import Event
+from dask_quant.histogram import ColorHistogram
+from dask_quant.results import ImageInfo
+from dask_quant.routes.common import SMALL_PIXELS, count_file_bytes, read_source
+from dask_quant.sources.discover import STDIN, is_zarr_store
+from dask_quant.sources.pillow import read_header, read_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dask_quant.routes.common import Job
+    from dask_quant.sources.discover import Discovery
+    from dask_quant.sources.header import ImageHeader
+
+    CountChunked = Callable[[str], tuple[ImageHeader, int]]
+
+
+def describe_inputs(job: Job, found: Discovery, count_chunked: CountChunked) -> list[ImageInfo]:
+    """Describe every image that was found. **Eager**; the only one is not excused when broken.
+
+    ``count_chunked`` reads the header and counts the distinct colours of what is too large for
+    one go.
+    """
+    infos: list[ImageInfo] = []
+    for position, entry in enumerate(found.inputs):
+        try:
+            infos.append(_describe_image(entry.path, count_chunked))
+        except (SourceError, PixelFormatError) as error:
+            if len(found.inputs) == 1:
+                raise
+            infos.append(_describe_broken(entry.path, error))
+        job.listener(Event("info", position + 1, len(found.inputs), "images"))
+    if all(info.error for info in infos):
+        message = f"None of {len(infos)} images can be read; the first: {infos[0].error}"
+        raise SourceError(message)
+    return infos
+
+
+def _describe_image(path: str, count_chunked: CountChunked) -> ImageInfo:
+    """Return what one image is, its colours counted."""
+    if is_zarr_store(path):
+        header, n_colors = count_chunked(path)
+    else:
+        source, _ = read_source(path)
+        header = read_header(source)
+        if header.n_pixels > SMALL_PIXELS and path != STDIN:
+            header, n_colors = count_chunked(path)
+        else:
+            n_colors = len(ColorHistogram.from_pixels(read_image(source)))
+    return ImageInfo(
+        path=path,
+        format=header.format,
+        mode=header.mode,
+        width=header.width,
+        height=header.height,
+        bands=header.bands,
+        n_unique_colors=n_colors,
+        input_bytes=header.input_bytes,
+    )
+
+
+def _describe_broken(path: str, error: DaskQuantError) -> ImageInfo:
+    """Return what is known of an image that cannot be read."""
+    try:
+        header = read_header(path)
+    except DaskQuantError:
+        return ImageInfo(path, "", "", 0, 0, 0, None, count_file_bytes(path), str(error))
+    return ImageInfo(
+        path=path,
+        format=header.format,
+        mode=header.mode,
+        width=header.width,
+        height=header.height,
+        bands=header.bands,
+        n_unique_colors=None,
+        input_bytes=header.input_bytes,
+        error=str(error),
+    )

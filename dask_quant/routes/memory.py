@@ -1,0 +1,47 @@
+"""One image that fits in memory, without Dask: read, fit, write, report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dask_quant.flow import describe_fit, quantize_file
+from dask_quant.histogram import ColorHistogram
+from dask_quant.process import peak_rss_bytes
+from dask_quant.routes.common import fit_or_take, read_source, report_one, write_palette_file
+from dask_quant.sinks.atomic import check_output
+from dask_quant.sources.pillow import read_image
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dask_quant.results import Report
+    from dask_quant.routes.common import Job
+
+
+def relabel_in_memory(job: Job, path: str, out: Path, n_ignored: int) -> Report:
+    """Relabel one image without Dask."""
+    check_output(out, overwrite=job.run.overwrite)
+    source, input_bytes = read_source(path)
+    outcome = quantize_file(
+        source,
+        out,
+        job.fit,
+        palette=job.palette,
+        overwrite=job.run.overwrite,
+        listener=job.listener,
+        watch=job.watch,
+    )
+    return report_one(job, outcome, out, n_ignored, input_bytes, peak_rss_bytes())
+
+
+def fit_in_memory(job: Job, path: str, out: Path, n_ignored: int) -> Report:
+    """Write the palette of one image without Dask."""
+    source, input_bytes = read_source(path)
+    with job.watch.measure("decode"):
+        pixels = read_image(source)
+    with job.watch.measure("count"):
+        histogram = ColorHistogram.from_pixels(pixels)
+    with job.watch.measure("fit"):
+        fit = fit_or_take(job, histogram)
+    outcome = write_palette_file(job, describe_fit(histogram, fit), out)
+    return report_one(job, outcome, out, n_ignored, input_bytes, peak_rss_bytes())

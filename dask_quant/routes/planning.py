@@ -1,0 +1,86 @@
+"""What a job would do, from headers alone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from dask_quant.array_flow import check_label_output
+from dask_quant.chunking import check_budget, plan_collection
+from dask_quant.process import count_cpus
+from dask_quant.routes.chunked import open_source, plan_source
+from dask_quant.routes.collections import plan_items
+from dask_quant.routes.common import (
+    check_label_suffix,
+    count_header_pixels,
+    discover_images,
+    is_array,
+    wants_file,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dask_quant.routes.common import Job, Sources
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """What a job would do, known from headers alone."""
+
+    n_images: int
+    """Images to write."""
+    n_ignored: int
+    """Files in folders that are not images."""
+    n_pixels: int
+    """Pixels of all images."""
+    n_tasks: int
+    """Tasks to compute."""
+    decoded_bytes: int
+    """All pixels as sRGB uint8."""
+    label_bytes: int
+    """All labels before compression."""
+    projected_bytes: int
+    """Upper bound of the memory of driver and workers together."""
+    outputs: tuple[str, ...]
+    """What would be written."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as JSON-ready values."""
+        return asdict(self) | {"outputs": list(self.outputs)}
+
+
+def plan_relabel(job: Job, sources: Sources | Any, out: Path) -> JobPlan:
+    """Plan what `relabel_sources` would do, from headers alone. **Eager**."""
+    cluster = job.run.cluster
+    n_processes, n_threads = cluster.workers or 0, cluster.workers or count_cpus()
+    if is_array(sources) or wants_file(out, found := discover_images(sources)):
+        check_label_suffix(out, n_inputs=1)
+        image = sources if is_array(sources) else found.inputs[0].path
+        source = open_source(image)
+        plan = plan_source(job, source, out, n_processes=n_processes, n_threads=n_threads)
+        check_label_output(out, overwrite=job.run.overwrite)
+        return JobPlan(
+            1,
+            0 if is_array(sources) else found.n_ignored,
+            source.shape[0] * source.shape[1],
+            plan.n_tasks,
+            plan.decoded_bytes,
+            plan.label_bytes,
+            plan.projected_bytes,
+            (str(out),),
+        )
+    items = plan_items(found, out, overwrite=job.run.overwrite)
+    sizes = [count_header_pixels(item.source) for item in items]
+    projected = plan_collection(sizes, n_processes=n_processes, n_threads=n_threads)
+    check_budget(projected, cluster.memory_limit_bytes, "images of this size")
+    return JobPlan(
+        len(items),
+        found.n_ignored,
+        sum(sizes),
+        len(items) * (1 if job.per_image else 2),
+        3 * sum(sizes),
+        sum(sizes),
+        projected,
+        tuple(str(item.out) for item in items),
+    )
