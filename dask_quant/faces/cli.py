@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-PATH: click.Path[Any] = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path)  # type: ignore[type-var]  # its bound says str
 
 DEMO_FOLDER = "dask-quant-demo"
 

@@ -266,15 +266,13 @@ class Screen:
         self.console.print(line)
 
     def _show_table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Show rows under a header, columns aligned."""
-        from rich.table import Table
-
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for position, name in enumerate(header):
-            table.add_column(name, justify="left" if position == 0 else "right", overflow="fold")
-        for row in rows:
-            table.add_row(*(_printable(cell) for cell in row))
-        self.console.print(table)
+        """Show rows under a header: the first column to the left, numbers to the right."""
+        cells = [[_printable(cell) for cell in row] for row in (header, *rows)]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        for first, *others in cells:
+            aligned = [first.ljust(widths[0])]
+            aligned += [cell.rjust(n) for cell, n in zip(others, widths[1:], strict=True)]
+            self._print("  ".join(aligned))
 
     def _print(self, text: str) -> None:
         """Print one line on standard error."""

@@ -106,8 +106,6 @@ def _fit_source(
     job: Job, source: ChunkedSource, plan: ChunkPlan, executor: Executor
 ) -> tuple[ColorHistogram, PaletteFit]:
     """Count one image and fit, or take, its palette."""
-    from dask_quant.sources.opening import open_image
-
     own_chunks = _is_dask(source.image) and not job.run.chunks.given
     image = open_image(source.image, chunks=None if own_chunks else plan.count_chunks)
     with job.watch.measure("count"):
@@ -121,8 +119,6 @@ def _fit_source(
 @contextmanager
 def open_executor(job: Job) -> Iterator[Executor]:
     """Open what computes, and close it at the end."""
-    from dask_quant.execute import Executor
-
     options = job.run.cluster
     scheduler = options.scheduler if options.scheduler in LOCAL_SCHEDULERS else None
     with job.watch.measure("connect"):
@@ -147,8 +143,6 @@ def _prepare_source(job: Job, image: Any, executor: Executor) -> ChunkedSource:
 def open_source(image: Any) -> ChunkedSource:
     """Return shape and storage unit of an image, from headers alone."""
     if is_array(image):
-        from dask_quant.sources.arrays import as_image
-
         array = as_image(image)
         unit = array.chunksize[:2] if _is_dask(image) else (1, array.shape[1])
         return ChunkedSource(image, array.shape[:2], unit, False, int(image.nbytes))
