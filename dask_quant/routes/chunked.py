@@ -23,6 +23,7 @@ from dask_quant.graphs.relabel import relabel_blocks
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.persist import persist_image
 from dask_quant.routes.common import is_array, report_one, write_palette_file
+from dask_quant.sources.arrays import as_image
 from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.opening import open_image, read_any_header
 from dask_quant.sources.pillow import read_header

@@ -167,7 +167,7 @@ def _check_labels(labels: Labels, n_colors: int) -> None:
         raise OutputError(message)
 
 
-def _pack_rows(labels: Labels, bit_depth: int) -> NDArray[np.uint8]:
+def _pack_rows(labels: Labels, bit_depth: int) -> Labels:
     """Pack uint8 labels ``(rows, x)`` into bytes, leftmost pixel in the highest bits."""
     if bit_depth == 8:
         return labels
