@@ -26,11 +26,11 @@ from dask_quant.sinks.png import (
     strip_rows,
     write_png,
 )
+from dask_quant.sinks.store_layout import label_shards
 from dask_quant.sinks.zarr_store import (
     check_store,
     discard_store,
     finish_store,
-    label_shards,
     start_store,
     store_block,
 )

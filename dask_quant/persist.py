@@ -15,11 +15,11 @@ from dask.delayed import delayed
 from dask_quant.array_flow import run_on_blocks
 from dask_quant.errors import OptionError, OutputExistsError, SourceError
 from dask_quant.events import Notice
+from dask_quant.sinks.store_layout import image_shards
 from dask_quant.sinks.store_marker import read_store_source
 from dask_quant.sinks.zarr_store import (
     discard_store,
     finish_store,
-    image_shards,
     start_image_store,
     store_block,
 )

@@ -189,7 +189,17 @@ def plan_job(
 ) -> JobPlan:
     """Say what `quantize` would do: images, tasks, bytes, memory. **Eager**; nothing is written.
 
-    Parameters are those of `quantize`. Only headers are read; no cluster is started.
+    Only headers are read; no cluster is started.
+
+    Parameters
+    ----------
+    sources, out, n_colors, per_image, overwrite, chunks, cluster
+        As in `quantize`.
+
+    Returns
+    -------
+    JobPlan
+        Its fields say what would be read, computed and written, and in how much memory.
 
     Raises
     ------
@@ -212,7 +222,15 @@ def describe_images(
 ) -> list[ImageInfo]:
     """Say what images are and how many distinct colours each has, exactly. **Eager**.
 
-    Parameters are those of `quantize`.
+    Parameters
+    ----------
+    sources, chunks, cluster, listener
+        As in `quantize`.
+
+    Returns
+    -------
+    list of ImageInfo
+        One for each image, in the order in which they were found.
 
     Raises
     ------

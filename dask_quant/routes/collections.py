@@ -102,8 +102,6 @@ def _relabel_shared(
 
 def fit_many(job: Job, found: Discovery, out: Path) -> Report:
     """Write the one palette of many images."""
-    from dask_quant.job import Item
-
     _check_plain_collection(job, found)
     items = [Item(entry.path, out) for entry in found.inputs]
     with open_executor(job) as executor:
@@ -143,8 +141,6 @@ def _check_plain_collection(job: Job, found: Discovery) -> None:
 
 def plan_items(found: Discovery, out: Path, *, overwrite: bool) -> list[Item]:
     """Return what is read and written for each input, and make the folder to write into."""
-    from dask_quant.job import Item
-
     if out.exists() and not out.is_dir():
         message = f"Got the output {str(out)!r} for images in a folder, but it is a file."
         raise OutputExistsError(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dask_quant.errors import PaletteError, SourceError, SourceNotFoundError
@@ -12,15 +13,13 @@ from dask_quant.sinks.png import read_png_colors
 from dask_quant.sinks.store_marker import read_store_palette
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from dask_quant.palette import Palette
 
 READABLE_SUFFIXES = (*PALETTE_SUFFIXES, ".png", ".zarr")
 """Suffixes that `read_palette` takes, in lower case."""
 
 
-def write_palette(palette: Palette, path: Path, *, overwrite: bool) -> int:
+def write_palette(palette: Palette, path: str | Path, *, overwrite: bool = False) -> int:
     """Write a palette file in the format of its suffix.
 
     **Eager.**
@@ -29,9 +28,9 @@ def write_palette(palette: Palette, path: Path, *, overwrite: bool) -> int:
     ----------
     palette : Palette
         What to write.
-    path : Path
+    path : str or Path
         A name that ends in one of `PALETTE_SUFFIXES`; its stem is the title inside.
-    overwrite : bool
+    overwrite : bool, default False
         Whether a file that exists may be replaced.
 
     Returns
@@ -46,19 +45,25 @@ def write_palette(palette: Palette, path: Path, *, overwrite: bool) -> int:
     OutputError
         When the file exists or cannot be written.
     """
-    data = dumps(palette, path.suffix, name=path.stem)
-    return write_file_atomically(path, [data], overwrite=overwrite)
+    file = Path(path)
+    data = dumps(palette, file.suffix, name=file.stem)
+    return write_file_atomically(file, [data], overwrite=overwrite)
 
 
-def read_palette(path: Path) -> Palette:
+def read_palette(path: str | Path) -> Palette:
     """Read a palette from a palette file, an indexed PNG, or a label store of ours.
 
     **Eager**; of a PNG or store only the palette is read, whatever the size of the image.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         A name that ends in one of `READABLE_SUFFIXES`.
+
+    Returns
+    -------
+    Palette
+        In the order of the file, with counts where it keeps them.
 
     Raises
     ------
@@ -69,13 +74,14 @@ def read_palette(path: Path) -> Palette:
     PaletteError
         When the suffix is not known, or no palette is in it; says the file, line and what is wrong.
     """
-    suffix = path.suffix.lower()
+    file = Path(path)
+    suffix = file.suffix.lower()
     if suffix not in READABLE_SUFFIXES:
         known = ", ".join(READABLE_SUFFIXES)
         message = f"Got {str(path)!r} for a palette; known suffixes are {known}."
         raise PaletteError(message)
     try:
-        return _read_known(path, suffix)
+        return _read_known(file, suffix)
     except PaletteError as error:
         message = f"Cannot read a palette from {str(path)!r}: {error}"
         raise PaletteError(message) from error

@@ -32,6 +32,7 @@ from dask_quant.sinks.atomic import (
     sync_file,
     sync_folder,
 )
+from dask_quant.sinks.store_layout import image_shards, label_chunks, label_shards
 from dask_quant.sinks.store_marker import is_our_store, source_attributes, store_attributes
 
 if TYPE_CHECKING:
@@ -41,12 +42,6 @@ if TYPE_CHECKING:
 
 ARRAY_NAME = "0"
 """Name of the full-resolution array in its group."""
-
-CHUNK_SIDE = 512
-"""Side of an inner chunk in pixels: what a viewer fetches (arbitrary)."""
-
-SHARD_SIDE = 4096
-"""Side of a shard in pixels: one file, 16 Mpx, what one task writes (arbitrary)."""
 
 _ZSTD_LEVEL = 3
 """Effort of zstd. 4096 x 4096 uint8 labels of the Blue Marble, zarr 3.1.6, two cores:
@@ -63,49 +58,17 @@ level    16 colours           256 colours
 gzip is slower than any of them, Blosc's shuffles make labels larger.
 """
 
-_IMAGE_SHARD_SIDE = 2048
-"""Side of a shard of decoded pixels: 12 MB (arbitrary)."""
-
 _IMAGE_ZSTD_LEVEL = 1
 """Effort of zstd on decoded pixels, which hardly compress and are written to be read soon."""
 
 _CONFIG = {"write_empty_chunks": True}
 """A chunk of zeros is written like any other: a missing shard is a lost task."""
 
-
 _TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR})
 """What renaming a folder answers when its new name is taken."""
 
 _TORN_SUFFIX = ".partial"
 """How zarr names a file until it is whole; a worker that is killed leaves it behind."""
-
-
-def label_chunks(shape: tuple[int, int]) -> tuple[int, int]:
-    """Return the shape of the inner chunks of an image of ``shape`` (y, x), in pixels.
-
-    Examples
-    --------
-    >>> label_chunks((20_000, 300))
-    (512, 300)
-    """
-    return min(CHUNK_SIDE, shape[0]), min(CHUNK_SIDE, shape[1])
-
-
-def label_shards(shape: tuple[int, int]) -> tuple[int, int]:
-    """Return the shape of the shards of an image of ``shape`` (y, x): a multiple of its chunks.
-
-    Examples
-    --------
-    >>> label_shards((20_000, 300)), label_shards((600, 512))
-    ((4096, 300), (1024, 512))
-    """
-    chunks = label_chunks(shape)
-    return _shard_side(shape[0], chunks[0]), _shard_side(shape[1], chunks[1])
-
-
-def _shard_side(size: int, chunk: int) -> int:
-    """Return the side of a shard: all of a small image, in whole chunks."""
-    return min(SHARD_SIDE, math.ceil(size / chunk) * chunk)
 
 
 def create_label_store(path: Path, shape: tuple[int, int], palette: Palette) -> None:
@@ -282,21 +245,6 @@ def start_store(final: Path, shape: tuple[int, int], palette: Palette, *, overwr
     temporary = partial_path(final)
     create_label_store(temporary, shape, palette)
     return temporary
-
-
-def image_shards(shape: tuple[int, int]) -> tuple[int, int]:
-    """Return rows and columns of the shards of decoded pixels, from the image's shape alone.
-
-    Examples
-    --------
-    >>> image_shards((20_000, 300))
-    (2048, 300)
-    """
-    rows, columns = (
-        min(_IMAGE_SHARD_SIDE, _shard_side(size, chunk))
-        for size, chunk in zip(shape, label_chunks(shape), strict=True)
-    )
-    return rows, columns
 
 
 def start_image_store(

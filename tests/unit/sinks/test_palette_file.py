@@ -27,6 +27,13 @@ def test_palette_files_read_back(tmp_path, suffix):
     write_palette(PALETTE, path, overwrite=True)
 
 
+def test_a_text_names_a_file_as_well_as_a_path(tmp_path):
+    write_palette(PALETTE, str(tmp_path / "warm.gpl"))
+    assert read_palette(str(tmp_path / "warm.gpl")) == PALETTE
+    with pytest.raises(OutputExistsError):
+        write_palette(PALETTE, str(tmp_path / "warm.gpl"))
+
+
 def test_the_stem_is_the_title(tmp_path):
     write_palette(PALETTE, tmp_path / "warm.gpl", overwrite=False)
     assert b"\nName: warm\n" in (tmp_path / "warm.gpl").read_bytes()

@@ -14,15 +14,14 @@ from hypothesis import strategies as st
 
 from dask_quant.errors import OutputError, OutputExistsError
 from dask_quant.palette import Palette
-from dask_quant.sinks import zarr_store
+from dask_quant.sinks import store_layout, zarr_store
+from dask_quant.sinks.store_layout import label_chunks, label_shards
 from dask_quant.sinks.store_marker import is_our_store
 from dask_quant.sinks.zarr_store import (
     check_store,
     create_label_store,
     discard_store,
     finish_store,
-    label_chunks,
-    label_shards,
     start_store,
     store_block,
     write_labels_store,
@@ -34,8 +33,8 @@ PALETTE = Palette(np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), np.array([5, 4, 3
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
     """Cut small images into several chunks and shards."""
-    monkeypatch.setattr(zarr_store, "CHUNK_SIDE", 16)
-    monkeypatch.setattr(zarr_store, "SHARD_SIDE", 64)
+    monkeypatch.setattr(store_layout, "CHUNK_SIDE", 16)
+    monkeypatch.setattr(store_layout, "SHARD_SIDE", 64)
 
 
 def make_labels(shape, dtype=np.uint8, n_colors=3):
