@@ -23,6 +23,7 @@ from dask_quant.kernels.cells import (
     N_CODES,
     RED_BINS,
 )
+from dask_quant.kernels.count_block import BITS_8, BITS_16, BITS_24, BYTE, split_words
 from dask_quant.kernels.jit import compile_kernel
 from dask_quant.kernels.lloyd import prune_block
 
@@ -137,7 +138,7 @@ def _fill_table(
 
 
 @compile_kernel
-def _gather(
+def _gather_rows(
     rows: NDArray[np.uint8],
     table: Labels,
     labels: Labels,
@@ -146,15 +147,32 @@ def _gather(
     blue: NDArray[np.uint32],
 ) -> None:
     """Label uint8 ``(n, 3)`` rows through a table over all bins."""
-    # Unsigned indices spare the test for negative ones.
-    for i in range(np.uint64(rows.shape[0])):
-        labels[i] = table[
-            np.uint64(
-                red[rows[i, np.uint64(0)]]
-                | green[rows[i, np.uint64(1)]]
-                | blue[rows[i, np.uint64(2)]]
-            )
-        ]
+    for i in range(rows.shape[0]):
+        labels[i] = table[red[rows[i, 0]] | green[rows[i, 1]] | blue[rows[i, 2]]]
+
+
+@compile_kernel
+def _gather_words(
+    words: NDArray[np.uint32],
+    table: Labels,
+    labels: Labels,
+    red: NDArray[np.uint32],
+    green: NDArray[np.uint32],
+    blue: NDArray[np.uint32],
+) -> None:
+    """Label pixels through a table over all bins, four from three words; see `split_words`."""
+    for i in range(np.uint64(words.shape[0] // 3)):
+        j = np.uint64(3) * i  # unsigned indices spare the test for negative ones
+        a, b, c = words[j], words[j + np.uint64(1)], words[j + np.uint64(2)]
+        bin_0 = red[a & BYTE] | green[(a >> BITS_8) & BYTE] | blue[(a >> BITS_16) & BYTE]
+        bin_1 = red[a >> BITS_24] | green[b & BYTE] | blue[(b >> BITS_8) & BYTE]
+        bin_2 = red[(b >> BITS_16) & BYTE] | green[b >> BITS_24] | blue[c & BYTE]
+        bin_3 = red[(c >> BITS_8) & BYTE] | green[(c >> BITS_16) & BYTE] | blue[c >> BITS_24]
+        first = np.uint64(4) * i
+        labels[first] = table[np.uint64(bin_0)]
+        labels[first + np.uint64(1)] = table[np.uint64(bin_1)]
+        labels[first + np.uint64(2)] = table[np.uint64(bin_2)]
+        labels[first + np.uint64(3)] = table[np.uint64(bin_3)]
 
 
 @compile_kernel
@@ -230,5 +248,9 @@ def label_block(pixels: NDArray[np.uint8], table: Labels) -> Labels:
     """
     rows = np.ascontiguousarray(pixels).reshape(-1, 3)
     labels: Labels = np.empty(len(rows), dtype=table.dtype)
-    _gather(rows, table, labels, RED_BINS, GREEN_BINS, BLUE_BINS)
+    head, words, tail = split_words(rows)
+    first, last = len(head), len(rows) - len(tail)
+    _gather_rows(head, table, labels[:first], RED_BINS, GREEN_BINS, BLUE_BINS)
+    _gather_words(words, table, labels[first:last], RED_BINS, GREEN_BINS, BLUE_BINS)
+    _gather_rows(tail, table, labels[last:], RED_BINS, GREEN_BINS, BLUE_BINS)
     return labels.reshape(pixels.shape[:-1])

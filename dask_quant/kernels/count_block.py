@@ -2,20 +2,30 @@
 
 Two ways that give the same sorted, sparse result, packed colours and their counts:
 
-- a dense table of 2^24 bins, for blocks of some million pixels and more. Bins are 16 bits wide,
-  which halves the memory traffic; each time that one wraps around is noted in a short list;
+- a dense table of 2^24 bins, for blocks of some million pixels and more. Bins are 8 bits wide, so
+  that the table fits into the last level of cache; a bin that wraps around carries into a second,
+  32-bit table, which only colours of 256 pixels and more ever touch;
 - sorting, for blocks so small that scanning 2^24 bins would cost more than the pixels.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from dask_quant.kernels.cells import BLUE_BINS, GREEN_BINS, N_CODES, RED_BINS
-from dask_quant.kernels.jit import compile_kernel
+from dask_quant.kernels.cells import (
+    BLUE_BINS,
+    CELL_BITS,
+    CELL_COLORS,
+    GREEN_BINS,
+    N_CELLS,
+    N_CODES,
+    RED_BINS,
+)
+from dask_quant.kernels.jit import compile_kernel, inline_kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,14 +33,18 @@ if TYPE_CHECKING:
 DENSE_MIN_PIXELS: Final = 1 << 21
 """Pixels from which the dense table is quicker than sorting (measured, flat around the optimum)."""
 
-SCRATCH_BYTES: Final = 2 * N_CODES
-"""Bytes of the dense table that each thread keeps."""
+SCRATCH_BYTES: Final = 5 * N_CODES + N_CELLS
+"""Bytes of the dense tables that each thread keeps, once every colour was common (80 MiB)."""
 
-_WRAP: Final = 1 << 16
-"""Pixels after which a 16-bit bin is back at 0."""
+CELL_SHIFT: Final = np.uint64(CELL_BITS)
 
-_SEGMENT_PIXELS: Final = 1 << 30
-"""Pixels counted before carries are folded in, so that their list stays small (arbitrary)."""
+CELL_WORDS: Final = CELL_COLORS // 8
+"""Words of eight bins in a cell."""
+
+BYTE: Final = np.uint32(255)
+BITS_8: Final = np.uint32(8)
+BITS_16: Final = np.uint32(16)
+BITS_24: Final = np.uint32(24)
 
 _scratch = threading.local()
 
@@ -52,8 +66,8 @@ def count_block(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint32], NDArray[
 
     Notes
     -----
-    One pass, O(pixels). Peak bytes beside the input: 32 MiB that the thread keeps, and 12 per
-    distinct colour; when sorting, 4 per pixel and 12 per distinct colour.
+    One pass, O(pixels). Peak bytes beside the input: 16 to 80 MiB that the thread keeps, and 12
+    per distinct colour; when sorting, 4 per pixel and 12 per distinct colour.
     """
     rows = np.ascontiguousarray(pixels).reshape(-1, 3)
     if len(rows) < DENSE_MIN_PIXELS:
@@ -73,32 +87,44 @@ def _count_by_sorting(rows: NDArray[np.uint8]) -> tuple[NDArray[np.uint32], NDAr
 
 
 def _count_densely(rows: NDArray[np.uint8]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Count ``(n, 3)`` rows in this thread's table of 2^24 bins, and leave the table zeroed."""
-    table = _borrow_table()
-    carries: list[NDArray[np.uint32]] = []
-    for begin in range(0, len(rows), _SEGMENT_PIXELS):
-        segment = rows[begin : begin + _SEGMENT_PIXELS]
-        carry = np.empty(len(segment) // _WRAP + 1, dtype=np.uint32)
-        n_carries = _add_pixels(segment, table, carry, RED_BINS, GREEN_BINS, BLUE_BINS)
-        carries.append(carry[:n_carries])
-    wrapped, times = np.unique(np.concatenate(carries), return_counts=True)
-    at_zero = wrapped[table[wrapped] == 0]
-    table[at_zero] = 1  # seen by the collection, and taken off again below
-    codes, counts, bins = _collect(table, RED_BINS, GREEN_BINS, BLUE_BINS)
-    if len(wrapped):
-        order = np.argsort(bins)
-        counts[order[np.searchsorted(bins, wrapped, sorter=order)]] += times * _WRAP
-        counts[order[np.searchsorted(bins, at_zero, sorter=order)]] -= 1
-    return codes, counts
+    """Count ``(n, 3)`` rows in this thread's tables, and leave them zeroed."""
+    tables = _borrow_tables()
+    head, words, tail = split_words(rows)
+    for ends in (head, tail):
+        _add_rows(ends, *tables, RED_BINS, GREEN_BINS, BLUE_BINS)
+    _add_words(words, *tables, RED_BINS, GREEN_BINS, BLUE_BINS)
+    return _collect(*tables, RED_BINS, GREEN_BINS, BLUE_BINS)
 
 
-def _borrow_table() -> NDArray[np.uint16]:
-    """Return this thread's zeroed table of 2^24 bins; whoever borrows it zeroes it again."""
-    table: NDArray[np.uint16] | None = getattr(_scratch, "table", None)
-    if table is None:
-        table = np.zeros(N_CODES, dtype=np.uint16)
-        _scratch.table = table
-    return table
+def _borrow_tables() -> tuple[NDArray[np.uint8], NDArray[np.uint32], NDArray[np.uint8]]:
+    """Return this thread's zeroed tables; whoever borrows them zeroes them again.
+
+    Low bins uint8 and carries uint32, both ``(2^24,)``, and for each cell whether it has carries.
+    """
+    tables: tuple[NDArray[np.uint8], NDArray[np.uint32], NDArray[np.uint8]] | None
+    tables = getattr(_scratch, "tables", None)
+    if tables is None:
+        tables = (
+            np.zeros(N_CODES, dtype=np.uint8),
+            np.zeros(N_CODES, dtype=np.uint32),
+            np.zeros(N_CELLS, dtype=np.uint8),
+        )
+        _scratch.tables = tables
+    return tables
+
+
+def split_words(
+    rows: NDArray[np.uint8],
+) -> tuple[NDArray[np.uint8], NDArray[np.uint32], NDArray[np.uint8]]:
+    """Return C-contiguous ``(n, 3)`` rows as a few rows, 32-bit words, and a few rows.
+
+    Three words hold four pixels, lowest byte first, so the words are whole groups of three, at
+    aligned addresses. On machines with the highest byte first all is left to rows.
+    """
+    n_head = rows.ctypes.data % 4  # 3 bytes a pixel: each takes the address one back, modulo 4
+    n_words = max(0, (len(rows) - n_head) // 4) if sys.byteorder == "little" else 0
+    middle = slice(n_head, n_head + 4 * n_words)
+    return rows[:n_head], rows[middle].reshape(-1).view(np.uint32), rows[middle.stop :]
 
 
 def pack_colors(colors: NDArray[np.uint8]) -> NDArray[np.uint32]:
@@ -118,66 +144,128 @@ def unpack_colors(codes: NDArray[np.uint32]) -> NDArray[np.uint8]:
     return colors
 
 
+@inline_kernel
+def _bump(
+    low: NDArray[np.uint8], high: NDArray[np.uint32], carried: NDArray[np.uint8], bin_: np.uint64
+) -> None:
+    """Add a pixel to a bin."""
+    count = np.uint8(low[bin_] + np.uint8(1))
+    low[bin_] = count
+    if count == 0:
+        high[bin_] += np.uint32(1)
+        carried[bin_ >> CELL_SHIFT] = 1
+
+
 @compile_kernel
-def _add_pixels(
+def _add_rows(
     rows: NDArray[np.uint8],
-    table: NDArray[np.uint16],
-    carry: NDArray[np.uint32],
+    low: NDArray[np.uint8],
+    high: NDArray[np.uint32],
+    carried: NDArray[np.uint8],
     red: NDArray[np.uint32],
     green: NDArray[np.uint32],
     blue: NDArray[np.uint32],
-) -> int:
-    """Add uint8 ``(n, 3)`` rows to the bins; list every bin that wraps around to 0."""
-    n_carries = 0
-    # Unsigned indices spare the test for negative ones, a fifth of the time.
-    for i in range(np.uint64(rows.shape[0])):
-        bin_ = np.uint64(
-            red[rows[i, np.uint64(0)]] | green[rows[i, np.uint64(1)]] | blue[rows[i, np.uint64(2)]]
-        )
-        count = np.uint16(table[bin_] + np.uint16(1))
-        table[bin_] = count
-        if count == 0:
-            carry[n_carries] = bin_
-            n_carries += 1
-    return n_carries
+) -> None:
+    """Add uint8 ``(n, 3)`` rows to the bins."""
+    for i in range(rows.shape[0]):
+        _bump(low, high, carried, np.uint64(red[rows[i, 0]] | green[rows[i, 1]] | blue[rows[i, 2]]))
+
+
+@compile_kernel
+def _add_words(
+    words: NDArray[np.uint32],
+    low: NDArray[np.uint8],
+    high: NDArray[np.uint32],
+    carried: NDArray[np.uint8],
+    red: NDArray[np.uint32],
+    green: NDArray[np.uint32],
+    blue: NDArray[np.uint32],
+) -> None:
+    """Add pixels to the bins, four from three words; see `split_words`."""
+    for i in range(np.uint64(words.shape[0] // 3)):
+        j = np.uint64(3) * i  # unsigned indices spare the test for negative ones
+        a, b, c = words[j], words[j + np.uint64(1)], words[j + np.uint64(2)]
+        bin_0 = red[a & BYTE] | green[(a >> BITS_8) & BYTE] | blue[(a >> BITS_16) & BYTE]
+        bin_1 = red[a >> BITS_24] | green[b & BYTE] | blue[(b >> BITS_8) & BYTE]
+        bin_2 = red[(b >> BITS_16) & BYTE] | green[b >> BITS_24] | blue[c & BYTE]
+        bin_3 = red[(c >> BITS_8) & BYTE] | green[(c >> BITS_16) & BYTE] | blue[c >> BITS_24]
+        _bump(low, high, carried, np.uint64(bin_0))
+        _bump(low, high, carried, np.uint64(bin_1))
+        _bump(low, high, carried, np.uint64(bin_2))
+        _bump(low, high, carried, np.uint64(bin_3))
+
+
+@compile_kernel
+def _count_bins(
+    low: NDArray[np.uint8], high: NDArray[np.uint32], carried: NDArray[np.uint8]
+) -> NDArray[np.int64]:
+    """Return how many bins above 0 each cell holds, int64 ``(N_CELLS,)``."""
+    words = low.view(np.uint64)
+    n_bins = np.zeros(N_CELLS, dtype=np.int64)
+    for cell in range(N_CELLS):
+        own_words = words[cell * CELL_WORDS : (cell + 1) * CELL_WORDS]
+        any_bit = np.uint64(carried[cell])
+        for i in range(CELL_WORDS):  # most cells are empty: look at words first
+            any_bit |= own_words[i]
+        if any_bit == 0:
+            continue
+        n = 0
+        first = cell * CELL_COLORS
+        if carried[cell]:
+            for bin_ in range(first, first + CELL_COLORS):
+                n += (low[bin_] != 0) | (high[bin_] != 0)
+        else:
+            for bin_ in range(first, first + CELL_COLORS):
+                n += low[bin_] != 0
+        n_bins[cell] = n
+    return n_bins
 
 
 @compile_kernel
 def _collect(
-    table: NDArray[np.uint16],
+    low: NDArray[np.uint8],
+    high: NDArray[np.uint32],
+    carried: NDArray[np.uint8],
     red: NDArray[np.uint32],
     green: NDArray[np.uint32],
     blue: NDArray[np.uint32],
-) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint32]]:
-    """Return codes (ascending), counts and bins of the bins above 0, and zero the table."""
-    words = table.view(np.uint64)  # four bins at a time: most of the table is empty
-    n = 0
-    for i in range(words.shape[0]):
-        if words[i] != 0:
-            for bin_ in range(4 * i, 4 * i + 4):
-                n += table[bin_] != 0
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Return codes, ascending, and counts of the bins above 0, and zero the tables."""
+    words = low.view(np.uint64)
+    n_bins = _count_bins(low, high, carried)
+    n = n_bins.sum()
     codes = np.empty(n, dtype=np.uint32)
     counts = np.empty(n, dtype=np.int64)
-    bins = np.empty(n, dtype=np.uint32)
+    occupied = np.empty(32, dtype=np.int64)  # levels of blue at which a cell in use begins
     position = 0
     for r in range(256):
         for g in range(256):
             row = red[r] | green[g]
-            for b in range(0, 256, 8):
+            if g % 8 == 0:
+                n_occupied = 0
+                for b in range(0, 256, 8):
+                    if n_bins[(row | blue[b]) >> CELL_SHIFT] != 0:
+                        occupied[n_occupied] = b
+                        n_occupied += 1
+            for i in range(n_occupied):
+                b = occupied[i]
                 first = row | blue[b]  # eight levels of blue that differ in their low bits only
-                word = first >> 2
-                if words[word] == 0 and words[word + 1] == 0:
+                has_carries = carried[first >> CELL_SHIFT]
+                if words[first >> 3] == 0 and not has_carries:
                     continue
-                for low in range(8):
-                    count = table[first + low]
+                for step in range(8):
+                    bin_ = first + step
+                    count = np.int64(low[bin_])
+                    if has_carries:
+                        count += np.int64(high[bin_]) << 8
+                        high[bin_] = 0
                     if count != 0:
-                        codes[position] = (r << 16) | (g << 8) | (b + low)
+                        codes[position] = (r << 16) | (g << 8) | (b + step)
                         counts[position] = count
-                        bins[position] = first + low
                         position += 1
-                words[word] = 0
-                words[word + 1] = 0
-    return codes, counts, bins
+                words[first >> 3] = 0
+    carried[:] = 0
+    return codes, counts
 
 
 @compile_kernel

@@ -34,5 +34,5 @@ def compile_kernel(function: Kernel) -> Kernel:
 
 
 def inline_kernel(function: Kernel) -> Kernel:
-    """Compile a small helper that is called from other kernels only, inlined by LLVM."""
-    return cast("Kernel", njit(function, nogil=True, inline="never"))
+    """Compile a small helper into the kernels that call it; never called from Python."""
+    return cast("Kernel", njit(function, nogil=True, inline="always"))
