@@ -49,7 +49,9 @@ class PaletteError(DaskQuantError, ValueError):
     """A palette cannot be built, parsed or stored in the format asked for."""
 
 
-class MemoryBudgetError(DaskQuantError, MemoryError):
+# MemoryError comes first for its __new__, which refuses classes of which it is not the main base;
+# what unpickles errors from a worker calls it.
+class MemoryBudgetError(MemoryError, DaskQuantError):
     """A plan needs more memory than its budget allows."""
 
 
