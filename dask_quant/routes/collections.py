@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dask_quant.execute import Executor
+    from dask_quant.job import WrittenImages
     from dask_quant.results import Report
     from dask_quant.routes.common import Job
     from dask_quant.sources.discover import Discovery
@@ -41,12 +42,12 @@ def relabel_many(job: Job, found: Discovery, out: Path) -> Report:
     with open_executor(job) as executor:
         _check_collection_budget(job, items, executor)
         if job.per_image:
-            return _relabel_each(job, items, executor, out, found.n_ignored)
-        return _relabel_shared(job, items, executor, out, found.n_ignored)
+            return _relabel_each(job, items, executor, found.n_ignored)
+        return _relabel_shared(job, items, executor, found.n_ignored)
 
 
 def _relabel_each(
-    job: Job, items: Sequence[Item], executor: Executor, out: Path, n_ignored: int
+    job: Job, items: Sequence[Item], executor: Executor, n_ignored: int
 ) -> Report:
     """Give each image its own palette."""
     with job.watch.measure("relabel"):
@@ -70,7 +71,7 @@ def _relabel_each(
         n_images=len(outcomes),
         n_ignored=n_ignored,
         input_bytes=count_stored_bytes(items, [position for position, _ in written.written]),
-        outputs=(str(out),),
+        outputs=_name_outputs(items, written),
         quarantined=tuple(quarantined for _, quarantined in written.quarantined),
         peak=executor.peak_rss_bytes(),
     )
@@ -78,7 +79,7 @@ def _relabel_each(
 
 
 def _relabel_shared(
-    job: Job, items: Sequence[Item], executor: Executor, out: Path, n_ignored: int
+    job: Job, items: Sequence[Item], executor: Executor, n_ignored: int
 ) -> Report:
     """Fit one palette to all images together, or take the one given."""
     with job.watch.measure("count"):
@@ -94,10 +95,15 @@ def _relabel_shared(
         n_images=len(written.written),
         n_ignored=n_ignored,
         input_bytes=count_stored_bytes(items, [position for position, _ in written.written]),
-        outputs=(str(out),),
+        outputs=_name_outputs(items, written),
         quarantined=tuple(q for _, q in sorted(counted.quarantined + written.quarantined)),
         peak=executor.peak_rss_bytes(),
     )
+
+
+def _name_outputs(items: Sequence[Item], written: WrittenImages) -> tuple[str, ...]:
+    """Return the files written, in the order of the inputs."""
+    return tuple(str(items[position].out) for position, _ in sorted(written.written))
 
 
 def fit_many(job: Job, found: Discovery, out: Path) -> Report:
