@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -78,6 +79,19 @@ def _require(condition: bool, message: str) -> None:
         raise OptionError(message)
 
 
+def _set_integers(options: object, *names: str) -> None:
+    """Make fields that are not None plain integers, or raise `OptionError`."""
+    for name in names:
+        value = getattr(options, name)
+        if value is None:
+            continue
+        try:
+            object.__setattr__(options, name, operator.index(value))
+        except TypeError:
+            message = f"Got {name} {value!r}; use an integer."
+            raise OptionError(message) from None
+
+
 def check_n_colors(n_colors: int) -> None:
     """Raise `OptionError` unless ``1 <= n_colors <= 65536``."""
     _require(
@@ -104,6 +118,7 @@ class FitOptions:
     """Stop once the largest centroid shift, in sRGB levels, is at most this. None: the engine's."""
 
     def __post_init__(self) -> None:
+        _set_integers(self, "n_colors", "seed", "n_init", "max_iter")
         check_n_colors(self.n_colors)
         _require(
             self.engine in ENGINES,
@@ -192,6 +207,7 @@ class ChunkOptions:
     """Columns per chunk, at least 1. None: planned."""
 
     def __post_init__(self) -> None:
+        _set_integers(self, "rows", "columns")
         for name, size in (("rows", self.rows), ("columns", self.columns)):
             _require(size is None or size >= 1, f"Got chunks of {size} {name}; use at least 1.")
 

@@ -102,6 +102,9 @@ class Palette:
     def __hash__(self) -> int:
         return hash(self.colors.tobytes())
 
+    def __reduce__(self) -> tuple[type[Palette], tuple[NDArray[np.uint8], ArrayLike | None]]:
+        return Palette, (self.colors, self.counts)  # pickled arrays come back writable
+
     def __dask_tokenize__(self) -> tuple[str, str]:
         return ("dask_quant.Palette", self.digest)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dask_quant.fit.boxes import Assignment, ColorBoxes
 
 _BULK_SORTS = 8
-"""Times that a palette is sorted outright before single swaps settle its order (arbitrary)."""
+"""Times that a palette is sorted outright before swaps settle its order (arbitrary)."""
 
 _REFILL_SHARE = 8
 """An eighth of the missing entries is refilled at a time, so that they spread (arbitrary)."""
@@ -96,9 +96,9 @@ def _sort_entries(
 
     A colour as near to two entries goes to the one that comes first, so the order changes the
     counts by which it is made. Sorting outright nearly always settles at once. Where it does not,
-    neighbours in the wrong order are swapped one pair at a time: a swap moves pixels from the
-    smaller to the larger of the two only, so the sum of squared counts rises, or else an inversion
-    is gone for good; either way it ends.
+    neighbours in the wrong order are swapped, all pairs that share no entry at a time: a swap moves
+    pixels from the smaller to the larger of the two only, so the sum of squared counts rises, or
+    else an inversion is gone for good; either way it ends.
     """
     for n_sorts in itertools.count(1):
         assignment = boxes.assign(entries)
@@ -108,8 +108,15 @@ def _sort_entries(
         if len(inverted) == 0:
             break
         if n_sorts > _BULK_SORTS:
+            first = _pick_disjoint(inverted)
             order = np.arange(len(entries))
-            first = inverted[0]
-            order[[first, first + 1]] = first + 1, first
+            order[first], order[first + 1] = first + 1, first
         entries = entries[order]
     return entries, assignment
+
+
+def _pick_disjoint(inverted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return every other one of each run of consecutive positions: pairs that share no entry."""
+    begins = np.diff(inverted, prepend=-2) > 1
+    run_starts = np.maximum.accumulate(np.where(begins, inverted, 0))
+    return inverted[(inverted - run_starts) % 2 == 0]

@@ -93,23 +93,25 @@ def _count_densely(rows: NDArray[np.uint8]) -> tuple[NDArray[np.uint32], NDArray
     for ends in (head, tail):
         _add_rows(ends, *tables, RED_BINS, GREEN_BINS, BLUE_BINS)
     _add_words(words, *tables, RED_BINS, GREEN_BINS, BLUE_BINS)
-    return _collect(*tables, RED_BINS, GREEN_BINS, BLUE_BINS)
+    counted = _collect(*tables, RED_BINS, GREEN_BINS, BLUE_BINS)
+    _scratch.tables = tables
+    return counted
 
 
 def _borrow_tables() -> tuple[NDArray[np.uint8], NDArray[np.uint32], NDArray[np.uint8]]:
-    """Return this thread's zeroed tables; whoever borrows them zeroes them again.
+    """Take this thread's zeroed tables; whoever borrows them puts them back zeroed.
 
+    A count that is interrupted keeps what it borrowed, so that no other finds its remains.
     Low bins uint8 and carries uint32, both ``(2^24,)``, and for each cell whether it has carries.
     """
     tables: tuple[NDArray[np.uint8], NDArray[np.uint32], NDArray[np.uint8]] | None
-    tables = getattr(_scratch, "tables", None)
+    tables = vars(_scratch).pop("tables", None)
     if tables is None:
         tables = (
             np.zeros(N_CODES, dtype=np.uint8),
             np.zeros(N_CODES, dtype=np.uint32),
             np.zeros(N_CELLS, dtype=np.uint8),
         )
-        _scratch.tables = tables
     return tables
 
 

@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dask_quant.fit.boxes import ColorBoxes, Moments
+from dask_quant.histogram import ColorHistogram
+
+LEVEL = st.sampled_from([0, 1, 2, 7, 8, 9, 31, 32, 100, 128, 255])
+WEIGHTED = st.dictionaries(
+    st.tuples(LEVEL, LEVEL, LEVEL), st.integers(1, 10**9), min_size=1, max_size=60
+)
+# Integers and halves: many centroids as near as another, some of them equal.
+CENTROIDS = st.lists(
+    st.tuples(*[st.integers(-2, 514).map(lambda n: n / 2)] * 3), min_size=1, max_size=12
+).map(np.array)
+
+
+def make_boxes(weighted):
+    colors = np.array(list(weighted), dtype=np.uint8)
+    counts = np.array(list(weighted.values()), dtype=np.int64)
+    return ColorBoxes.from_histogram(ColorHistogram.from_colors(colors, counts))
+
+
+def photo_boxes(photo):
+    return ColorBoxes.from_histogram(ColorHistogram.from_pixels(photo))
+
+
+def step_by_brute_force(boxes, centroids):
+    """Moments and inertia by comparing every colour with every centroid, bands in order."""
+    nearest = np.zeros(len(boxes.points), dtype=np.int64)
+    best = np.full(len(boxes.points), np.inf)
+    for index, (c0, c1, c2) in enumerate(centroids):
+        d0, d1, d2 = c0 - boxes.points[:, 0], c1 - boxes.points[:, 1], c2 - boxes.points[:, 2]
+        distance = d0 * d0 + d1 * d1 + d2 * d2
+        closer = distance < best
+        nearest[closer], best[closer] = index, distance[closer]
+    weights = np.zeros(len(centroids), dtype=np.int64)
+    sums = np.zeros((len(centroids), 3), dtype=np.int64)
+    np.add.at(weights, nearest, boxes.weights)
+    np.add.at(sums, nearest, boxes.weights[:, np.newaxis] * boxes.points.astype(np.int64))
+    return weights, sums, float((boxes.weights * best).sum())
+
+
+def check_step(boxes, centroids):
+    weights, sums, inertia = step_by_brute_force(boxes, centroids)
+    moments = boxes.step(centroids)
+    np.testing.assert_array_equal(moments.weights, weights)
+    np.testing.assert_array_equal(moments.sums, sums)
+    scale = max(1.0, float(boxes.sum_squares))
+    assert abs(moments.inertia(centroids, boxes.sum_squares) - inertia) <= 1e-11 * scale
+
+
+@given(weighted=WEIGHTED, centroids=CENTROIDS)
+def test_a_pruned_step_equals_brute_force(weighted, centroids):
+    check_step(make_boxes(weighted), centroids)
+
+
+@pytest.mark.parametrize("k", [1, 2, 16, 64, 256])
+def test_a_pruned_step_on_a_photograph_equals_brute_force(photo, k):
+    boxes = photo_boxes(photo)
+    rng = np.random.default_rng(k)
+    check_step(boxes, boxes.points[rng.permutation(len(boxes.points))[:k]].astype(float))
+    check_step(boxes, rng.uniform(0, 255, (k, 3)))
+
+
+def test_boxes_hold_every_color_with_its_weight(photo):
+    histogram = ColorHistogram.from_pixels(photo)
+    boxes = ColorBoxes.from_histogram(histogram)
+    assert sorted(boxes.order.tolist()) == list(range(len(histogram)))
+    np.testing.assert_array_equal(boxes.points, histogram.colors[boxes.order])
+    np.testing.assert_array_equal(boxes.weights, histogram.counts[boxes.order])
+    levels = photo.reshape(-1, 3).astype(np.int64)
+    assert boxes.sum_squares == (levels**2).sum()
+    np.testing.assert_array_equal(boxes.cell_sums.sum(axis=0), levels.sum(axis=0))
+    assert boxes.cell_weights.sum() == len(levels)
+
+
+@given(weighted=WEIGHTED)
+def test_boxes_are_tight_and_moments_exact(weighted):
+    boxes = make_boxes(weighted)
+    spans = np.stack([boxes.starts[:-1], boxes.starts[1:]], axis=1)
+    for cell, (begin, end) in enumerate(spans):
+        points = boxes.points[begin:end].astype(np.int64)
+        weights = boxes.weights[begin:end]
+        assert boxes.low[cell].tolist() == points.min(axis=0).tolist()
+        assert boxes.high[cell].tolist() == points.max(axis=0).tolist()
+        assert len(np.unique(points // 8, axis=0)) == 1
+        assert boxes.cell_weights[cell] == weights.sum()
+        np.testing.assert_array_equal(
+            boxes.cell_sums[cell], (weights[:, np.newaxis] * points).sum(axis=0)
+        )
+    for block in range(len(boxes.block_starts) - 1):
+        own = slice(boxes.block_starts[block], boxes.block_starts[block + 1])
+        assert (boxes.block_low[block] == boxes.low[own].min(axis=0)).all()
+        assert (boxes.block_high[block] == boxes.high[own].max(axis=0)).all()
+
+
+@given(
+    weighted=WEIGHTED,
+    palette=st.lists(st.tuples(LEVEL, LEVEL, LEVEL), min_size=1, max_size=20, unique=True),
+)
+def test_assignment_is_the_nearest_entry_lowest_on_ties(weighted, palette, label_oracle):
+    boxes = make_boxes(weighted)
+    assigned = boxes.assign(np.array(palette, dtype=np.uint8))
+    labels, distances = label_oracle(boxes.points, palette)
+    np.testing.assert_array_equal(assigned.labels, labels)
+    np.testing.assert_array_equal(assigned.distances, distances)
+    counts = [int(boxes.weights[labels == i].sum()) for i in range(len(palette))]
+    assert assigned.count(len(palette)).tolist() == counts
+    assert assigned.squared_error == int((boxes.weights * distances).sum())
+
+
+@pytest.mark.parametrize("k", [256, 257, 1000])
+def test_assignment_to_large_palettes(photo, k, label_oracle):
+    boxes = photo_boxes(photo[:100, :200])
+    palette = np.random.default_rng(k).integers(0, 256, (k, 3), dtype=np.uint8)
+    labels, distances = label_oracle(boxes.points, palette)
+    assigned = boxes.assign(palette)
+    np.testing.assert_array_equal(assigned.labels, labels)
+    np.testing.assert_array_equal(assigned.distances, distances)
+
+
+def test_inertia_of_the_means_is_the_within_cluster_sum_of_squares():
+    moments = Moments(np.array([3, 1]), np.array([[9, 0, 3], [7, 7, 7]]))
+    # Colours (3, 0, 1) three times and (7, 7, 7) once: both at their centroids.
+    assert moments.inertia(np.array([[3.0, 0, 1], [7, 7, 7]]), 3 * 10 + 147) == 0.0
+
+
+def test_sums_of_a_trillion_pixels_do_not_overflow():
+    boxes = make_boxes({(255, 255, 255): 10**12, (0, 0, 0): 1})
+    moments = boxes.step(np.array([[0.0, 0, 0], [255, 255, 255]]))
+    assert moments.sums.tolist() == [[0, 0, 0], [255 * 10**12] * 3]
+    assert boxes.sum_squares == 3 * 255**2 * 10**12
+    assert boxes.assign(np.zeros((1, 3), np.uint8)).squared_error == 3 * 255**2 * 10**12
