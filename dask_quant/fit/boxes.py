@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dask_quant.histogram import ColorHistogram
 from dask_quant.kernels.assign import assign_block
 from dask_quant.kernels.cells import N_CELLS, sort_codes_by_bin_block
+from dask_quant.kernels.count_block import pack_colors
 from dask_quant.kernels.lloyd import group_cells, lloyd_step_block
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from dask_quant.histogram import ColorHistogram
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,18 @@ class ColorBoxes:
             sum_squares=sum_squares,
         )
 
+    def coarsen(self) -> ColorBoxes:
+        """Return the boxes of far fewer points: the mean of each cube of 4 x 4 x 4 colours."""
+        cubes = pack_colors(self.points & np.uint8(0xFC))
+        order = np.argsort(cubes, kind="stable")
+        begins = np.flatnonzero(np.diff(cubes[order], prepend=np.uint32(0xFFFFFFFF)))
+        weights = np.add.reduceat(self.weights[order], begins)
+        means = np.empty((len(begins), 3), dtype=np.uint8)
+        for band in range(3):
+            moment = self.weights * self.points[:, band]
+            means[:, band] = np.rint(np.add.reduceat(moment[order], begins) / weights)
+        return ColorBoxes.from_histogram(ColorHistogram.from_colors(means, weights))
+
     def step(self, centroids: NDArray[np.float64]) -> Moments:
         """Assign every colour to the nearest of ``centroids`` ``(k, 3)``: one Lloyd step."""
         weights, sums = lloyd_step_block(
@@ -99,8 +111,8 @@ class ColorBoxes:
         )
         return Moments(weights, sums)
 
-    def assign(self, palette: NDArray[np.uint8]) -> Assignment:
-        """Find the nearest entry of ``palette``, sRGB uint8 ``(k, 3)``, of every colour."""
+    def assign(self, palette: NDArray[np.uint8 | np.float64]) -> Assignment:
+        """Find the nearest entry of ``palette``, sRGB levels ``(k, 3)``, of every colour."""
         labels, distances = assign_block(
             self.points,
             self.starts,
@@ -122,6 +134,11 @@ class Moments:
     """Pixels, int64 ``(k,)``."""
     sums: NDArray[np.int64]
     """Sums of each band over those pixels, int64 ``(k, 3)``."""
+
+    def means(self, centroids: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the mean of what each centroid won, itself where it won nothing, ``(k, 3)``."""
+        means = self.sums / np.maximum(self.weights, 1)[:, np.newaxis]
+        return np.where(self.weights[:, np.newaxis] > 0, means, centroids)
 
     def inertia(self, centroids: NDArray[np.float64], sum_squares: int) -> float:
         """Return the sum of squared distances of all pixels to ``centroids`` ``(k, 3)``."""

@@ -10,8 +10,8 @@ from dask_quant.events import Event, ignore_event
 from dask_quant.fit.boxes import ColorBoxes
 from dask_quant.fit.kmeans import (
     DEFAULT_MAX_ITER,
-    DEFAULT_N_INIT,
     DEFAULT_TOL,
+    choose_n_init,
     fit_centroids,
 )
 from dask_quant.fit.refine import FinishedPalette, apply_palette, finish_palette
@@ -89,7 +89,7 @@ def fit_histogram(
         boxes,
         n_centroids=options.n_colors,
         seed=options.seed,
-        n_init=options.n_init or DEFAULT_N_INIT,
+        n_init=options.n_init or choose_n_init(options.n_colors),
         max_iter=options.max_iter or DEFAULT_MAX_ITER,
         tol=DEFAULT_TOL if options.tol is None else options.tol,
         listener=listener,

@@ -1,56 +1,54 @@
 """Weighted k-means on counted colours: the objective of k-means over all pixels, exactly.
 
-Greedy k-means++ chooses first centroids, Lloyd's algorithm [1]_ moves them until they rest, and the
-best of a few restarts wins. Every random draw is a hash of the seed, the restart and the number of
+Greedy k-means++ chooses first centroids (`dask_quant.kernels.seed`), Lloyd's algorithm moves them
+until they rest (`lloyd`), a search goes on from there (`breathe`), and the best of a few restarts
+is moved to its final rest. Every random draw is a hash of the seed, the restart and the number of
 the draw; every sum is of integers or in a fixed order: the same histogram and seed give the same
 bytes.
-
-References
-----------
-.. [1] S. P. Lloyd, "Least squares quantization in PCM", IEEE Transactions on Information Theory
-   28(2), 1982, doi:10.1109/TIT.1982.1056489.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dask_quant.events import Event, ignore_event
+from dask_quant.fit.breathe import SEARCH_TOL, breathe
+from dask_quant.fit.lloyd import CentroidFit, iterate_lloyd
 from dask_quant.kernels.seed import seed_block
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dask_quant.events import Listener
-    from dask_quant.fit.boxes import ColorBoxes, Moments
-
-DEFAULT_N_INIT = 4
-"""Restarts when nothing else is said: most of the gain of ten at under half of the time."""
+    from dask_quant.fit.boxes import ColorBoxes
 
 DEFAULT_MAX_ITER = 300
-"""Lloyd iterations per restart when nothing else is said, as in scikit-learn."""
+"""Lloyd iterations of the last descent when nothing else is said, as in scikit-learn."""
 
 DEFAULT_TOL = 0.05
 """Centroid shift, in sRGB levels, at which Lloyd stops: a tenth of what rounding can move."""
 
+_MOST_RESTARTS = 8
+"""Restarts at most by default (arbitrary)."""
+
+_RESTARTED_CENTROIDS = 128
+"""Restarts times centroids by default, so that the time of a fit hardly depends on k."""
+
+_MAX_SEARCH_ITER = 30
+"""Lloyd iterations between seeding and search; the search goes on with them."""
+
+_MAX_SEARCH_POINTS = 1 << 19
+"""Colours up to which the search looks at every one; of more, at means of 4 x 4 x 4 colours. The
+last descent is over all colours in either case."""
+
+_SEARCH_POINTS_PER_CENTROID = 1 << 11
+"""The same limit for few centroids, whose clusters are far larger than 4 x 4 x 4 colours."""
+
 _POINTS_PER_SEED = 8
 """Points to choose from, per centroid, when seeding from cells rather than colours (arbitrary)."""
-
-
-@dataclass(frozen=True)
-class CentroidFit:
-    """Where k-means came to rest."""
-
-    centroids: NDArray[np.float64]
-    """sRGB levels, float64 ``(k, 3)``."""
-    inertia: float
-    """Sum over all pixels of the squared distance to the nearest centroid."""
-    n_iter: int
-    """Lloyd iterations made."""
 
 
 def fit_centroids(
@@ -58,7 +56,7 @@ def fit_centroids(
     *,
     n_centroids: int,
     seed: int = 0,
-    n_init: int = DEFAULT_N_INIT,
+    n_init: int = 1,
     max_iter: int = DEFAULT_MAX_ITER,
     tol: float = DEFAULT_TOL,
     listener: Listener = ignore_event,
@@ -83,57 +81,36 @@ def fit_centroids(
     CentroidFit
         Of the restart with the lowest inertia, the first of equals.
     """
-    points, weights = _seeding_points(boxes, n_centroids)
+    searched = _choose_search_points(boxes, n_centroids)
+    points, weights = _seeding_points(searched, n_centroids)
     best: CentroidFit | None = None
     for restart in range(n_init):
         first = _seed_centroids(points, weights, n_centroids, _mix(seed, restart))
-        fit = iterate_lloyd(boxes, first, max_iter=max_iter, tol=tol)
+        fit = iterate_lloyd(searched, first, max_iter=_MAX_SEARCH_ITER, tol=SEARCH_TOL)
+        fit = breathe(searched, fit)
         if best is None or fit.inertia < best.inertia:
             best = fit
         listener(Event("fit", restart + 1, n_init, "restarts"))
     assert best is not None, "n_init is at least 1"
-    return best
+    last = iterate_lloyd(boxes, best.centroids, max_iter=max_iter, tol=tol)
+    return CentroidFit(last.centroids, last.inertia, best.n_iter + last.n_iter)
 
 
-def iterate_lloyd(
-    boxes: ColorBoxes, centroids: NDArray[np.float64], *, max_iter: int, tol: float
-) -> CentroidFit:
-    """Move ``centroids`` ``(k, 3)`` to the means of what they win until none moves by over ``tol``.
+def _choose_search_points(boxes: ColorBoxes, n_centroids: int) -> ColorBoxes:
+    """Return what the search looks at: every colour, or fewer points where there are plenty."""
+    limit = min(_MAX_SEARCH_POINTS, _SEARCH_POINTS_PER_CENTROID * n_centroids)
+    if len(boxes.points) <= limit:
+        return boxes
+    coarse = boxes.coarsen()
+    return coarse if len(coarse.points) >= _POINTS_PER_SEED * n_centroids else boxes
 
-    A centroid that wins nothing goes to the colour with the largest error, so none is ever empty.
+
+def choose_n_init(n_centroids: int) -> int:
+    """Return the restarts when nothing else is said: many for few centroids, which are quick.
+
+    With many centroids one search finds nearly all that more would.
     """
-    n_iter = 0
-    shift = math.inf
-    while n_iter < max_iter and shift > tol:
-        moved = _move_centroids(boxes, boxes.step(centroids), centroids)
-        shift = float(np.sqrt(((moved - centroids) ** 2).sum(axis=1)).max())
-        centroids = moved
-        n_iter += 1
-    inertia = boxes.step(centroids).inertia(centroids, boxes.sum_squares)
-    return CentroidFit(centroids, inertia, n_iter)
-
-
-def _move_centroids(
-    boxes: ColorBoxes, moments: Moments, centroids: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the means of what each centroid won, empty ones on the colours with most error."""
-    empty = np.flatnonzero(moments.weights == 0)
-    moved = moments.sums / np.maximum(moments.weights, 1)[:, np.newaxis]
-    if len(empty):
-        error = boxes.weights * _nearest_distance(boxes.points, np.delete(centroids, empty, axis=0))
-        worst = np.argsort(-error, kind="stable")[: len(empty)]
-        moved[empty] = boxes.points[worst]
-    return moved
-
-
-def _nearest_distance(
-    points: NDArray[np.uint8], centroids: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the squared distance of each ``(n, 3)`` point to its nearest centroid, ``(n,)``."""
-    nearest = np.full(len(points), np.inf)
-    for centroid in centroids:
-        np.minimum(nearest, ((points - centroid) ** 2).sum(axis=1), out=nearest)
-    return nearest
+    return max(1, min(_MOST_RESTARTS, _RESTARTED_CENTROIDS // n_centroids))
 
 
 def _seeding_points(

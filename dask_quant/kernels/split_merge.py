@@ -1,0 +1,135 @@
+"""What a search by splitting and merging clusters needs to know of them.
+
+`cluster_moments_block` sums the first and second moments of every cluster, from which follow its
+error and the axis along which it is longest. `merge_block` merges clusters pairwise, always the two
+whose union costs least (Ward's criterion; the pairwise nearest neighbour method of Equitz [1]_).
+
+References
+----------
+.. [1] W. H. Equitz, "A new vector quantization clustering algorithm", IEEE Transactions on
+   Acoustics, Speech, and Signal Processing 37(10), 1989, doi:10.1109/29.35395.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dask_quant.kernels.jit import compile_kernel
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@compile_kernel
+def cluster_moments_block(
+    points: NDArray[np.uint8],
+    weights: NDArray[np.int64],
+    labels: NDArray[np.uint16],
+    n_clusters: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Sum the moments of every cluster.
+
+    Parameters
+    ----------
+    points, weights, labels : ndarray
+        Colours uint8 ``(n, 3)``, their weights int64 and their clusters uint16, both ``(n,)``.
+    n_clusters : int
+        Number of clusters, k.
+
+    Returns
+    -------
+    weights : ndarray
+        Int64 ``(k,)``.
+    sums : ndarray
+        Weighted sums of the bands, int64 ``(k, 3)``.
+    products : ndarray
+        Weighted sums of the products of two bands, int64 ``(k, 3, 3)``.
+    """
+    cluster_weights = np.zeros(n_clusters, dtype=np.int64)
+    sums = np.zeros((n_clusters, 3), dtype=np.int64)
+    products = np.zeros((n_clusters, 3, 3), dtype=np.int64)
+    for i in range(points.shape[0]):
+        c = labels[i]
+        weight = weights[i]
+        cluster_weights[c] += weight
+        for a in range(3):
+            weighted = weight * np.int64(points[i, a])
+            sums[c, a] += weighted
+            for b in range(a, 3):
+                products[c, a, b] += weighted * np.int64(points[i, b])
+    for c in range(n_clusters):
+        for a in range(3):
+            for b in range(a):
+                products[c, a, b] = products[c, b, a]
+    return cluster_weights, sums, products
+
+
+@compile_kernel
+def _nearest_partner(
+    weights: NDArray[np.float64], means: NDArray[np.float64], alive: NDArray[np.bool_], i: int
+) -> tuple[int, float]:
+    """Return the cluster that ``i`` is merged with at least cost, and that cost."""
+    partner = -1
+    least = np.inf
+    for j in range(weights.shape[0]):
+        if j == i or not alive[j]:
+            continue
+        d0 = means[i, 0] - means[j, 0]
+        d1 = means[i, 1] - means[j, 1]
+        d2 = means[i, 2] - means[j, 2]
+        total = weights[i] + weights[j]
+        cost = 0.0
+        if total > 0:
+            cost = weights[i] * weights[j] / total * (d0 * d0 + d1 * d1 + d2 * d2)
+        if cost < least:
+            least = cost
+            partner = j
+    return partner, least
+
+
+@compile_kernel
+def merge_block(
+    weights: NDArray[np.float64], means: NDArray[np.float64], n_merges: int
+) -> NDArray[np.bool_]:
+    """Merge clusters ``n_merges`` times, each time the two that cost least.
+
+    Parameters
+    ----------
+    weights, means : ndarray
+        Weight float64 ``(k,)`` and mean float64 ``(k, 3)`` of each cluster; changed in place, a
+        merged cluster standing where the first of its two stood.
+    n_merges : int
+        Below k.
+
+    Returns
+    -------
+    ndarray
+        Which clusters are left, bool ``(k,)``.
+
+    Notes
+    -----
+    O(k^2) to begin with, O(k) a merge for most data.
+    """
+    k = weights.shape[0]
+    alive = np.ones(k, dtype=np.bool_)
+    partners = np.empty(k, dtype=np.int64)
+    costs = np.empty(k, dtype=np.float64)
+    for i in range(k):
+        partners[i], costs[i] = _nearest_partner(weights, means, alive, i)
+    for _ in range(n_merges):
+        cheapest = np.argmin(costs)
+        i = min(cheapest, partners[cheapest])
+        j = max(cheapest, partners[cheapest])
+        total = weights[i] + weights[j]
+        if total > 0:
+            for band in range(3):
+                means[i, band] = (weights[i] * means[i, band] + weights[j] * means[j, band]) / total
+        weights[i] = total
+        alive[j] = False
+        costs[j] = np.inf
+        for other in range(k):
+            if alive[other] and (other == i or partners[other] == i or partners[other] == j):
+                partners[other], costs[other] = _nearest_partner(weights, means, alive, other)
+    return alive
