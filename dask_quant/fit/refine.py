@@ -119,4 +119,5 @@ def _pick_disjoint(inverted: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return every other one of each run of consecutive positions: pairs that share no entry."""
     begins = np.diff(inverted, prepend=-2) > 1
     run_starts = np.maximum.accumulate(np.where(begins, inverted, 0))
-    return inverted[(inverted - run_starts) % 2 == 0]
+    disjoint: NDArray[np.int64] = inverted[(inverted - run_starts) % 2 == 0]
+    return disjoint

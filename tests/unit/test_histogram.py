@@ -1,0 +1,85 @@
+import pickle
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dask_quant.errors import PixelFormatError
+from dask_quant.histogram import ColorHistogram
+
+
+def test_a_photograph_is_counted_exactly(photo, count_oracle):
+    histogram = ColorHistogram.from_pixels(photo)
+    expected = count_oracle(photo)
+    assert histogram.n_pixels == photo.shape[0] * photo.shape[1]
+    assert len(histogram) == histogram.n_unique_colors == len(expected)
+    found = zip(map(tuple, histogram.colors.tolist()), histogram.counts.tolist(), strict=True)
+    assert dict(found) == expected
+    assert histogram.nbytes == 12 * len(expected)
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((2, 2, 3), np.uint16),
+        np.zeros((2, 2, 3)),
+        np.zeros((2, 2, 4), np.uint8),
+        np.zeros((2, 2), np.uint8),
+        np.zeros((), np.uint8),
+    ],
+)
+def test_other_pixels_are_refused(pixels):
+    with pytest.raises(PixelFormatError, match="uint8 arrays of shape"):
+        ColorHistogram.from_pixels(pixels)
+
+
+def test_weighted_colors_are_summed_sorted_and_cleaned():
+    colors = np.array([[9, 9, 9], [1, 2, 3], [9, 9, 9], [0, 0, 1]], dtype=np.uint8)
+    histogram = ColorHistogram.from_colors(colors, np.array([2, 5, 3, 0]))
+    assert histogram.colors.tolist() == [[1, 2, 3], [9, 9, 9]]
+    assert histogram.counts.tolist() == [5, 5]
+
+
+def test_no_pixel_is_the_empty_histogram():
+    empty = ColorHistogram.empty()
+    assert ColorHistogram.from_pixels(np.empty((0, 7, 3), np.uint8)) == empty
+    assert ColorHistogram.merge_all([]) == empty
+    assert (len(empty), empty.n_pixels, empty.mean_color_mse) == (0, 0, 0.0)
+    assert empty.colors.shape == (0, 3)
+
+
+def test_histograms_are_equal_by_value_and_survive_pickling(photo):
+    histogram = ColorHistogram.from_pixels(photo[:20])
+    assert pickle.loads(pickle.dumps(histogram)) == histogram
+    assert histogram != ColorHistogram.from_pixels(photo[:21])
+    assert histogram != "histogram"
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(histogram)
+    shown = repr(ColorHistogram.from_colors(np.zeros((1, 3), np.uint8), np.array([1500])))
+    assert shown == "<ColorHistogram of 1 colours, 1,500 pixels>"
+
+
+def test_merging_does_not_touch_its_inputs(photo):
+    first, second = (ColorHistogram.from_pixels(part) for part in (photo[:9], photo[9:18]))
+    before = pickle.dumps((first, second))
+    first.merge(second)
+    assert pickle.dumps((first, second)) == before
+
+
+@given(
+    st.dictionaries(
+        st.tuples(*[st.integers(0, 255)] * 3), st.integers(1, 10**12), min_size=1, max_size=20
+    )
+)
+def test_mean_color_mse_is_the_exact_variance(weighted):
+    colors = np.array(list(weighted), dtype=np.uint8)
+    histogram = ColorHistogram.from_colors(colors, np.array(list(weighted.values())))
+    total = sum(weighted.values())
+    variance = Fraction(0)
+    for band in range(3):
+        mean = Fraction(sum(n * color[band] for color, n in weighted.items()), total)
+        variance += sum(n * (color[band] - mean) ** 2 for color, n in weighted.items()) / total
+    assert histogram.mean_color_mse == pytest.approx(float(variance), rel=1e-12)
+    assert (histogram.mean_color_mse == 0) == (len(weighted) == 1)
