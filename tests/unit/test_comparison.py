@@ -1,0 +1,89 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dask_quant import comparison
+from dask_quant.comparison import compare, make_demo
+from dask_quant.errors import OptionError, OutputExistsError, PixelFormatError, SourceError
+from dask_quant.pipeline import quantize
+
+
+@pytest.fixture
+def picture(tmp_path, photo):
+    Image.fromarray(photo[200:290, 300:420]).save(tmp_path / "cat.png")
+    return tmp_path / "cat.png"
+
+
+def test_every_candidate_is_what_quantize_makes(tmp_path, picture, read_indexed):
+    result = compare(picture, tmp_path / "sheet.png", [2, 7], images=tmp_path / "each", seed=3)
+    assert [candidate.n_colors for candidate in result.candidates] == [2, 7]
+    for candidate in result.candidates:
+        report = quantize(
+            picture, tmp_path / f"{candidate.n_colors}.png", n_colors=candidate.n_colors, seed=3
+        )
+        assert candidate.palette == report.palette
+        assert candidate.mse == report.mse
+        assert candidate.psnr_db == report.psnr_db
+        assert candidate.explained_variance == report.explained_variance
+        assert candidate.output_bytes == report.output_bytes
+        written = tmp_path / "each" / f"cat-{candidate.n_colors}.png"
+        assert candidate.output == str(written)
+        expected = (tmp_path / f"{candidate.n_colors}.png").read_bytes()
+        assert written.read_bytes() == expected
+    assert result.n_pixels == 90 * 120
+    assert result.input_bytes == picture.stat().st_size
+
+
+def test_the_sheet_is_a_picture_and_the_figures_are_json(tmp_path, picture):
+    sheet = tmp_path / "sheet.png"
+    result = compare(picture, sheet, (2, 300))
+    with Image.open(sheet) as image:
+        image.load()
+        assert image.width >= 3 * 120
+    values = json.loads(json.dumps(result.to_json()))
+    assert [candidate["k"] for candidate in values["candidates"]] == [2, 300]
+    assert values["outputs"] == [str(sheet)]
+    # PNG holds no more than 256 colours: measured up to there only.
+    assert values["candidates"][0]["output_bytes"] > 0
+    assert values["candidates"][1]["output_bytes"] is None
+    assert values["candidates"][1]["n_colors"] == 300
+
+
+def test_more_colors_are_never_worse(tmp_path, picture):
+    events = []
+    result = compare(picture, tmp_path / "s.png", (1, 2, 4, 8, 16), listener=events.append)
+    errors = [candidate.mse for candidate in result.candidates]
+    assert errors == sorted(errors, reverse=True)
+    assert [(e.stage, e.done, e.total) for e in events] == [("compare", i, 5) for i in range(1, 6)]
+
+
+def test_a_constant_picture_is_exact(tmp_path):
+    Image.fromarray(np.full((9, 9, 3), 77, np.uint8)).save(tmp_path / "c.png")
+    candidate = compare(tmp_path / "c.png", tmp_path / "s.png", [4]).candidates[0]
+    assert (candidate.mse, candidate.psnr_db, candidate.explained_variance) == (0, None, 1.0)
+    assert len(candidate.palette) == 1
+
+
+def test_nothing_is_read_or_written_when_something_is_wrong(tmp_path, picture, monkeypatch):
+    (tmp_path / "s.png").write_bytes(b"mine")
+    with pytest.raises(OutputExistsError):
+        compare(picture, tmp_path / "s.png", [2])
+    with pytest.raises(OptionError):
+        compare(picture, tmp_path / "t.png", [2, 0])
+    with pytest.raises(SourceError):
+        compare(tmp_path / "none.png", tmp_path / "t.png", [2])
+    monkeypatch.setattr(comparison, "SMALL_PIXELS", 100)
+    with pytest.raises(PixelFormatError, match="10,800 pixels"):
+        compare(picture, tmp_path / "t.png", [2])
+    assert not (tmp_path / "t.png").exists()
+    assert (tmp_path / "s.png").read_bytes() == b"mine"
+
+
+def test_the_demo_compares_the_photographs_at_hand(tmp_path, monkeypatch, picture):
+    monkeypatch.setattr(comparison, "find_sample_images", lambda: [picture])
+    results = make_demo(tmp_path / "demo")
+    names = {path.name for path in (tmp_path / "demo").iterdir()}
+    assert names == {"cat-sheet.png", *(f"cat-{k}.png" for k in (2, 5, 10, 15, 24))}
+    assert [len(c.palette) for c in results[0].candidates] == [2, 5, 10, 15, 24]

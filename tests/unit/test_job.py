@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from dask_quant.errors import JobError, OutputError
+from dask_quant.execute import Executor
+from dask_quant.histogram import ColorHistogram
+from dask_quant.job import (
+    MAX_BATCH,
+    Item,
+    _make_batches,
+    count_batch,
+    count_collection,
+    merge_counted,
+    quantize_each,
+    relabel_collection,
+)
+from dask_quant.options import FitOptions
+from dask_quant.palette import Palette
+
+
+@pytest.fixture(params=["threads", "synchronous"])
+def executor(request):
+    return Executor(scheduler=request.param)
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Six images, of which the second is torn and the fifth missing, with their pixels."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "in").mkdir()
+    pixels, items = [], []
+    for i in range(6):
+        pixels.append(rng.integers(0, 256, (20 + i, 30, 3), dtype=np.uint8))
+        path = tmp_path / "in" / f"{i}.png"
+        Image.fromarray(pixels[i]).save(path)
+        items.append(Item(str(path), tmp_path / "out" / f"{i}.png"))
+    torn = tmp_path / "in" / "1.png"
+    torn.write_bytes(torn.read_bytes()[:200])
+    (tmp_path / "in" / "4.png").unlink()
+    return items, pixels
+
+
+GOOD = (0, 2, 3, 5)
+
+
+@pytest.mark.parametrize("n_items", [0, 1, 7, 100, 1000])
+@pytest.mark.parametrize("n_threads", [1, 4])
+def test_batches_hold_every_item_once_in_order(n_items, n_threads):
+    items = [Item(str(i), None) for i in range(n_items)]
+    batches = _make_batches(items, n_threads)
+    assert [entry for batch in batches for entry in batch] == list(enumerate(items))
+    assert all(1 <= len(batch) <= MAX_BATCH for batch in batches)
+    assert len(batches) >= min(n_items, 8 * n_threads)
+
+
+def test_all_readable_images_are_counted_together(executor, images):
+    items, pixels = images
+    counted = count_collection(items, executor)
+    expected = ColorHistogram.merge_all(ColorHistogram.from_pixels(pixels[i]) for i in GOOD)
+    assert counted.histogram == expected
+    assert counted.readable == GOOD
+    assert [position for position, _ in counted.quarantined] == [1, 4]
+    assert [q.path for _, q in counted.quarantined] == [items[1].source, items[4].source]
+    assert all(q.reason and "\n" not in q.reason for _, q in counted.quarantined)
+
+
+def test_merging_counted_batches_keeps_their_order(images):
+    items, _ = images
+    numbered = list(enumerate(items))
+    parts = [count_batch(numbered[:2]), count_batch(numbered[2:5]), count_batch(numbered[5:])]
+    whole = count_batch(numbered)
+    merged = merge_counted(parts)
+    assert merged.histogram == whole.histogram
+    assert merged.readable == whole.readable
+    assert merged.quarantined == whole.quarantined
+
+
+def test_each_image_gets_its_own_palette(executor, images, read_indexed):
+    items, pixels = images
+    written = quantize_each(items, FitOptions(n_colors=4, n_init=1), executor)
+    assert tuple(position for position, _ in written.written) == GOOD
+    assert [position for position, _ in written.quarantined] == [1, 4]
+    for position, outcome in written.outcomes:
+        labels, palette, painted = read_indexed(items[position].out)
+        np.testing.assert_array_equal(palette[:4], outcome.palette.colors)
+        assert np.bincount(labels.ravel()).tolist() == outcome.palette.counts.tolist()
+        error = ((pixels[position].astype(int) - painted) ** 2).sum()
+        assert outcome.squared_error == error
+    sizes = [(i, items[i].out.stat().st_size) for i in GOOD]
+    assert list(written.written) == sizes
+    assert len({outcome.palette for _, outcome in written.outcomes}) == len(GOOD)
+
+
+def test_one_palette_is_used_for_the_positions_that_were_chosen(
+    executor, images, label_oracle, read_indexed
+):
+    items, pixels = images
+    palette = Palette.from_hex(["#202020", "#e0e0e0", "#c02020"])
+    written = relabel_collection(items, [0, 4, 5], palette, executor)
+    assert [position for position, _ in written.written] == [0, 5]
+    assert [position for position, _ in written.quarantined] == [4]
+    assert sorted(path.name for path in items[0].out.parent.iterdir()) == ["0.png", "5.png"]
+    labels, entries, _ = read_indexed(items[5].out)
+    np.testing.assert_array_equal(labels, label_oracle(pixels[5], palette.colors)[0])
+    np.testing.assert_array_equal(entries[:3], palette.colors)
+
+
+def test_tasks_that_run_again_replace_what_they_wrote(executor, images):
+    items, _ = images
+    options = FitOptions(n_colors=4, n_init=1)
+    first = quantize_each(items[:1], options, executor)
+    assert quantize_each(items[:1], options, executor).written == first.written
+
+
+def test_a_job_of_which_nothing_can_be_read_says_so(executor, images):
+    items, _ = images
+    broken = [items[1], items[4]]
+    for run in (
+        lambda: count_collection(broken, executor),
+        lambda: quantize_each(broken, FitOptions(), executor),
+        lambda: relabel_collection(broken, [0, 1], Palette.from_hex(["#000000"]), executor),
+    ):
+        with pytest.raises(JobError, match="None of 2 images can be read; the first: "):
+            run()
+
+
+def test_an_output_that_cannot_be_written_ends_the_job(executor, images):
+    items, _ = images
+    items[0].out.parent.write_bytes(b"a file where the folder should be")
+    with pytest.raises(OutputError):
+        quantize_each(items, FitOptions(n_colors=2, n_init=1), executor)
+
+
+def test_progress_counts_images(images):
+    events = []
+    listening = Executor(scheduler="synchronous", listener=events.append)
+    items, _ = images
+    count_collection(items, listening)
+    quantize_each(items, FitOptions(n_colors=2, n_init=1), listening)
+    for stage in ("count", "relabel"):
+        done = [(e.done, e.total, e.unit) for e in events if e.stage == stage]
+        assert done[0] == (0, 6, "images")
+        assert done[-1] == (6, 6, "images")
+        assert done == sorted(done)
