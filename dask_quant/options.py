@@ -113,7 +113,7 @@ class FitOptions:
     n_init: int | None = None
     """Restarts, the best of which is kept; at least 1. None: what the engine does by default."""
     max_iter: int | None = None
-    """Most Lloyd iterations of the last descent, at least 1. None: what the engine does by default."""
+    """Most Lloyd iterations of the last descent, at least 1. None: what the engine does."""
     tol: float | None = None
     """Stop once the largest centroid shift, in sRGB levels, is at most this. None: the engine's."""
 

@@ -60,8 +60,8 @@ def quantize(
     seed : int, default 0
         Seed of every random draw; the same seed gives the same bytes.
     n_init, max_iter, tol : optional
-        Restarts, Lloyd iterations of the last descent, and the centroid shift in sRGB levels at which to
-        stop. None: what the engine does by default.
+        Restarts, Lloyd iterations of the last descent, and the centroid shift in sRGB levels at
+        which it stops. None: what the engine does by default.
     overwrite : bool, default False
         Whether outputs that exist are replaced.
     chunks : tuple of int, optional
