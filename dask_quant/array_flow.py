@@ -9,15 +9,22 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+import numpy as np
 from dask.delayed import delayed
 
-from dask_quant.errors import OutputError
+from dask_quant.errors import FitError, OutputError
 from dask_quant.execute import MAX_TASKS_PER_GRAPH, Executor
 from dask_quant.fit.fitting import PaletteFit, finish_fit, fit_histogram
 from dask_quant.graphs.counting import count_leaves, merge_leaves, split_blocks
+from dask_quant.graphs.sampling import draw_colors
 from dask_quant.graphs.scalable import draw_initial_centroids, fit_dask_ml
 from dask_quant.histogram import ColorHistogram
-from dask_quant.sinks.atomic import check_output, partial_path, report_os_errors
+from dask_quant.sinks.atomic import (
+    check_output,
+    partial_path,
+    put_in_place,
+    report_os_errors,
+)
 from dask_quant.sinks.png import (
     bit_depth_for,
     dump_strip,
@@ -40,7 +47,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import dask.array as da
-    import numpy as np
     from dask.delayed import Delayed
     from numpy.typing import NDArray
 
@@ -52,6 +58,10 @@ DASK_ML_MAX_ITER = 300
 
 DASK_ML_TOL = 1e-4
 """Tolerance of `dask_ml.cluster.KMeans` when nothing else is said: its own default."""
+
+
+JOINED_NAME = "joined.png"
+"""File that strips are joined to, before it gets its final name."""
 
 
 def count_image(image: da.Array, executor: Executor) -> ColorHistogram:
@@ -83,12 +93,7 @@ def fit_image(
         return finish_fit(
             histogram, histogram.colors, n_colors=options.n_colors, engine="dask-ml", n_iter=0
         )
-    first = draw_initial_centroids(
-        image,
-        n_clusters=options.n_colors,
-        seed=options.seed,
-        compute=lambda drawn: executor.compute(drawn, stage="draw"),
-    )
+    first = _draw_start(image, histogram, options, executor)
     with executor.activate():
         fit = fit_dask_ml(
             image,
@@ -107,6 +112,22 @@ def fit_image(
         engine="dask-ml",
         n_iter=fit.n_iter,
     )
+
+
+def _draw_start(
+    image: da.Array, histogram: ColorHistogram, options: FitOptions, executor: Executor
+) -> NDArray[np.float32]:
+    """Return distinct colours, float32 ``(n_colors, 3)``, for dask-ml to start from."""
+    try:
+        return draw_initial_centroids(
+            image,
+            n_clusters=options.n_colors,
+            seed=options.seed,
+            compute=lambda drawn: executor.compute(drawn, stage="draw"),
+        )
+    except FitError:
+        # A few colours hold nearly all pixels; each counts the same among the distinct ones.
+        return draw_colors(histogram.colors, options.n_colors, options.seed).astype(np.float32)
 
 
 def write_unit(shape: tuple[int, int], out: Path) -> tuple[int, int]:
@@ -159,20 +180,21 @@ def _write_zarr(
 def _write_png(
     labels: da.Array, palette: Palette, out: Path, executor: Executor, *, overwrite: bool
 ) -> int:
-    """Compress strips by tasks into files beside ``out``, then let one task join them."""
+    """Compress strips by tasks, let one task join them, then give the file its name."""
     height, width = labels.shape
     depth = bit_depth_for(len(palette))
     folder = partial_path(out)
     with report_os_errors(out):
-        folder.mkdir()
+        folder.mkdir(parents=True)
     try:
         write_strips = delayed(write_strip_files, pure=False)
         run_on_blocks(
             labels, executor, lambda b, at: write_strips(folder, b, first_row=at[0], depth=depth)
         )
         join = delayed(join_strip_files, pure=False)
-        joined = join(folder, out, (height, width), palette, overwrite=overwrite)
+        joined = join(folder, (height, width), palette)
         n_bytes: int = executor.compute(joined, stage="write", leaves=[joined])
+        put_in_place(folder / JOINED_NAME, out, overwrite=overwrite)
         return n_bytes
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -191,22 +213,24 @@ def write_strip_files(
     return labels.size
 
 
-def join_strip_files(
-    folder: Path, out: Path, shape: tuple[int, int], palette: Palette, *, overwrite: bool
-) -> int:
-    """Join the strips of ``folder`` to a PNG and return its bytes. **Eager**."""
+def join_strip_files(folder: Path, shape: tuple[int, int], palette: Palette) -> int:
+    """Join the strips of ``folder`` to a PNG in it, and return its bytes. **Eager**.
+
+    Not under its final name: run again, its worker having died, this would find that taken.
+    """
     height, width = shape
     strips = (
         load_strip((folder / f"{row}.strip").read_bytes())
         for row in range(0, height, strip_rows(width))
     )
+    joined = folder / JOINED_NAME
     try:
         return write_png(
-            out, strips, width=width, height=height, palette=palette, overwrite=overwrite
+            joined, strips, width=width, height=height, palette=palette, overwrite=True
         )
     except FileNotFoundError as error:
         message = (
-            f"A strip of {str(out)!r} is missing on this worker ({error}); all workers must see "
+            f"A strip in {str(folder)!r} is missing on this worker ({error}); all workers must see "
             "the folder of the output under the same path."
         )
         raise OutputError(message) from error

@@ -5,6 +5,8 @@ The same calls run on threads, on the synchronous scheduler and on a distributed
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import dask
 from dask.callbacks import Callback
 
-from dask_quant.errors import ClusterError, DaskQuantError
+from dask_quant.errors import ClusterError
 from dask_quant.events import Event, Notice, ignore_event
 from dask_quant.process import count_cpus, peak_rss_bytes
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
 
     from dask.delayed import Delayed
-    from distributed import Client
+    from distributed import Client, Worker
 
     from dask_quant.events import Listener
 
@@ -29,6 +31,14 @@ MAX_TASKS_PER_GRAPH = 2_048
 
 RETRIES = 3
 """Times that a failed task is tried again on a cluster."""
+
+STOP_TIMEOUT_S = 30
+"""Seconds to wait, when a job stops early, for its running tasks to end (arbitrary)."""
+
+_POLL_S = 0.05
+
+_THREADS = (None, "threads", "threading")
+"""What Dask's ``scheduler`` setting says where its threads do the work."""
 
 
 @dataclass(frozen=True)
@@ -127,10 +137,11 @@ class Executor:
             with self.client.as_current(), dask.config.set(scheduler=self.client):
                 yield
         elif self.scheduler is not None:
-            with dask.config.set(scheduler=self.scheduler):
+            with dask.config.set(scheduler=self.scheduler), _own_threads():
                 yield
         else:
-            yield
+            with _own_threads():
+                yield
 
     def peak_rss_bytes(self) -> int:
         """Return the peak resident memory of this process and all workers together, in bytes."""
@@ -151,17 +162,66 @@ def _compute_on_cluster(
     futures = client.compute([root, *leaves], retries=RETRIES)
     result, waiting = futures[0], as_completed(futures[1:])
     del futures  # a leaf's result may go as soon as it was merged
+    with _stopping_on_failure(client, {leaf.key for leaf in leaves}):
+        try:
+            for leaf in waiting:
+                if leaf.status == "error":
+                    break  # the root holds the same error
+                progress.count(leaf.key)
+            return result.result()
+        except (KilledWorker, NoValidWorkerError, FutureCancelledError) as error:
+            message = f"The cluster lost the work: {_one_line(error)}"
+            raise ClusterError(message) from error
+
+
+@contextmanager
+def _stopping_on_failure(client: Client, keys: set[Hashable]) -> Iterator[None]:
+    """When the block fails, cancel the tasks ``keys`` and wait until none of them runs.
+
+    A task that still ran could write again what its job, having failed, is about to remove.
+    """
     try:
-        for leaf in waiting:
-            if leaf.status == "error":
-                break  # the root holds the same error
-            progress.count(leaf.key)
-        return result.result()
-    except DaskQuantError:
+        yield
+    except BaseException:
+        if client.status == "running":
+            _stop_tasks(client, keys)
         raise
-    except (KilledWorker, NoValidWorkerError, FutureCancelledError) as error:
-        message = f"The cluster lost the work: {_one_line(error)}"
-        raise ClusterError(message) from error
+
+
+def _stop_tasks(client: Client, keys: set[Hashable]) -> None:
+    """Cancel tasks, and wait a while for those that run, which cannot be interrupted."""
+    from distributed import Future
+
+    client.cancel([Future(key, client) for key in keys])
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while any(client.run(_runs_any, keys, on_error="ignore").values()):
+        if time.monotonic() > deadline:
+            return
+        time.sleep(_POLL_S)
+
+
+def _runs_any(keys: set[Hashable], dask_worker: Worker) -> bool:
+    """Return whether a worker runs one of these tasks, cancelled or not."""
+    return not keys.isdisjoint(dask_worker.active_threads.values())
+
+
+@contextmanager
+def _own_threads() -> Iterator[None]:
+    """Give Dask a pool of threads in which nothing runs any more when the block ends.
+
+    In Dask's own, the tasks of a job that failed or was interrupted run on for a while, and could
+    write again what the job is about to remove. Pools and schedulers that the user set are kept.
+    """
+    setting = dask.config.get("scheduler", None)
+    if setting not in _THREADS or dask.config.get("pool", None) is not None:
+        yield
+        return
+    pool = ThreadPoolExecutor(dask.config.get("num_workers", None) or count_cpus())
+    try:
+        with dask.config.set(pool=pool):
+            yield
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class _Progress(Callback):  # type: ignore[misc]  # Dask is not annotated

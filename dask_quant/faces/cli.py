@@ -56,7 +56,7 @@ SEARCH_OPTIONS = _combine(
     click.option("--seed", type=int, default=0, show_default=True,
                  help="Seed of every random draw."),
     click.option("--n-init", type=int, metavar="N", help="Restarts; the best is kept."),
-    click.option("--max-iter", type=int, metavar="N", help="Most Lloyd iterations per restart."),
+    click.option("--max-iter", type=int, metavar="N", help="Most iterations of the last descent."),
     click.option("--tol", type=float, metavar="LEVELS",
                  help="Centroid shift, in sRGB levels, at which to stop."),
 )  # fmt: skip
@@ -89,7 +89,36 @@ OUT = click.option("-o", "--out", type=PATH, required=True, metavar="OUT",
                    help="For one image a .png or .zarr, else a folder.")  # fmt: skip
 
 
-@click.group(name="quant", context_settings={"help_option_names": ["-h", "--help"]})
+class _Command(click.Command):
+    """A command that says what is wrong with its arguments as it says any other error."""
+
+    def make_context(
+        self, info_name: Any, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Parse ``args``; exit with 2 when they are wrong."""
+        as_json = "--json" in args
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError as error:
+            path = "dask-quant" if error.ctx is None else error.ctx.command_path
+            terminal.exit_usage(self.name or "", error.format_message(), path, as_json=as_json)
+
+
+class _Group(click.Group):
+    """A group of such commands."""
+
+    command_class = _Command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find the command that ``args`` begin with; exit with 2 when there is none."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            text, as_json = error.format_message(), "--json" in args
+            terminal.exit_usage(args[0], text, ctx.command_path, as_json=as_json)
+
+
+@click.group(cls=_Group, name="quant", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(dq.__version__, prog_name="dask-quant")
 def cli() -> None:
     """Exact colour quantization of images, on threads or on a Dask cluster."""
@@ -107,7 +136,7 @@ def cli() -> None:
 @CLUSTER_OPTIONS
 @SHOW_OPTIONS
 def quantize(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **given: Any) -> None:
-    r"""Fit a palette to images, relabel them and write them.
+    """Fit a palette to images, relabel them and write them.
 
     SOURCE is an image file, a folder, a glob, a Zarr store, - for standard input, or @list.txt.
 
@@ -115,7 +144,7 @@ def quantize(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **
     dask-quant quantize cat.jpg -o cat.png -k 10
     dask-quant quantize photos/ -o out/ -k 64 --per-image
     dask-quant quantize scan.zarr -o labels.zarr -k 32 --workers 4
-    """
+    """  # noqa: D301 - click wants the character that is written so
     with terminal.run_command("quantize", quiet=quiet, as_json=as_json) as screen:
         if given.pop("dry_run"):
             screen.show_plan(dq.plan_job(sources, out, **_plan_options(given)))

@@ -13,7 +13,7 @@ import sys
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from dask_quant.errors import DaskQuantError, DaskQuantWarning, OptionError
 from dask_quant.events import Notice
@@ -82,6 +82,13 @@ def run_command(name: str, *, quiet: bool, as_json: bool) -> Iterator[Screen]:
     finally:
         signal.signal(signal.SIGTERM, before)
     sys.exit(code)
+
+
+def exit_usage(command: str, text: str, command_path: str, *, as_json: bool) -> NoReturn:
+    """Say in one line what is wrong with the arguments of a command, and exit with 2."""
+    message = f"{' '.join(text.split()).rstrip('.')}; see {command_path} --help"
+    Screen(command, quiet=True, as_json=as_json).show_error(OptionError(message), message)
+    sys.exit(EXIT_USAGE)
 
 
 def _raise_terminated(signum: int, frame: FrameType | None) -> None:
@@ -313,5 +320,10 @@ def _summarize(report: Report) -> str:
         f"{report.n_images:,} {noun} in {report.n_colors:,}{found} colours{each}: {quality}, "
         f"{report.explained_variance:.2%} of the variance; "
         f"{format_bytes(report.input_bytes)} -> {format_bytes(report.output_bytes)} "
-        f"in {report.seconds['total']:.2f} s: {', '.join(report.outputs)}"
+        f"in {report.seconds['total']:.2f} s: {_name_outputs(report.outputs)}"
     )
+
+
+def _name_outputs(outputs: Sequence[str]) -> str:
+    """Return the one output, or the folder that holds all of them."""
+    return outputs[0] if len(outputs) == 1 else os.path.commonpath(outputs)

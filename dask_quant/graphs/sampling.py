@@ -92,6 +92,34 @@ def draw_pixel_indices(
     return (splitmix64(int(start), numbers) % np.uint64(n_pixels)).astype(np.int64)
 
 
+def draw_colors(colors: NDArray[np.uint8], n_draws: int, seed: int) -> NDArray[np.uint8]:
+    """Draw rows without replacement, each as likely as any other, by hashing their numbers.
+
+    Parameters
+    ----------
+    colors : ndarray
+        Distinct colours, uint8 ``(n, 3)``; their order matters, so it must not depend on chunks.
+    n_draws : int
+        Rows to draw, at most ``n``.
+    seed : int
+        0 to 2**63 - 1.
+
+    Returns
+    -------
+    ndarray
+        uint8 ``(n_draws, 3)``, in draw order.
+
+    Examples
+    --------
+    >>> colors = np.arange(30, dtype=np.uint8).reshape(10, 3)
+    >>> len(np.unique(draw_colors(colors, 10, seed=0), axis=0))
+    10
+    """
+    start = splitmix64(seed, np.zeros(1, dtype=np.uint64))[0]
+    hashes = splitmix64(int(start), np.arange(len(colors), dtype=np.uint64))
+    return colors[np.argsort(hashes, kind="stable")[:n_draws]]
+
+
 def gather_pixels(image: da.Array, indices: NDArray[np.int64]) -> Delayed:
     """Gather single pixels of an image, reading only the chunks that they lie in.
 

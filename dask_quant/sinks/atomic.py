@@ -67,7 +67,7 @@ def partial_path(path: Path) -> Path:
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:
-    """Raise unless a file can be written to ``path``; create its parent folders.
+    """Raise unless a file can be written to ``path``, whose folders need not exist yet.
 
     **Eager**; called before work that takes long, and again by every writer.
 
@@ -101,14 +101,13 @@ def check_output(path: Path, *, overwrite: bool) -> None:
 
 
 def check_parent(path: Path) -> None:
-    """Create the folder of ``path`` and raise `OutputError` unless entries can be made in it."""
-    with report_os_errors(path):
-        # lstat also finds a name that is too long, which lexists would take for a free one.
-        with suppress(FileNotFoundError):
-            os.lstat(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        message = f"Cannot write {str(path)!r}: the folder {str(path.parent)!r} is read-only."
+    """Raise `OutputError` unless ``path``, and the folders that it lacks, can be made."""
+    # lstat also finds a name that is too long, which lexists would take for a free one.
+    with report_os_errors(path), suppress(FileNotFoundError):
+        os.lstat(path)
+    folder = next(folder for folder in path.parents if os.path.lexists(folder))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        message = f"Cannot write {str(path)!r}: the folder {str(folder)!r} is read-only."
         raise OutputError(message)
 
 
@@ -150,20 +149,37 @@ def write_file_atomically(path: Path, chunks: Iterable[bytes], *, overwrite: boo
     Peak memory: one chunk.
     """
     check_output(path, overwrite=overwrite)
+    with report_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     temporary = partial_path(path)
     try:
         n_bytes = _write_synced(temporary, chunks, final=path)
-        with report_os_errors(path):
-            if overwrite:
-                os.replace(temporary, path)
-            else:
-                _rename_to_free_name(temporary, path)
-            sync_folder(path.parent)
+        put_in_place(temporary, path, overwrite=overwrite)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise
     return n_bytes
+
+
+def put_in_place(temporary: Path, path: Path, *, overwrite: bool) -> None:
+    """Give a file that is whole and on disk its final name, on the same file system.
+
+    **Eager.**
+
+    Raises
+    ------
+    OutputExistsError
+        When ``path`` exists and ``overwrite`` is false.
+    OutputError
+        When the system refuses.
+    """
+    with report_os_errors(path):
+        if overwrite:
+            os.replace(temporary, path)
+        else:
+            _rename_to_free_name(temporary, path)
+        sync_folder(path.parent)
 
 
 def _write_synced(temporary: Path, chunks: Iterable[bytes], *, final: Path) -> int:
