@@ -146,6 +146,11 @@ def relabel(image: ImageLike, palette: Palette) -> da.Array:
         Labels ``(y, x)``, uint8 up to 256 colours, else uint16, chunked like the image. The
         nearest entry is that of least squared sRGB distance, the lowest index on ties.
 
+    Raises
+    ------
+    SourceError, PixelFormatError
+        When the image cannot be read, or its pixels are of another kind.
+
     Notes
     -----
     One gather per pixel through a table of 16 or 32 MiB, which each process builds once.
@@ -209,11 +214,16 @@ def write(
     OutputError
         When ``out`` exists, cannot be written, or cannot hold that many colours.
     PixelFormatError
-        When ``labels`` are not integers ``(y, x)``.
+        When ``labels`` are not integers ``(y, x)``, or one is not an index of the palette.
     """
     path = Path(out)
     check_label_suffix(path, n_inputs=1)
-    typed = _as_labels(labels).astype(palette.label_dtype)
+    typed = _as_labels(labels).map_blocks(
+        _narrow_labels,
+        palette,
+        dtype=palette.label_dtype,
+        meta=np.empty((0, 0), palette.label_dtype),
+    )
     return write_labels(typed, palette, path, _make_executor(listener), overwrite=overwrite)
 
 
@@ -223,6 +233,17 @@ def _as_labels(labels: Any) -> da.Array:
         message = f"Got labels {labels.dtype} {labels.shape}; integers of shape (y, x) are needed."
         raise PixelFormatError(message)
     return labels if isinstance(labels, da.Array) else da.from_array(labels)
+
+
+def _narrow_labels(block: NDArray[np.integer], palette: Palette) -> NDArray[np.integer]:
+    """Return labels ``(y, x)`` in the type of the palette's, or raise `PixelFormatError`."""
+    if block.size and not 0 <= block.min() <= block.max() < len(palette):
+        message = (
+            f"Got labels from {block.min()} to {block.max()}; "
+            f"those of a palette of {len(palette)} colours are 0 to {len(palette) - 1}."
+        )
+        raise PixelFormatError(message)
+    return block.astype(palette.label_dtype, copy=False)
 
 
 def _make_executor(listener: Listener) -> Executor:

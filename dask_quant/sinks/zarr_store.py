@@ -207,7 +207,7 @@ def _check_block(array: Any, block: NDArray[Any], offset: tuple[int, int]) -> No
 
 
 def check_store(final: Path, *, overwrite: bool) -> None:
-    """Raise unless a label store can be put at ``final``; create its parent folders.
+    """Raise unless a label store can be put at ``final``, whose folders need not exist yet.
 
     **Eager**; called before work that takes long, and again by `finish_store`.
 

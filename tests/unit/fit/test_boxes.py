@@ -133,3 +133,29 @@ def test_sums_of_a_trillion_pixels_do_not_overflow():
     assert moments.sums.tolist() == [[0, 0, 0], [255 * 10**12] * 3]
     assert boxes.sum_squares == 3 * 255**2 * 10**12
     assert boxes.assign(np.zeros((1, 3), np.uint8)).squared_error == 3 * 255**2 * 10**12
+
+
+@given(weighted=WEIGHTED)
+def test_coarse_points_are_the_means_of_small_cubes(weighted):
+    boxes = make_boxes(weighted)
+    coarse = boxes.coarsen()
+    cubes = {}
+    for color, weight in weighted.items():
+        cubes.setdefault(tuple(level // 4 for level in color), []).append((color, weight))
+    assert len(coarse.points) == len(cubes)
+    found = [
+        (tuple(level // 4 for level in color), color, weight)
+        for color, weight in zip(coarse.points.tolist(), coarse.weights.tolist(), strict=True)
+    ]
+    for cube, color, weight in found:
+        members = cubes[cube]
+        assert weight == sum(w for _, w in members)
+        mean = [sum(c[band] * w for c, w in members) / weight for band in range(3)]
+        assert np.abs(np.subtract(color, mean)).max() <= 0.5
+    assert coarse.weights.sum() == boxes.weights.sum()
+
+
+def test_means_are_of_what_was_won_and_stay_where_nothing_was():
+    moments = Moments(np.array([2, 0]), np.array([[1, 2, 3], [0, 0, 0]]))
+    means = moments.means(np.array([[9.0, 9, 9], [7, 7, 7]]))
+    assert means.tolist() == [[0.5, 1.0, 1.5], [7.0, 7.0, 7.0]]

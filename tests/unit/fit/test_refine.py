@@ -42,7 +42,7 @@ ADVERSARIES = {
     "greys, every other": (GREYS, GREYS[::2]),
     "greys, every fourth": (GREYS, GREYS[2::4]),
     "greys, falling": (GREYS, GREYS[::-6]),
-    "cube": (cube(16), cube(32)),
+    "cube": (cube(20), cube(40)),
     "cube, corners": (cube(51), cube(255)),
     "small cube": (cube(1, 6), cube(2, 6)),
     "plane": (cube(17)[:256], cube(34)[:64]),

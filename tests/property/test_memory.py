@@ -1,0 +1,64 @@
+"""Law 8: measured peak memory stays below the projected peak."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import zarr
+from PIL import Image
+
+import dask_quant as dq
+
+N_CODES = 1 << 24
+
+
+def scattered_colors(n_pixels):
+    """The first ``n_pixels`` of a permutation of all 2^24 colours, as ``(n, 3)``."""
+    # Multiplying by an odd number modulo a power of two hits every number once.
+    codes = np.arange(n_pixels, dtype=np.uint32) * np.uint32(0x9E3779B1) % np.uint32(N_CODES)
+    return np.stack([codes >> 16, codes >> 8, codes], axis=-1).astype(np.uint8)
+
+
+def run(*arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "dask_quant.faces.cli", "quantize", *map(str, arguments), "--json"],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return json.loads(done.stdout)
+
+
+def check_peak(source, out, chunks=None):
+    projected = dq.plan_job(source, out, n_colors=2, chunks=chunks).projected_bytes
+    asked = () if chunks is None else ("--chunks", f"{chunks[0]},{chunks[1]}")
+    report = run(source, "-o", out, "-k", 2, "--n-init", 1, "--max-iter", 1, *asked)
+    # Not by so much that the projection says nothing.
+    assert projected / 10 < report["peak_rss_bytes"] < projected
+    return report
+
+
+@pytest.mark.slow
+def test_the_projection_holds_with_every_color_there_is(tmp_path):
+    pixels = scattered_colors(N_CODES).reshape(4096, 4096, 3)
+    zarr.create_array(tmp_path / "all.zarr", data=pixels, chunks=(1024, 1024, 3), compressors=None)
+    report = check_peak(tmp_path / "all.zarr", tmp_path / "o.zarr", (1024, 1024))
+    assert report["n_unique_colors"] == N_CODES
+
+
+@pytest.mark.parametrize("chunks", [None, (512, 1024)])
+def test_the_projection_holds_for_a_file_that_is_decoded_whole(tmp_path, chunks):
+    pixels = scattered_colors(1 << 20).reshape(1024, 1024, 3)
+    Image.fromarray(pixels).save(tmp_path / "a.png", compress_level=0)
+    report = check_peak(tmp_path / "a.png", tmp_path / "o.png", chunks)
+    assert report["n_unique_colors"] == 1 << 20
+
+
+def test_a_folder_stays_below_its_projection(tmp_path):
+    (tmp_path / "in").mkdir()
+    for i in range(4):
+        pixels = scattered_colors(1 << 18)[i::4].reshape(256, 256, 3)
+        Image.fromarray(pixels).save(tmp_path / "in" / f"{i}.png", compress_level=0)
+    check_peak(tmp_path / "in", tmp_path / "out")

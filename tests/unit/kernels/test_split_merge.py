@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dask_quant.kernels.split_merge import cluster_moments_block, merge_block
+
+
+def test_moments_of_clusters_equal_those_by_numpy():
+    rng = np.random.default_rng(0)
+    points = rng.integers(0, 256, (500, 3), dtype=np.uint8)
+    weights = rng.integers(1, 10**9, 500)
+    labels = rng.integers(0, 6, 500).astype(np.uint16)
+    labels[labels == 4] = 3  # one cluster is empty
+    found = cluster_moments_block(points, weights, labels, 6)
+    wide = points.astype(np.int64)
+    for cluster in range(6):
+        own = labels == cluster
+        w, p = weights[own], wide[own]
+        assert found[0][cluster] == w.sum()
+        np.testing.assert_array_equal(found[1][cluster], w @ p)
+        np.testing.assert_array_equal(found[2][cluster], (p * w[:, np.newaxis]).T @ p)
+
+
+def merge_by_brute_force(weights, means, n_merges):
+    """Ward's method: compare all pairs, merge the cheapest, again and again."""
+    clusters = {i: (weights[i], np.array(means[i])) for i in range(len(weights))}
+    for _ in range(n_merges):
+        best = None
+        for i in clusters:
+            for j in clusters:
+                if i < j:
+                    (a, p), (b, q) = clusters[i], clusters[j]
+                    cost = a * b / (a + b) * ((p - q) ** 2).sum() if a + b else 0.0
+                    if best is None or cost < best[0]:
+                        best = cost, i, j
+        _, i, j = best
+        (a, p), (b, q) = clusters[i], clusters.pop(j)
+        clusters[i] = a + b, (a * p + b * q) / (a + b) if a + b else p
+    return clusters
+
+
+@pytest.mark.parametrize("n_merges", [0, 1, 5, 19, 29])
+def test_merging_is_wards_method(n_merges):
+    rng = np.random.default_rng(n_merges)
+    weights, means = rng.uniform(1, 100, 30), rng.uniform(0, 255, (30, 3))
+    expected = merge_by_brute_force(weights, means, n_merges)
+    left = merge_block(weights, means, n_merges)
+    assert np.flatnonzero(left).tolist() == sorted(expected)
+    for i, (weight, mean) in expected.items():
+        assert weights[i] == pytest.approx(weight)
+        np.testing.assert_allclose(means[i], mean)
+
+
+@given(
+    clusters=st.lists(
+        st.tuples(st.integers(0, 3), *[st.integers(0, 3)] * 3), min_size=1, max_size=15
+    ),
+    data=st.data(),
+)
+def test_merging_keeps_the_total_also_of_empty_and_equal_clusters(clusters, data):
+    table = np.array(clusters, dtype=float)
+    weights, means = table[:, 0].copy(), table[:, 1:].copy()
+    n_merges = data.draw(st.integers(0, len(table) - 1))
+    total = weights @ means
+    left = merge_block(weights, means, n_merges)
+    assert left.sum() == len(table) - n_merges
+    assert np.isfinite(means).all()
+    np.testing.assert_allclose(weights[left] @ means[left], total, atol=1e-9)
+    assert weights[left].sum() == table[:, 0].sum()
