@@ -159,6 +159,7 @@ def write_labels(
     """
     check_label_output(out, overwrite=overwrite)
     aligned = _align(labels, write_unit(labels.shape, out))
+    out = out.absolute()  # workers may have another working folder
     if out.suffix.lower() == ".zarr":
         return _write_zarr(aligned, palette, out, executor, overwrite=overwrite)
     return _write_png(aligned, palette, out, executor, overwrite=overwrite)

@@ -8,7 +8,9 @@ since a task that is run again, its worker having died, finds its own files.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dask.delayed import delayed
@@ -18,12 +20,12 @@ from dask_quant.flow import quantize_file
 from dask_quant.histogram import ColorHistogram
 from dask_quant.results import Quarantined
 from dask_quant.sinks.png import encode_labels, write_png
+from dask_quant.sources.header import show_path
 from dask_quant.sources.pillow import read_image
 from dask_quant.tables import label_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from dask_quant.execute import Executor
     from dask_quant.flow import ImageOutcome
@@ -48,6 +50,23 @@ class Item:
     """Where it is read."""
     out: Path
     """Where it is written."""
+    folder: str = field(default_factory=os.getcwd)
+    """Where relative paths start; a worker may have another working folder."""
+
+    @property
+    def source_path(self) -> str:
+        """Where a worker reads it."""
+        return os.path.join(self.folder, self.source)
+
+    @property
+    def out_path(self) -> Path:
+        """Where a worker writes it."""
+        return Path(self.folder, self.out)
+
+    def set_aside(self, error: Exception) -> Quarantined:
+        """Return why the image was set aside, in terms of the path that the user gave."""
+        reason = str(error).replace(show_path(self.source_path), show_path(self.source))
+        return Quarantined(self.source, reason)
 
 
 @dataclass(frozen=True)
@@ -146,9 +165,9 @@ def count_batch(batch: Sequence[tuple[int, Item]]) -> CountedImages:
     total, readable, quarantined = ColorHistogram.empty(), [], []
     for position, item in batch:
         try:
-            total = total.merge(ColorHistogram.from_pixels(read_image(item.source)))
+            total = total.merge(ColorHistogram.from_pixels(read_image(item.source_path)))
         except (SourceError, PixelFormatError) as error:
-            quarantined.append((position, Quarantined(item.source, str(error))))
+            quarantined.append((position, item.set_aside(error)))
         else:
             readable.append(position)
     return CountedImages(total, tuple(readable), tuple(quarantined))
@@ -166,7 +185,7 @@ def merge_counted(parts: Sequence[CountedImages]) -> CountedImages:
 def quantize_batch(batch: Sequence[tuple[int, Item]], options: FitOptions) -> WrittenImages:
     """Fit, relabel and write a few images, each by itself, inside a task. **Eager**."""
     return _write_batch(
-        batch, lambda item: quantize_file(item.source, item.out, options, overwrite=True)
+        batch, lambda item: quantize_file(item.source_path, item.out_path, options, overwrite=True)
     )
 
 
@@ -177,10 +196,12 @@ def relabel_batch(batch: Sequence[tuple[int, Item]], palette: Palette) -> Writte
 
 def _relabel_file(item: Item, palette: Palette) -> int:
     """Write one image with a palette and return the bytes of its file."""
-    labels = label_pixels(read_image(item.source), palette)
+    labels = label_pixels(read_image(item.source_path), palette)
     height, width = labels.shape
     strips = encode_labels(labels, palette)
-    return write_png(item.out, strips, width=width, height=height, palette=palette, overwrite=True)
+    return write_png(
+        item.out_path, strips, width=width, height=height, palette=palette, overwrite=True
+    )
 
 
 def _write_batch(
@@ -192,7 +213,7 @@ def _write_batch(
         try:
             result = write(item)
         except (SourceError, PixelFormatError) as error:
-            quarantined.append((position, Quarantined(item.source, str(error))))
+            quarantined.append((position, item.set_aside(error)))
             continue
         if isinstance(result, int):
             written.append((position, result))

@@ -76,6 +76,7 @@ def _write_store(
     """Decode ``image`` into a new store."""
     header = read_header(image)
     shape = (header.height, header.width)
+    store = store.absolute()  # workers may have another working folder
     temporary = start_image_store(store, shape, digest, overwrite=overwrite)
     try:
         pixels = open_image(image, chunks=image_shards(shape))

@@ -116,7 +116,7 @@ def open_zarr(path: str | Path, *, chunks: tuple[int, int]) -> da.Array:
         When Dask's array query planning is on.
     """
     check_query_planning()
-    array = open_zarr_array(path)
+    array = open_zarr_array(os.path.abspath(path))  # workers may have another working folder
     _check_array(array, path)
     stored = da.from_array(
         array,

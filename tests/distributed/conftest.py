@@ -10,7 +10,7 @@ from PIL import Image
 from dask_quant.cluster import open_client
 from dask_quant.options import ClusterOptions
 from dask_quant.sinks.png import strip_rows
-from dask_quant.sinks.zarr_store import label_shards
+from dask_quant.sinks.store_layout import label_shards
 from dask_quant.sources.samples import find_sample_images
 
 

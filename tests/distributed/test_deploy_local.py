@@ -1,8 +1,11 @@
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -10,12 +13,16 @@ import dask.array as da
 import numpy as np
 import psutil
 import pytest
+from distributed import get_task_stream
+from PIL import Image
 
 from dask_quant.cluster import open_client
 from dask_quant.graphs.scalable import pixel_rows
 from dask_quant.options import ClusterOptions
+from dask_quant.sources.samples import find_sample_images
 
 START = Path(__file__).parents[2] / "deploy" / "local" / "start.py"
+README = START.with_name("README.md")
 TIMEOUT_S = 90
 
 
@@ -104,11 +111,50 @@ def test_a_job_runs_on_the_workers_and_stopping_leaves_nothing(signal_number, de
     assert makers <= pids <= started
     with open_client(ClusterOptions(scheduler_file=path)) as client:
         assert len(client.nthreads()) == 2
+    if signal_number == signal.SIGTERM:  # once is enough
+        run_what_the_readme_says(deployment.said["scheduler"], tmp_path)
 
     os.killpg(deployment.process.pid, signal_number)
     assert deployment.wait() == 128 + signal_number
     assert deployment.left() == []
     assert sorted(item.name for item in tmp_path.iterdir()) == ["start.log"]
+
+
+def run_what_the_readme_says(address, folder):
+    """Submit the command and the Python example of the README to the workers at ``address``."""
+    blocks = [
+        textwrap.dedent(block).strip()
+        for block in re.findall(r"(?:^    .*\n|^\n)+", README.read_text(), re.MULTILINE)
+    ]
+    (command,) = (block for block in blocks if block.startswith("dask-quant quantize"))
+    (program,) = (block for block in blocks if "import dask_quant" in block)
+    for text in (command, program):
+        assert "tcp://127.0.0.1:8786" in text
+    arguments = command.replace("tcp://127.0.0.1:8786", address).split()
+    work = folder / "work"
+    work.mkdir()
+    shutil.copy(find_sample_images()[0], work / "photo.jpg")
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    written = []
+    for call in (
+        [*arguments, "--json"],
+        [sys.executable, "-c", program.replace("tcp://127.0.0.1:8786", address)],
+    ):
+        with (
+            open_client(ClusterOptions(scheduler=address)) as client,
+            get_task_stream(client) as stream,
+        ):
+            done = subprocess.run(
+                call, cwd=work, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S
+            )
+        assert (done.returncode, done.stderr.count("error")) == (0, 0), done.stderr
+        assert any("count_block_colors" in str(task["key"]) for task in stream.data)
+        with Image.open(work / "photo.png") as image:
+            assert len(image.getcolors()) == 16
+        written.append((work / "photo.png").read_bytes())
+        (work / "photo.png").unlink()
+    assert written[0] == written[1]
+    shutil.rmtree(work)
 
 
 def test_a_dead_scheduler_stops_everything(deploy):

@@ -1,6 +1,8 @@
 """Same input, options and seed: the same bytes on every scheduler, and no pixel in the client."""
 
+import os
 from contextlib import nullcontext
+from pathlib import Path
 
 import dask
 import dask.array as da
@@ -122,6 +124,49 @@ def test_counts_are_the_same_everywhere_and_exact(chunks, client, photo):
         assert bool(stream.data) == on_cluster, scheduler
         np.testing.assert_array_equal(found.colors, colors)
         np.testing.assert_array_equal(found.counts, counts)
+
+
+def test_the_active_client_is_used_without_being_told(client, photo, tmp_path):
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    for job in (
+        lambda: dq.count_colors(tmp_path / "photo.png"),
+        lambda: dq.fit_palette(photo, n_colors=4),
+        lambda: dq.quantize(tmp_path / "photo.png", tmp_path / "out.png", n_colors=4),
+        lambda: dq.write(photo[..., 0] % 4, tmp_path / "4.png", palette=dq.Palette(photo[0, :4])),
+    ):
+        with get_task_stream(client) as stream:
+            job()
+        assert stream.data
+    assert client.status == "running"
+
+
+def test_relative_paths_start_where_the_client_is(client, photo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert str(tmp_path) not in client.run(os.getcwd).values()
+    Path("in").mkdir()
+    for name in ("a", "b"):
+        Image.fromarray(photo).save(f"in/{name}.png")
+    Path("in/broken.png").write_bytes(b"no image")
+    store = zarr.create_array("photo.zarr", shape=photo.shape, chunks=(64, 64, 3), dtype=np.uint8)
+    store[:] = photo
+    dq.quantize("in/a.png", "1.png", n_colors=4, persist="persisted.zarr")
+    dq.quantize("photo.zarr", "2.png", n_colors=4)
+    dq.quantize("photo.zarr", "3.zarr", n_colors=4)
+    shared = dq.quantize("in", "4", n_colors=4)
+    dq.quantize(["in/a.png", "in/b.png"], "5", n_colors=4, per_image=True)
+    dq.make_palette("photo.zarr", "6.gpl", n_colors=4)
+    expected = Path("1.png").read_bytes()
+    for path in ("2.png", "4/a.png", "4/b.png", "5/a.png", "5/b.png"):
+        assert Path(path).read_bytes() == expected, path
+    np.testing.assert_array_equal(zarr.open_array("3.zarr/0", mode="r")[:], read_png("1.png"))
+    assert shared.outputs == ("4/a.png", "4/b.png")
+    (set_aside,) = shared.quarantined
+    assert set_aside.path == "in/broken.png"
+    assert "in/broken.png" in set_aside.reason
+    assert str(tmp_path) not in set_aside.reason
+    assert sorted(path.name for path in Path().iterdir()) == [
+        "1.png", "2.png", "3.zarr", "4", "5", "6.gpl", "in", "persisted.zarr", "photo.zarr"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["out.png", "out.zarr"])
