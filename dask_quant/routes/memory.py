@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dask_quant.chunking import check_budget, plan_collection
 from dask_quant.flow import describe_fit, quantize_file
 from dask_quant.histogram import ColorHistogram
 from dask_quant.process import peak_rss_bytes
 from dask_quant.routes.common import fit_or_take, read_source, report_one, write_palette_file
 from dask_quant.sinks.atomic import check_output
-from dask_quant.sources.pillow import read_image
+from dask_quant.sources.pillow import read_header, read_image
 
 if TYPE_CHECKING:
+    from io import BytesIO
     from pathlib import Path
 
     from dask_quant.results import Report
@@ -22,6 +24,7 @@ def relabel_in_memory(job: Job, path: str, out: Path, n_ignored: int) -> Report:
     """Relabel one image without Dask."""
     check_output(out, overwrite=job.run.overwrite)
     source, input_bytes = read_source(path)
+    _check_memory(job, source)
     outcome = quantize_file(
         source,
         out,
@@ -37,6 +40,7 @@ def relabel_in_memory(job: Job, path: str, out: Path, n_ignored: int) -> Report:
 def fit_in_memory(job: Job, path: str, out: Path, n_ignored: int) -> Report:
     """Write the palette of one image without Dask."""
     source, input_bytes = read_source(path)
+    _check_memory(job, source)
     with job.watch.measure("decode"):
         pixels = read_image(source)
     with job.watch.measure("count"):
@@ -45,3 +49,11 @@ def fit_in_memory(job: Job, path: str, out: Path, n_ignored: int) -> Report:
         fit = fit_or_take(job, histogram)
     outcome = write_palette_file(job, describe_fit(histogram, fit), out)
     return report_one(job, outcome, out, n_ignored, input_bytes, peak_rss_bytes())
+
+
+def _check_memory(job: Job, source: str | BytesIO) -> None:
+    """Refuse an image that does not fit the memory limit, where there is one."""
+    limit = job.run.cluster.memory_limit_bytes
+    if limit is not None:
+        projected = plan_collection([read_header(source).n_pixels])
+        check_budget(projected, limit, "one image in memory")

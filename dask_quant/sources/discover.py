@@ -80,6 +80,8 @@ class _Basket:
 
     found: dict[str, _Found] = field(default_factory=dict)
     """By identity."""
+    n_hits: int = 0
+    """How often an image was reached, the same one again included."""
     ignored: set[str] = field(default_factory=set)
     """Identities of what is no image."""
     resolved: dict[str, str] = field(default_factory=dict)
@@ -105,19 +107,21 @@ class _Basket:
         identity = self.identify(path)
         folder, name = os.path.split(identity)
         self.found.setdefault(identity, _Found(path, name, folder, named=True))
+        self.n_hits += 1
 
     def add_below(self, path: str, below: str, root: str) -> None:
         """Add an input found below a folder, unless it was reached before."""
         found = _Found(path, below, self.resolve(root), named=False)
         self.found.setdefault(self.identify(path), found)
+        self.n_hits += 1
 
     def ignore(self, path: str) -> None:
         """Count what is no image."""
         self.ignored.add(self.identify(path))
 
     def size(self) -> tuple[int, int]:
-        """Return how many inputs and how many ignored entries there are."""
-        return len(self.found), len(self.ignored)
+        """Return how often an image was reached, and how many ignored entries there are."""
+        return self.n_hits, len(self.ignored)
 
 
 def discover(sources: Sequence[str | Path]) -> Discovery:
@@ -212,7 +216,7 @@ def _gather_path(path: str, basket: _Basket) -> None:
         return
     before = basket.size()
     _scan_folder(path, "", path, basket)
-    _require_image(f"the folder {show_path(path)}", before, basket, bool(os.listdir(path)))
+    _require_image(f"the folder {show_path(path)}", before, basket)
 
 
 def _gather_list(path: str, basket: _Basket) -> None:
@@ -254,7 +258,7 @@ def _gather_glob(pattern: str, basket: _Basket) -> None:
             _take_file(path, below, root, basket)
         elif is_zarr_store(path):
             basket.add_below(path, below, root)
-    _require_image(f"the glob {show_path(pattern)}", before, basket, bool(matches))
+    _require_image(f"the glob {show_path(pattern)}", before, basket)
 
 
 def _fixed_part(pattern: str) -> str:
@@ -288,10 +292,10 @@ def _is_inside(path: str, root: str, stores: set[str]) -> bool:
     return False
 
 
-def _require_image(what: str, before: tuple[int, int], basket: _Basket, matched: bool) -> None:
-    """Raise `SourceNotFoundError` when a source brought nothing, not even what was there before."""
+def _require_image(what: str, before: tuple[int, int], basket: _Basket) -> None:
+    """Raise `SourceNotFoundError` when a source holds no image, not even one reached before."""
     n_found, n_ignored = (now - then for now, then in zip(basket.size(), before, strict=True))
-    if n_found or (matched and not n_ignored and basket.found):
+    if n_found:
         return
     message = f"Found no image in {what}; {n_ignored} other files were ignored."
     raise SourceNotFoundError(message)
