@@ -96,9 +96,15 @@ def test_boxes_are_tight_and_moments_exact(weighted):
         assert (boxes.block_high[block] == boxes.high[own].max(axis=0)).all()
 
 
+# Entries on a lattice, colours on one twice as fine: half of all colours lie between entries.
+COARSE, FINE = (st.integers(0, 17).map(lambda n, by=by: n % (16 // by + 1) * by) for by in (4, 2))
+
+
 @given(
-    weighted=WEIGHTED,
-    palette=st.lists(st.tuples(LEVEL, LEVEL, LEVEL), min_size=1, max_size=20, unique=True),
+    weighted=st.dictionaries(
+        st.tuples(FINE, FINE, FINE), st.integers(1, 9), min_size=1, max_size=60
+    ),
+    palette=st.lists(st.tuples(COARSE, COARSE, COARSE), min_size=1, max_size=20, unique=True),
 )
 def test_assignment_is_the_nearest_entry_lowest_on_ties(weighted, palette, label_oracle):
     boxes = make_boxes(weighted)

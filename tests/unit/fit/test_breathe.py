@@ -70,3 +70,5 @@ def test_the_search_repeats_itself_to_the_bit(photo, k):
     first, second = breathe(boxes, fit), breathe(boxes, fit)
     np.testing.assert_array_equal(first.centroids, second.centroids)
     assert (first.inertia, first.n_iter) == (second.inertia, second.n_iter)
+    # From its own end nothing is left to gain, and nothing may be lost.
+    assert breathe(boxes, first).inertia <= first.inertia
