@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from dask_quant.fit.boxes import ColorBoxes
 from dask_quant.fit.breathe import breathe
-from dask_quant.fit.lloyd import iterate_lloyd
+from dask_quant.fit.lloyd import CentroidFit, iterate_lloyd
 from dask_quant.histogram import ColorHistogram
 
 
@@ -70,5 +70,21 @@ def test_the_search_repeats_itself_to_the_bit(photo, k):
     first, second = breathe(boxes, fit), breathe(boxes, fit)
     np.testing.assert_array_equal(first.centroids, second.centroids)
     assert (first.inertia, first.n_iter) == (second.inertia, second.n_iter)
-    # From its own end nothing is left to gain, and nothing may be lost.
-    assert breathe(boxes, first).inertia <= first.inertia
+
+
+@pytest.mark.parametrize("change", [0.0, 1e-9, 5.0])
+def test_a_breath_that_gains_nothing_is_not_taken(monkeypatch, change):
+    boxes = make_boxes(np.arange(60).reshape(20, 3))
+    fit = iterate_lloyd(boxes, boxes.points[:8].astype(float), max_iter=9, tol=0)
+    breaths = []
+
+    def breathe_out(boxes, split, n_merges):
+        breaths.append(n_merges)
+        return CentroidFit(np.zeros((8, 3)), fit.inertia + change, 2)
+
+    monkeypatch.setattr("dask_quant.fit.breathe._merge", breathe_out)
+    found = breathe(boxes, fit)
+    assert found.centroids is fit.centroids
+    assert found.inertia == fit.inertia
+    assert breaths == [5, 2, 1]  # ever fewer, to none
+    assert found.n_iter == fit.n_iter + 6
