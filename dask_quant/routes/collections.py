@@ -46,9 +46,7 @@ def relabel_many(job: Job, found: Discovery, out: Path) -> Report:
         return _relabel_shared(job, items, executor, found.n_ignored)
 
 
-def _relabel_each(
-    job: Job, items: Sequence[Item], executor: Executor, n_ignored: int
-) -> Report:
+def _relabel_each(job: Job, items: Sequence[Item], executor: Executor, n_ignored: int) -> Report:
     """Give each image its own palette."""
     with job.watch.measure("relabel"):
         written = quantize_each(items, job.fit, executor)
@@ -78,9 +76,7 @@ def _relabel_each(
     return replace(report, palette=None, n_unique_colors=None)
 
 
-def _relabel_shared(
-    job: Job, items: Sequence[Item], executor: Executor, n_ignored: int
-) -> Report:
+def _relabel_shared(job: Job, items: Sequence[Item], executor: Executor, n_ignored: int) -> Report:
     """Fit one palette to all images together, or take the one given."""
     with job.watch.measure("count"):
         counted = count_collection(items, executor)
