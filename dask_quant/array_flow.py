@@ -185,9 +185,9 @@ def _write_png(
     height, width = labels.shape
     depth = bit_depth_for(len(palette))
     folder = partial_path(out)
-    with report_os_errors(out):
-        folder.mkdir(parents=True)
     try:
+        with report_os_errors(out):
+            folder.mkdir(parents=True)
         write_strips = delayed(write_strip_files, pure=False)
         run_on_blocks(
             labels, executor, lambda b, at: write_strips(folder, b, first_row=at[0], depth=depth)

@@ -15,6 +15,7 @@ import errno
 import math
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,8 @@ from dask_quant.sinks.store_layout import image_shards, label_chunks, label_shar
 from dask_quant.sinks.store_marker import is_our_store, source_attributes, store_attributes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from dask_quant.palette import Palette
@@ -243,8 +246,22 @@ def start_store(final: Path, shape: tuple[int, int], palette: Palette, *, overwr
     """
     check_store(final, overwrite=overwrite)
     temporary = partial_path(final)
-    create_label_store(temporary, shape, palette)
+    _create_or_discard(temporary, create_label_store, shape, palette)
     return temporary
+
+
+def _create_or_discard(temporary: Path, create: Callable[..., None], *args: Any) -> None:
+    """Call ``create(temporary, *args)``, and leave nothing when it fails or is interrupted.
+
+    Zarr writes on a thread of its own, and goes on when its caller is interrupted. Here the caller
+    is a thread that is waited for, whatever happens.
+    """
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(create, temporary, *args).result()
+    except BaseException:
+        discard_store(temporary)
+        raise
 
 
 def start_image_store(
@@ -282,7 +299,8 @@ def start_image_store(
         (*shape, 3), (*label_chunks(shape), 3), (*image_shards(shape), 3), ("y", "x", "band")
     )
     attributes = source_attributes(source_digest)
-    _create_store(temporary, layout, np.dtype(np.uint8), attributes, _IMAGE_ZSTD_LEVEL)
+    uint8 = np.dtype(np.uint8)
+    _create_or_discard(temporary, _create_store, layout, uint8, attributes, _IMAGE_ZSTD_LEVEL)
     return temporary
 
 
