@@ -142,7 +142,7 @@ def _check_plain_collection(job: Job, found: Discovery) -> None:
 
 
 def plan_items(found: Discovery, out: Path, *, overwrite: bool) -> list[Item]:
-    """Return what is read and written for each input, and make the folder to write into."""
+    """Return what is read and written for each input, having checked that the outputs are free."""
     if out.exists() and not out.is_dir():
         message = f"Got the output {str(out)!r} for images in a folder, but it is a file."
         raise OutputExistsError(message)

@@ -314,6 +314,8 @@ def test_a_job_beyond_its_memory_is_refused_before_it_starts(tmp_path, picture, 
     with pytest.raises(MemoryBudgetError):
         dq.quantize(pixels, tmp_path / "o.png", cluster=tight)
     with pytest.raises(MemoryBudgetError):
+        dq.quantize(picture, tmp_path / "o.png", cluster=tight)
+    with pytest.raises(MemoryBudgetError):
         dq.quantize(folder, tmp_path / "out", cluster=tight)
     with pytest.raises(MemoryBudgetError):
         dq.quantize(picture, tmp_path / "o.png", chunks=(16, 16), cluster=tight)
@@ -338,3 +340,25 @@ def test_images_are_described_exactly(tmp_path, picture, folder):
         dq.describe_images(folder / "torn.png")
     with pytest.raises(SourceError, match="None of 2"):
         dq.describe_images([folder / name for name in BROKEN])
+
+
+def test_large_files_are_counted_in_chunks(picture, monkeypatch):
+    (expected,) = dq.describe_images(picture)
+    monkeypatch.setattr("dask_quant.routes.inspect.SMALL_PIXELS", 100)
+    monkeypatch.setattr("dask_quant.routes.inspect.ColorHistogram", None)
+    assert dq.describe_images(picture, chunks=(16, 16)) == [expected]
+
+
+def test_large_files_are_quantized_in_chunks(tmp_path, picture, monkeypatch):
+    dq.quantize(picture, tmp_path / "small.png", n_colors=5)
+    monkeypatch.setattr("dask_quant.routes.choose.SMALL_PIXELS", 100)
+    monkeypatch.setattr("dask_quant.routes.choose.relabel_in_memory", None)
+    dq.quantize(picture, tmp_path / "large.png", n_colors=5)
+    assert (tmp_path / "large.png").read_bytes() == (tmp_path / "small.png").read_bytes()
+
+
+def test_a_file_is_no_folder_for_a_collection(tmp_path, folder):
+    (tmp_path / "out").write_bytes(b"mine")
+    with pytest.raises(OutputExistsError, match="it is a file"):
+        dq.quantize(folder, tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == b"mine"

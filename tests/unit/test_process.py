@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+from dask_quant import process
 from dask_quant.process import count_cpus, peak_rss_bytes
 
 REPORT_PEAK = "from dask_quant.process import peak_rss_bytes; print(peak_rss_bytes())"
@@ -25,3 +26,14 @@ def test_peak_memory_is_that_of_this_process_not_of_its_parent():
 
 def test_there_is_a_cpu():
     assert 1 <= count_cpus() <= (os.cpu_count() or 1)
+
+
+def test_without_a_proc_file_system_the_peak_is_what_getrusage_says(monkeypatch, tmp_path):
+    told = peak_rss_bytes()
+    monkeypatch.setattr(process, "_LINUX_STATUS", tmp_path / "none")
+    assert peak_rss_bytes() >= 0.9 * told
+
+
+def test_without_affinity_all_processors_count(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert count_cpus() == os.cpu_count()
