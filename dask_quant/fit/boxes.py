@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dask_quant.histogram import ColorHistogram
-from dask_quant.kernels.assign import assign_block
+from dask_quant.kernels.assign import assign_block, tie_block
 from dask_quant.kernels.cells import N_CELLS, sort_codes_by_bin_block
 from dask_quant.kernels.count_block import pack_colors
 from dask_quant.kernels.lloyd import group_cells, lloyd_step_block
@@ -125,6 +125,28 @@ class ColorBoxes:
         )
         return Assignment(self.weights, labels, distances)
 
+    def find_ties(self, palette: NDArray[np.uint8], assignment: Assignment) -> Ties:
+        """Find the colours with several nearest entries of ``palette``, given its assignment."""
+        boxes = (
+            self.points,
+            self.starts,
+            self.low,
+            self.high,
+            self.block_starts,
+            self.block_low,
+            self.block_high,
+            palette.astype(np.float64),
+            assignment.distances,
+        )
+        colors, entries = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32)
+        n = tie_block(*boxes, colors, entries)
+        if n:
+            colors, entries = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int32)
+            tie_block(*boxes, colors, entries)
+            order = np.lexsort((entries, colors))
+            colors, entries = colors[order], entries[order]
+        return Ties(colors, entries)
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -172,3 +194,13 @@ class Assignment:
     def squared_error(self) -> int:
         """Squared error over all pixels, summed over the bands."""
         return int(self.errors.sum())
+
+
+@dataclass(frozen=True)
+class Ties:
+    """Pairs of a colour and one of its nearest entries, for colours that have several."""
+
+    colors: NDArray[np.int64]
+    """Positions of the colours in the boxes, ascending, int64 ``(n_pairs,)``."""
+    entries: NDArray[np.int32]
+    """Positions of the entries, ascending within each colour, int32 ``(n_pairs,)``."""

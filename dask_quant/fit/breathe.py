@@ -20,7 +20,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dask_quant.fit.lloyd import CentroidFit, iterate_lloyd
-from dask_quant.kernels.split_merge import cluster_moments_block, merge_block
+from dask_quant.kernels.split_merge import (
+    cluster_moments_block,
+    longest_axis_block,
+    merge_block,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,10 +92,10 @@ def _split(boxes: ColorBoxes, centroids: NDArray[np.float64], n_splits: int) -> 
     filled = np.maximum(weights, 1)[:, np.newaxis]
     means = sums / filled
     scatter = products - sums[:, :, np.newaxis] * means[:, np.newaxis, :]
-    errors, axes = np.linalg.eigh(scatter)  # ascending
-    largest = np.argsort(-errors[:, 2], kind="stable")[:n_splits]
-    spread = np.sqrt(np.maximum(errors[largest, 2], 0.0) / filled[largest, 0])
-    offsets = axes[largest, :, 2] * spread[:, np.newaxis]
+    errors, axes = longest_axis_block(scatter)
+    largest = np.argsort(-errors, kind="stable")[:n_splits]
+    spread = np.sqrt(np.maximum(errors[largest], 0.0) / filled[largest, 0])
+    offsets = axes[largest] * spread[:, np.newaxis]
     halves = np.concatenate([means, means[largest] + offsets])
     halves[largest] -= offsets
     return iterate_lloyd(boxes, halves, max_iter=_STEPS_IN, tol=SEARCH_TOL)

@@ -7,8 +7,9 @@ which lowers the error each time, until ``min(n_colors, distinct colours)`` entr
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass
+import heapq
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,12 +18,11 @@ from dask_quant.kernels.count_block import pack_colors, unpack_colors
 from dask_quant.palette import Palette
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
-    from dask_quant.fit.boxes import Assignment, ColorBoxes
-
-_BULK_SORTS = 8
-"""Times that a palette is sorted outright before swaps settle its order (arbitrary)."""
+    from dask_quant.fit.boxes import Assignment, ColorBoxes, Ties
 
 _REFILL_SHARE = 8
 """An eighth of the missing entries is refilled at a time, so that they spread (arbitrary)."""
@@ -94,30 +94,100 @@ def _sort_entries(
 ) -> tuple[NDArray[np.uint8], Assignment]:
     """Order entries by descending count, ties by colour value, and assign every colour to them.
 
-    A colour as near to two entries goes to the one that comes first, so the order changes the
-    counts by which it is made. Sorting outright nearly always settles at once. Where it does not,
-    neighbours in the wrong order are swapped, all pairs that share no entry at a time: a swap moves
-    pixels from the smaller to the larger of the two only, so the sum of squared counts rises, or
-    else an inversion is gone for good; either way it ends.
+    A colour as near to two entries goes to the one that comes first, so the order decides the
+    counts by which it is made; see `order_entries`.
     """
-    for n_sorts in itertools.count(1):
-        assignment = boxes.assign(entries)
-        order = np.lexsort((pack_colors(entries), -assignment.count(len(entries))))
-        rank = np.argsort(order)
-        inverted = np.flatnonzero(rank[1:] < rank[:-1])
-        if len(inverted) == 0:
-            break
-        if n_sorts > _BULK_SORTS:
-            first = _pick_disjoint(inverted)
-            order = np.arange(len(entries))
-            order[first], order[first + 1] = first + 1, first
-        entries = entries[order]
-    return entries, assignment
+    assignment = boxes.assign(entries)
+    ties = boxes.find_ties(entries, assignment)
+    order = order_entries(assignment, ties, pack_colors(entries))
+    rank = np.argsort(order)
+    labels = rank[assignment.labels]
+    np.minimum.at(labels, ties.colors, rank[ties.entries])
+    return entries[order], replace(assignment, labels=labels.astype(np.uint16))
 
 
-def _pick_disjoint(inverted: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return every other one of each run of consecutive positions: pairs that share no entry."""
-    begins = np.diff(inverted, prepend=-2) > 1
-    run_starts = np.maximum.accumulate(np.where(begins, inverted, 0))
-    disjoint: NDArray[np.int64] = inverted[(inverted - run_starts) % 2 == 0]
-    return disjoint
+def order_entries(
+    assignment: Assignment, ties: Ties, codes: NDArray[np.uint32]
+) -> NDArray[np.int64]:
+    """Return the order in which entries stand by the pixels that they win in it.
+
+    The first is the one that would win most if every tie were its own; it claims those ties, and
+    so on with what is left. What an entry can still win only shrinks while others claim, so the
+    counts descend; equal ones stand by their codes.
+
+    Parameters
+    ----------
+    assignment : Assignment
+        Of the colours to the entries, in any order.
+    ties : Ties
+        The colours that have several nearest entries.
+    codes : ndarray
+        Packed colours of the entries, uint32 ``(k,)``.
+
+    Returns
+    -------
+    ndarray
+        Positions of the entries, int64 ``(k,)``.
+    """
+    weights = assignment.weights
+    untied = np.ones(len(weights), dtype=bool)
+    untied[ties.colors] = False
+    winnable = np.zeros(len(codes), dtype=np.int64)
+    np.add.at(winnable, assignment.labels[untied], weights[untied])
+    np.add.at(winnable, ties.entries, weights[ties.colors])
+    if len(ties.colors) == 0:
+        return np.lexsort((codes, -winnable))
+    heap = [(-n, code, entry) for entry, (n, code) in enumerate(_pairs(winnable, codes))]
+    heapq.heapify(heap)
+    claims = _Claims(ties)
+    order = []
+    while heap:
+        negative, _, entry = heapq.heappop(heap)
+        if -negative != winnable[entry] or claims.has_claimed[entry]:
+            continue  # an earlier, higher estimate, or a repeated one
+        order.append(entry)
+        colors, others = claims.claim(entry)
+        np.subtract.at(winnable, others, weights[colors])
+        for other in np.unique(others).tolist():
+            heapq.heappush(heap, (-int(winnable[other]), int(codes[other]), other))
+    return np.array(order, dtype=np.int64)
+
+
+def _pairs(winnable: NDArray[np.int64], codes: NDArray[np.uint32]) -> Iterator[tuple[int, int]]:
+    """Return pairs of Python integers, which a heap compares quickly."""
+    return zip(winnable.tolist(), codes.tolist(), strict=True)
+
+
+class _Claims:
+    """Which tied colours were claimed, and by which entries."""
+
+    def __init__(self, ties: Ties) -> None:
+        self._ties = ties
+        n_entries = int(ties.entries.max()) + 1
+        self._by_entry = np.argsort(ties.entries, kind="stable")
+        self._entry_starts = np.searchsorted(
+            ties.entries, np.arange(n_entries + 1), sorter=self._by_entry
+        )
+        self._claimed = np.zeros(int(ties.colors[-1]) + 1, dtype=bool)
+        self.has_claimed: defaultdict[int, bool] = defaultdict(bool)
+        """Whether an entry was given its place."""
+
+    def claim(self, entry: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Give ``entry`` the tied colours that are left to it; return whom it takes them from.
+
+        As pairs of a colour and another entry without a place.
+        """
+        self.has_claimed[entry] = True
+        if entry + 1 >= len(self._entry_starts):
+            return self._ties.colors[:0], self._ties.entries[:0]
+        own = self._by_entry[self._entry_starts[entry] : self._entry_starts[entry + 1]]
+        colors = self._ties.colors[own]
+        colors = colors[~self._claimed[colors]]
+        self._claimed[colors] = True
+        begins = np.searchsorted(self._ties.colors, colors, side="left")
+        lengths = np.searchsorted(self._ties.colors, colors, side="right") - begins
+        ends = np.cumsum(lengths)
+        positions = np.arange(ends[-1] if len(ends) else 0)
+        positions += np.repeat(begins - (ends - lengths), lengths)
+        pairs = positions[self._ties.entries[positions] != entry]
+        return self._ties.colors[pairs], self._ties.entries[pairs]

@@ -89,6 +89,65 @@ def assign_block(
 
 
 @compile_kernel
+def tie_block(
+    points: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    cell_low: NDArray[np.float64],
+    cell_high: NDArray[np.float64],
+    block_starts: NDArray[np.int64],
+    block_low: NDArray[np.float64],
+    block_high: NDArray[np.float64],
+    palette: NDArray[np.float64],
+    distances: NDArray[np.int32],
+    colors: NDArray[np.int64],
+    entries: NDArray[np.int32],
+) -> int:
+    """List the nearest entries of every colour that has several.
+
+    Parameters
+    ----------
+    points, starts, cell_low, cell_high, block_starts, block_low, block_high, palette
+        As `assign_block` takes them.
+    distances : ndarray
+        What it returned, int32 ``(n,)``.
+    colors, entries : ndarray
+        Out: pairs of a colour and an entry, int64 and int32, as far as there is room.
+
+    Returns
+    -------
+    int
+        How many pairs there are.
+    """
+    k = palette.shape[0]
+    everyone = np.arange(k).astype(np.int32)
+    in_block = np.empty(k, dtype=np.int32)
+    in_cell = np.empty(k, dtype=np.int32)
+    n_pairs = 0
+    for block in range(block_starts.shape[0] - 1):
+        n_block = prune_block(block_low[block], block_high[block], palette, everyone, k, in_block)
+        for cell in range(block_starts[block], block_starts[block + 1]):
+            n_cell = prune_block(
+                cell_low[cell], cell_high[cell], palette, in_block, n_block, in_cell
+            )
+            if n_cell == 1:
+                continue
+            for i in range(starts[cell], starts[cell + 1]):
+                p0, p1, p2 = points[i, 0], points[i, 1], points[i, 2]
+                first = n_pairs
+                for j in range(n_cell):
+                    c = in_cell[j]
+                    d0, d1, d2 = palette[c, 0] - p0, palette[c, 1] - p1, palette[c, 2] - p2
+                    if d0 * d0 + d1 * d1 + d2 * d2 == distances[i]:
+                        if n_pairs < colors.shape[0]:
+                            colors[n_pairs] = i
+                            entries[n_pairs] = c
+                        n_pairs += 1
+                if n_pairs == first + 1:
+                    n_pairs = first
+    return n_pairs
+
+
+@compile_kernel
 def _fill_table(
     palette: NDArray[np.float64],
     bins_low: NDArray[np.uint8],
