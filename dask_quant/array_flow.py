@@ -13,6 +13,7 @@ import numpy as np
 from dask.delayed import delayed
 
 from dask_quant.errors import FitError, OutputError
+from dask_quant.events import Event
 from dask_quant.execute import MAX_TASKS_PER_GRAPH, Executor
 from dask_quant.fit.fitting import PaletteFit, finish_fit, fit_histogram
 from dask_quant.graphs.counting import count_leaves, merge_leaves, split_blocks
@@ -94,6 +95,7 @@ def fit_image(
             histogram, histogram.colors, n_colors=options.n_colors, engine="dask-ml", n_iter=0
         )
     first = _draw_start(image, histogram, options, executor)
+    executor.listener(Event("fit", 0, None))  # how many iterations is known at the end
     with executor.activate():
         fit = fit_dask_ml(
             image,

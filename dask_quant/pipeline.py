@@ -183,8 +183,14 @@ def plan_job(
     *,
     n_colors: int = 16,
     per_image: bool = False,
+    engine: str = "auto",
+    seed: int = 0,
+    n_init: int | None = None,
+    max_iter: int | None = None,
+    tol: float | None = None,
     overwrite: bool = False,
     chunks: tuple[int, int] | None = None,
+    persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
 ) -> JobPlan:
     """Say what `quantize` would do: images, tasks, bytes, memory. **Eager**; nothing is written.
@@ -193,7 +199,9 @@ def plan_job(
 
     Parameters
     ----------
-    sources, out, n_colors, per_image, overwrite, chunks, cluster
+    sources, out, n_colors, per_image, engine, seed, n_init, max_iter, tol
+        As in `quantize`.
+    overwrite, chunks, persist, cluster
         As in `quantize`.
 
     Returns
@@ -206,8 +214,10 @@ def plan_job(
     DaskQuantError
         What `quantize` would raise before it starts.
     """
-    fit = FitOptions(n_colors=n_colors)
-    run = _make_run_options(overwrite, chunks, None, cluster)
+    fit = FitOptions(
+        n_colors=n_colors, engine=engine, seed=seed, n_init=n_init, max_iter=max_iter, tol=tol
+    )
+    run = _make_run_options(overwrite, chunks, persist, cluster)
     return plan_sources(
         Job("quantize", fit, run, ignore_event, per_image=per_image), sources, Path(out)
     )

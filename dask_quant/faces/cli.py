@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-PATH = click.Path(path_type=Path)  # type: ignore[type-var]  # its bound says str
+PATH = click.Path(path_type=Path)
 
 DEMO_FOLDER = "dask-quant-demo"
 
@@ -89,8 +89,8 @@ OUT = click.option("-o", "--out", type=PATH, required=True, metavar="OUT",
                    help="For one image a .png or .zarr, else a folder.")  # fmt: skip
 
 
-class _Command(click.Command):
-    """A command that says what is wrong with its arguments as it says any other error."""
+class _OneLineUsage(click.Command):
+    """Says what is wrong with its arguments as it says any other error."""
 
     def make_context(
         self, info_name: Any, args: list[str], parent: click.Context | None = None, **extra: Any
@@ -99,12 +99,18 @@ class _Command(click.Command):
         as_json = "--json" in args
         try:
             return super().make_context(info_name, args, parent, **extra)
+        except click.exceptions.NoArgsIsHelpError:
+            raise  # shows the help, which is what a bare command is for
         except click.UsageError as error:
             path = "dask-quant" if error.ctx is None else error.ctx.command_path
             terminal.exit_usage(self.name or "", error.format_message(), path, as_json=as_json)
 
 
-class _Group(click.Group):
+class _Command(_OneLineUsage):
+    """A command."""
+
+
+class _Group(_OneLineUsage, click.Group):
     """A group of such commands."""
 
     command_class = _Command
@@ -147,7 +153,7 @@ def quantize(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **
     """  # noqa: D301 - click wants the character that is written so
     with terminal.run_command("quantize", quiet=quiet, as_json=as_json) as screen:
         if given.pop("dry_run"):
-            screen.show_plan(dq.plan_job(sources, out, **_plan_options(given)))
+            screen.show_plan(dq.plan_job(sources, out, **_job_options(given)))
         else:
             options = _job_options(given)
             screen.show_report(dq.quantize(sources, out, listener=screen.listen, **options))
@@ -280,13 +286,6 @@ def _job_options(given: dict[str, Any]) -> dict[str, Any]:
         **{name: options.pop(name) for name in names},
     )
     return options
-
-
-def _plan_options(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the keyword arguments of a plan, which needs fewer than the job."""
-    options = _job_options(given)
-    names = ("n_colors", "per_image", "overwrite", "chunks", "cluster")
-    return {name: options[name] for name in names if name in options}
 
 
 def main() -> None:

@@ -186,7 +186,7 @@ class Screen:
             _print_json({"command": self.command, "dry_run": True, "plan": values})
             return
         self._print(
-            f"{plan.n_images:,} images, {plan.n_pixels:,} pixels, {plan.n_ignored:,} files ignored"
+            f"{plan.n_images:,} image(s), {plan.n_pixels:,} pixels, {plan.n_ignored:,} ignored"
         )
         self._print(
             f"{plan.n_tasks:,} tasks; {format_bytes(plan.decoded_bytes)} decoded, "

@@ -21,7 +21,7 @@ from dask_quant.routes.common import (
 from dask_quant.routes.inspect import describe_inputs
 from dask_quant.routes.memory import fit_in_memory, relabel_in_memory
 from dask_quant.sinks.atomic import check_output
-from dask_quant.sources.discover import STDIN, is_zarr_store
+from dask_quant.sources.discover import STDIN, Discovery, is_zarr_store
 from dask_quant.sources.pillow import read_header
 
 if TYPE_CHECKING:
@@ -88,7 +88,13 @@ def plan_sources(job: Job, sources: Sources | Any, out: Path) -> JobPlan:
     """Plan what `relabel_sources` would do, from headers alone. **Eager**."""
     from dask_quant.routes.planning import plan_relabel
 
-    return plan_relabel(job, sources, out)
+    in_one_go = not is_array(sources) and _is_in_one_go(job, discover_images(sources), out)
+    return plan_relabel(job, sources, out, in_one_go=in_one_go)
+
+
+def _is_in_one_go(job: Job, found: Discovery, out: Path) -> bool:
+    """Return whether the one image that was found is relabelled without Dask."""
+    return wants_file(out, found) and _stays_in_memory(job, found.inputs[0].path, out)
 
 
 def _stays_in_memory(job: Job, path: str, out: Path) -> bool:

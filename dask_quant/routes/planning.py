@@ -15,13 +15,16 @@ from dask_quant.routes.common import (
     count_header_pixels,
     discover_images,
     is_array,
+    read_source,
     wants_file,
 )
+from dask_quant.sources.pillow import read_header
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from dask_quant.routes.common import Job, Sources
+    from dask_quant.sources.discover import Discovery
 
 
 @dataclass(frozen=True)
@@ -50,14 +53,18 @@ class JobPlan:
         return asdict(self) | {"outputs": list(self.outputs)}
 
 
-def plan_relabel(job: Job, sources: Sources | Any, out: Path) -> JobPlan:
-    """Plan what `relabel_sources` would do, from headers alone. **Eager**."""
+def plan_relabel(job: Job, sources: Sources | Any, out: Path, *, in_one_go: bool) -> JobPlan:
+    """Plan what `relabel_sources` would do, from headers alone. **Eager**.
+
+    ``in_one_go`` says that ``sources`` is one image that needs no Dask.
+    """
     cluster = job.run.cluster
     n_processes, n_threads = cluster.workers or 0, cluster.workers or count_cpus()
     if is_array(sources) or wants_file(out, found := discover_images(sources)):
         check_label_suffix(out, n_inputs=1)
-        image = sources if is_array(sources) else found.inputs[0].path
-        source = open_source(image)
+        if in_one_go:
+            return _plan_in_one_go(job, found, out)
+        source = open_source(sources if is_array(sources) else found.inputs[0].path)
         plan = plan_source(job, source, out, n_processes=n_processes, n_threads=n_threads)
         check_label_output(out, overwrite=job.run.overwrite)
         return JobPlan(
@@ -84,3 +91,13 @@ def plan_relabel(job: Job, sources: Sources | Any, out: Path) -> JobPlan:
         projected,
         tuple(str(item.out) for item in items),
     )
+
+
+def _plan_in_one_go(job: Job, found: Discovery, out: Path) -> JobPlan:
+    """Plan the one image that was found, decoded, labelled and written in this process."""
+    source, _ = read_source(found.inputs[0].path)
+    n_pixels = read_header(source).n_pixels
+    projected = plan_collection([n_pixels])
+    check_budget(projected, job.run.cluster.memory_limit_bytes, "one image in memory")
+    check_label_output(out, overwrite=job.run.overwrite)
+    return JobPlan(1, found.n_ignored, n_pixels, 1, 3 * n_pixels, n_pixels, projected, (str(out),))
