@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dask.array as da
@@ -17,12 +16,15 @@ from dask_quant.execute import Executor
 from dask_quant.fit.fitting import fit_histogram
 from dask_quant.graphs.relabel import relabel_blocks, render_blocks
 from dask_quant.histogram import ColorHistogram
-from dask_quant.options import FitOptions
+from dask_quant.options import FitOptions, as_path
+from dask_quant.palette import as_palette
 from dask_quant.routes.common import check_label_suffix
 from dask_quant.sources.opening import open_image
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike, NDArray
 
     from dask_quant.events import Listener
     from dask_quant.palette import Palette
@@ -130,15 +132,15 @@ def fit_palette(
     return palette
 
 
-def relabel(image: ImageLike, palette: Palette) -> da.Array:
+def relabel(image: ImageLike, palette: Palette | ArrayLike) -> da.Array:
     """Return the index of the nearest palette entry of every pixel. **Lazy**.
 
     Parameters
     ----------
     image : str, Path, NumPy or Dask array
         As in `count_colors`.
-    palette : Palette
-        Up to 65536 colours.
+    palette : Palette or array_like
+        Up to 65536 colours; sRGB integers 0 to 255 ``(n_colors, 3)`` if an array.
 
     Returns
     -------
@@ -155,18 +157,18 @@ def relabel(image: ImageLike, palette: Palette) -> da.Array:
     -----
     One gather per pixel through a table of 16 or 32 MiB, which each process builds once.
     """
-    return relabel_blocks(open_image(image), palette)
+    return relabel_blocks(open_image(image), as_palette(palette))
 
 
-def render(labels: NDArray[np.integer] | da.Array, palette: Palette) -> da.Array:
+def render(labels: ArrayLike | da.Array, palette: Palette | ArrayLike) -> da.Array:
     """Return the colours of labels. **Lazy**.
 
     Parameters
     ----------
-    labels : NumPy or Dask array
+    labels : array_like or Dask array
         Palette indices, integers ``(y, x)``, below ``len(palette)``.
-    palette : Palette
-        Colours to paint with.
+    palette : Palette or array_like
+        Colours to paint with, as in `relabel`.
 
     Returns
     -------
@@ -178,14 +180,14 @@ def render(labels: NDArray[np.integer] | da.Array, palette: Palette) -> da.Array
     PixelFormatError
         When ``labels`` are not integers ``(y, x)``.
     """
-    return render_blocks(_as_labels(labels), palette)
+    return render_blocks(_as_labels(labels), as_palette(palette))
 
 
 def write(
-    labels: NDArray[np.integer] | da.Array,
+    labels: ArrayLike | da.Array,
     out: str | Path,
     *,
-    palette: Palette,
+    palette: Palette | ArrayLike,
     overwrite: bool = False,
     listener: Listener = ignore_event,
 ) -> int:
@@ -193,12 +195,12 @@ def write(
 
     Parameters
     ----------
-    labels : NumPy or Dask array
+    labels : array_like or Dask array
         Palette indices, integers ``(y, x)``, below ``len(palette)``.
     out : str or Path
         ``.png`` (up to 256 colours) or ``.zarr``; appears only when it is whole.
-    palette : Palette
-        Colours of the labels.
+    palette : Palette or array_like
+        Colours of the labels, as in `relabel`.
     overwrite : bool, default False
         Whether ``out`` may be replaced.
     listener : callable, optional
@@ -216,23 +218,35 @@ def write(
     PixelFormatError
         When ``labels`` are not integers ``(y, x)``, or one is not an index of the palette.
     """
-    path = Path(out)
+    path, colors = as_path(out, "out"), as_palette(palette)
     check_label_suffix(path, n_inputs=1)
     typed = _as_labels(labels).map_blocks(
         _narrow_labels,
-        palette,
-        dtype=palette.label_dtype,
-        meta=np.empty((0, 0), palette.label_dtype),
+        colors,
+        dtype=colors.label_dtype,
+        meta=np.empty((0, 0), colors.label_dtype),
     )
-    return write_labels(typed, palette, path, _make_executor(listener), overwrite=overwrite)
+    return write_labels(typed, colors, path, _make_executor(listener), overwrite=overwrite)
 
 
 def _as_labels(labels: Any) -> da.Array:
     """Return labels as a Dask array, or raise `PixelFormatError`."""
-    if labels.ndim != 2 or labels.dtype.kind not in "ui":
-        message = f"Got labels {labels.dtype} {labels.shape}; integers of shape (y, x) are needed."
+    array = labels if isinstance(labels, da.Array) else _as_numpy(labels)
+    if array.ndim != 2 or array.dtype.kind not in "ui":
+        message = f"Got labels {array.dtype} {array.shape}; integers of shape (y, x) are needed."
         raise PixelFormatError(message)
-    return labels if isinstance(labels, da.Array) else da.from_array(labels)
+    return array if isinstance(array, da.Array) else da.from_array(array)
+
+
+def _as_numpy(labels: Any) -> NDArray[Any]:
+    """Return labels as a NumPy array, or raise `PixelFormatError` where rows differ in length."""
+    try:
+        return np.asarray(labels)
+    except ValueError:
+        message = (
+            f"Got labels as a ragged {type(labels).__name__}; integers of shape (y, x) are needed."
+        )
+        raise PixelFormatError(message) from None
 
 
 def _narrow_labels(block: NDArray[np.integer], palette: Palette) -> NDArray[np.integer]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 from dask_quant.errors import OptionError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MAX_COLORS = 65_536
 """Largest palette: labels are at most 16-bit."""
@@ -92,12 +91,37 @@ def _set_integers(options: object, *names: str) -> None:
             raise OptionError(message) from None
 
 
+def as_path(value: Any, name: str) -> Path:
+    """Return what a user gave for ``name`` as a path, or raise `OptionError`."""
+    try:
+        return Path(os.fsdecode(value))
+    except TypeError:
+        message = f"Got {type(value).__name__} for {name}; use a path, as a text or a Path."
+        raise OptionError(message) from None
+
+
+def _set_paths(options: object, *names: str) -> None:
+    """Make fields that are not None paths, or raise `OptionError`."""
+    for name in names:
+        value = getattr(options, name)
+        if value is not None:
+            object.__setattr__(options, name, as_path(value, name))
+
+
 def check_n_colors(n_colors: int) -> None:
     """Raise `OptionError` unless ``1 <= n_colors <= 65536``."""
     _require(
         1 <= n_colors <= MAX_COLORS,
         f"Got {n_colors} colours; ask for 1 to {MAX_COLORS}.",
     )
+
+
+def _is_at_least_zero(value: Any) -> bool:
+    """Return whether ``value`` is a number of 0 or more; NaN and what is no number are not."""
+    try:
+        return bool(value >= 0)
+    except (TypeError, ValueError):
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +161,8 @@ class FitOptions:
             f"Got max_iter {self.max_iter}; use at least 1.",
         )
         _require(
-            self.tol is None or self.tol >= 0,  # False for NaN as well
-            f"Got tol {self.tol}; use a shift of 0 or more, in sRGB levels.",
+            self.tol is None or _is_at_least_zero(self.tol),
+            f"Got tol {self.tol!r}; use a shift of 0 or more, in sRGB levels.",
         )
         _require(
             self.engine != "dask-ml" or self.n_init in (None, 1),
@@ -169,6 +193,13 @@ class ClusterOptions:
     """Serve the dashboard of a `LocalCluster` on loopback and say its address."""
 
     def __post_init__(self) -> None:
+        _set_integers(self, "workers", "memory_limit_bytes")
+        _set_paths(self, "scheduler_file", "tls_ca_file", "tls_cert", "tls_key")
+        _require(
+            self.scheduler is None or isinstance(self.scheduler, str),
+            f"Got {type(self.scheduler).__name__} for the scheduler; write threads, synchronous "
+            "or an address. An active Client is used as it is.",
+        )
         _require(
             self.workers is None or self.workers >= 1,
             f"Got {self.workers} workers; use at least 1, or leave the option out for threads.",
@@ -231,10 +262,38 @@ class RunOptions:
     """Where the work runs."""
 
     def __post_init__(self) -> None:
+        _set_paths(self, "persist")
+        _require(
+            isinstance(self.cluster, ClusterOptions),
+            f"Got {type(self.cluster).__name__} for cluster; use ClusterOptions.",
+        )
         _require(
             self.persist is None or self.persist.suffix.lower() == ".zarr",
             f"Got the store {str(self.persist)!r} for --persist; its name must end in .zarr.",
         )
+
+
+def as_chunks(chunks: Any) -> ChunkOptions:
+    """Return the chunk shape that a user of Python gives: rows and columns, or one for both.
+
+    Raises
+    ------
+    OptionError
+        When ``chunks`` is neither, or a size is below 1.
+
+    Examples
+    --------
+    >>> as_chunks(512) == as_chunks((512, 512)), as_chunks(None)
+    (True, ChunkOptions(rows=None, columns=None))
+    """
+    if chunks is None:
+        return ChunkOptions()
+    try:
+        rows, columns = (operator.index(chunks),) * 2 if hasattr(chunks, "__index__") else chunks
+    except (TypeError, ValueError):
+        message = f"Got chunks {chunks!r}; use N or (ROWS, COLS), integers, in pixels."
+        raise OptionError(message) from None
+    return ChunkOptions(rows=rows, columns=columns)
 
 
 def parse_chunks(text: str) -> ChunkOptions:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import html
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -151,9 +151,14 @@ class Palette:
         return ListedColormap((self.colors / 255.0).tolist(), name=name)
 
 
+def as_palette(palette: Palette | ArrayLike) -> Palette:
+    """Return a palette as it is, and colours ``(n_colors, 3)`` as one, or raise `PaletteError`."""
+    return palette if isinstance(palette, Palette) else Palette(_as_array(palette))
+
+
 def _freeze_colors(colors: ArrayLike) -> NDArray[np.uint8]:
     """Return ``colors`` as a read-only uint8 ``(n, 3)`` copy, or raise `PaletteError`."""
-    given = np.asarray(colors)
+    given = _as_array(colors)
     if given.ndim != 2 or given.shape[1] != 3:
         message = f"Got palette colours of shape {given.shape}; the shape must be (n_colors, 3)."
         raise PaletteError(message)
@@ -170,6 +175,15 @@ def _freeze_colors(colors: ArrayLike) -> NDArray[np.uint8]:
         raise PaletteError(message)
     frozen.setflags(write=False)
     return frozen
+
+
+def _as_array(colors: ArrayLike) -> NDArray[Any]:
+    """Return ``colors`` as an array, or raise `PaletteError` where rows differ in length."""
+    try:
+        return np.asarray(colors)
+    except ValueError:
+        message = "Got palette colours in rows of different lengths; all need three levels."
+        raise PaletteError(message) from None
 
 
 def _freeze_counts(counts: ArrayLike, n_colors: int) -> NDArray[np.int64]:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dask_quant.errors import OptionError
 from dask_quant.events import ignore_event
-from dask_quant.options import ChunkOptions, ClusterOptions, FitOptions, RunOptions
+from dask_quant.options import ClusterOptions, FitOptions, RunOptions, as_chunks, as_path
+from dask_quant.palette import as_palette
 from dask_quant.routes.choose import (
     describe_sources,
     fit_sources,
     plan_sources,
     relabel_sources,
 )
-from dask_quant.routes.common import Job
+from dask_quant.routes.common import Job, is_array
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from dask_quant.events import Listener
     from dask_quant.palette import Palette
     from dask_quant.results import ImageInfo, Report
@@ -35,7 +41,7 @@ def quantize(
     max_iter: int | None = None,
     tol: float | None = None,
     overwrite: bool = False,
-    chunks: tuple[int, int] | None = None,
+    chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
     listener: Listener = ignore_event,
@@ -64,8 +70,9 @@ def quantize(
         which it stops. None: what the engine does by default.
     overwrite : bool, default False
         Whether outputs that exist are replaced.
-    chunks : tuple of int, optional
-        Rows and columns of a task; planned when not given. The result does not depend on it.
+    chunks : int or tuple of int, optional
+        Rows and columns of a task, or one number for both, in pixels; planned when not given. The
+        result does not depend on it.
     persist : str or Path, optional
         Zarr store to decode a single image into once; it is reused while the image is the same.
     cluster : ClusterOptions, optional
@@ -93,16 +100,16 @@ def quantize(
     )
     run = _make_run_options(overwrite, chunks, persist, cluster)
     job = Job("quantize", fit, run, listener, per_image=per_image)
-    return relabel_sources(job, sources, Path(out))
+    return relabel_sources(job, _check_sources(sources), as_path(out, "out"))
 
 
 def apply_palette(
     sources: Sources | Any,
     out: str | Path,
-    palette: Palette,
+    palette: Palette | ArrayLike,
     *,
     overwrite: bool = False,
-    chunks: tuple[int, int] | None = None,
+    chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
     listener: Listener = ignore_event,
@@ -111,8 +118,9 @@ def apply_palette(
 
     Parameters
     ----------
-    palette : Palette
-        Colours to use, in this order; those that win no pixel stay in the files.
+    palette : Palette or array_like
+        Colours to use, in this order; those that win no pixel stay in the files. An array holds
+        sRGB integers 0 to 255 ``(n_colors, 3)``.
     sources, out, overwrite, chunks, persist, cluster, listener
         As in `quantize`.
 
@@ -127,9 +135,9 @@ def apply_palette(
         One of the classes of `dask_quant.errors`; its message is one line.
     """
     run = _make_run_options(overwrite, chunks, persist, cluster)
-    fit = FitOptions(n_colors=len(palette))
-    job = Job("apply", fit, run, listener, palette=palette)
-    return relabel_sources(job, sources, Path(out))
+    given = as_palette(palette)
+    job = Job("apply", FitOptions(n_colors=len(given)), run, listener, palette=given)
+    return relabel_sources(job, _check_sources(sources), as_path(out, "out"))
 
 
 def make_palette(
@@ -143,7 +151,7 @@ def make_palette(
     max_iter: int | None = None,
     tol: float | None = None,
     overwrite: bool = False,
-    chunks: tuple[int, int] | None = None,
+    chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
     listener: Listener = ignore_event,
@@ -174,7 +182,7 @@ def make_palette(
     )
     run = _make_run_options(overwrite, chunks, persist, cluster)
     job = Job("palette", fit, run, listener)
-    return fit_sources(job, sources, Path(out))
+    return fit_sources(job, _check_sources(sources), as_path(out, "out"))
 
 
 def plan_job(
@@ -189,7 +197,7 @@ def plan_job(
     max_iter: int | None = None,
     tol: float | None = None,
     overwrite: bool = False,
-    chunks: tuple[int, int] | None = None,
+    chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
 ) -> JobPlan:
@@ -218,15 +226,14 @@ def plan_job(
         n_colors=n_colors, engine=engine, seed=seed, n_init=n_init, max_iter=max_iter, tol=tol
     )
     run = _make_run_options(overwrite, chunks, persist, cluster)
-    return plan_sources(
-        Job("quantize", fit, run, ignore_event, per_image=per_image), sources, Path(out)
-    )
+    job = Job("quantize", fit, run, ignore_event, per_image=per_image)
+    return plan_sources(job, _check_sources(sources), as_path(out, "out"))
 
 
 def describe_images(
-    sources: Sources | Any,
+    sources: Sources,
     *,
-    chunks: tuple[int, int] | None = None,
+    chunks: int | tuple[int, int] | None = None,
     cluster: ClusterOptions | None = None,
     listener: Listener = ignore_event,
 ) -> list[ImageInfo]:
@@ -234,7 +241,9 @@ def describe_images(
 
     Parameters
     ----------
-    sources, chunks, cluster, listener
+    sources : str, Path or sequence of them
+        Files, folders, globs, Zarr stores, ``-`` for standard input or ``@list.txt``.
+    chunks, cluster, listener
         As in `quantize`.
 
     Returns
@@ -247,21 +256,41 @@ def describe_images(
     DaskQuantError
         When an image that was given by name cannot be read, or none can.
     """
+    if is_array(sources):
+        message = "Got an array to describe; give paths, or count its colours with count_colors."
+        raise OptionError(message)
     run = _make_run_options(False, chunks, None, cluster)
-    return describe_sources(Job("info", FitOptions(), run, listener), sources)
+    return describe_sources(Job("info", FitOptions(), run, listener), _check_sources(sources))
+
+
+def _check_sources(sources: Any) -> Any:
+    """Return an array as it is and anything else as paths, or raise `OptionError`."""
+    if is_array(sources) or isinstance(sources, (str, Path)):
+        return sources
+    if isinstance(sources, os.PathLike):
+        return as_path(sources, "sources")
+    given = list(sources) if isinstance(sources, Iterable) else [sources]
+    for item in given:
+        if not isinstance(item, (str, os.PathLike)):
+            where = "" if item is sources else f" in a {type(sources).__name__}"
+            message = (
+                f"Got {type(item).__name__}{where} as a source; give paths, or one image as a "
+                "NumPy or Dask array."
+            )
+            raise OptionError(message)
+    return [item if isinstance(item, str) else as_path(item, "sources") for item in given]
 
 
 def _make_run_options(
     overwrite: bool,
-    chunks: tuple[int, int] | None,
+    chunks: int | tuple[int, int] | None,
     persist: str | Path | None,
     cluster: ClusterOptions | None,
 ) -> RunOptions:
     """Return the options of a run from what users give."""
-    rows, columns = chunks or (None, None)
     return RunOptions(
         overwrite=overwrite,
-        chunks=ChunkOptions(rows=rows, columns=columns),
-        persist=None if persist is None else Path(persist),
-        cluster=cluster or ClusterOptions(),
+        chunks=as_chunks(chunks),
+        persist=None if persist is None else as_path(persist, "persist"),
+        cluster=ClusterOptions() if cluster is None else cluster,
     )

@@ -11,6 +11,7 @@ from dask_quant.errors import (
     FitError,
     OptionError,
     OutputError,
+    PaletteError,
     PixelFormatError,
     SourceNotFoundError,
 )
@@ -197,3 +198,30 @@ def test_counting_tells_how_far_it_is():
     assert [(e.stage, e.done, e.total, e.unit) for e in events] == [
         ("count", 600 * i, 2400, "px") for i in range(5)
     ]
+
+
+def test_labels_may_be_lists(tmp_path):
+    labels = [[0, 1, 2], [2, 1, 0]]
+    picture = dq.render(labels, PALETTE).compute()
+    np.testing.assert_array_equal(picture, PALETTE.colors[np.array(labels)])
+    dq.write(labels, tmp_path / "o.png", palette=PALETTE)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "o.png")), labels)
+    for wrong in ([[0, 1], [2]], [0, 1], [["a"]], [[0.5]], "labels", None):
+        with pytest.raises(PixelFormatError, match="labels"):
+            dq.render(wrong, PALETTE)
+        with pytest.raises(PixelFormatError, match="labels"):
+            dq.write(wrong, tmp_path / "p.png", palette=PALETTE)
+    with pytest.raises(OptionError, match="for out; use a path"):
+        dq.write(labels, None, palette=PALETTE)
+
+
+def test_palettes_may_be_lists_of_colors(tmp_path):
+    colors = PALETTE.colors.tolist()
+    labels = dq.relabel(PIXELS, colors).compute()
+    np.testing.assert_array_equal(labels, dq.relabel(PIXELS, PALETTE).compute())
+    np.testing.assert_array_equal(dq.render(labels, colors), dq.render(labels, PALETTE))
+    dq.write(labels, tmp_path / "o.png", palette=colors)
+    assert dq.read_palette(tmp_path / "o.png") == PALETTE
+    for wrong in ("warm.gpl", [[0, 0]], [[0, 0, 0], [1]], [[0, 0, 300]], None):
+        with pytest.raises(PaletteError, match=r"^Got "):
+            dq.relabel(PIXELS, wrong)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,8 @@ from dask_quant.options import (
     ClusterOptions,
     FitOptions,
     RunOptions,
+    as_chunks,
+    as_path,
     format_bytes,
     parse_bytes,
     parse_chunks,
@@ -62,6 +66,7 @@ def test_sizes_are_shown_in_decimal_units(size, text):
         {"max_iter": 10.0},
         {"tol": -0.1},
         {"tol": float("nan")},
+        {"tol": "small"},
         {"engine": "dask-ml", "n_init": 2},
     ],
 )
@@ -94,6 +99,11 @@ def test_cluster_options_that_contradict_are_refused(tmp_path):
     tls = {name: tmp_path / "x.pem" for name in ("tls_ca_file", "tls_cert", "tls_key")}
     for wrong in (
         {"workers": 0},
+        {"workers": 1.5},
+        {"workers": "2"},
+        {"memory_limit_bytes": "1.5GB"},
+        {"scheduler": 8786},
+        {"scheduler_file": 8786},
         remote | {"workers": 2},
         remote | {"memory_limit_bytes": 10**9},
         remote | {"scheduler_file": tmp_path / "s.json"},
@@ -105,6 +115,39 @@ def test_cluster_options_that_contradict_are_refused(tmp_path):
     assert ClusterOptions(**remote, **tls).tls_key == tmp_path / "x.pem"
 
 
+def test_paths_may_be_texts(tmp_path):
+    options = ClusterOptions(
+        scheduler_file="s.json", tls_ca_file="a.pem", tls_cert="c.pem", tls_key="k.pem"
+    )
+    assert options.scheduler_file == Path("s.json")
+    assert (options.tls_ca_file, options.tls_key) == (Path("a.pem"), Path("k.pem"))
+    assert RunOptions(persist=str(tmp_path / "s.zarr")).persist == tmp_path / "s.zarr"
+    assert as_path("a", "out") == as_path(Path("a"), "out") == Path("a")
+    for wrong in (None, 3, ["a.png"]):
+        with pytest.raises(OptionError, match="for out; use a path"):
+            as_path(wrong, "out")
+
+
+@pytest.mark.parametrize(
+    ("chunks", "rows", "columns"),
+    [
+        (None, None, None),
+        (512, 512, 512),
+        (np.int64(9), 9, 9),
+        ((3, 4), 3, 4),
+        ([5, None], 5, None),
+    ],
+)
+def test_chunks_are_one_number_or_two(chunks, rows, columns):
+    assert as_chunks(chunks) == ChunkOptions(rows=rows, columns=columns)
+
+
+@pytest.mark.parametrize("chunks", [0, -1, 1.5, (1, 2, 3), (4,), "512", "ab", (1.5, 2), {}, (0, 0)])
+def test_other_chunks_are_refused(chunks):
+    with pytest.raises(OptionError, match=r"^Got "):
+        as_chunks(chunks)
+
+
 def test_chunk_and_run_options(tmp_path):
     assert not ChunkOptions().given
     assert ChunkOptions(rows=3).given
@@ -113,6 +156,8 @@ def test_chunk_and_run_options(tmp_path):
             ChunkOptions(**wrong)
     with pytest.raises(OptionError, match=r"\.zarr"):
         RunOptions(persist=tmp_path / "store")
+    with pytest.raises(OptionError, match="use ClusterOptions"):
+        RunOptions(cluster="tcp://127.0.0.1:8786")
 
 
 @pytest.mark.parametrize("text", ["", "a", "1,2,3", "-5", "1.5", "0", "5,0"])

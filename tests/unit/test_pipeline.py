@@ -16,6 +16,7 @@ from dask_quant.errors import (
     OptionError,
     OutputError,
     OutputExistsError,
+    PaletteError,
     SourceError,
     SourceNotFoundError,
 )
@@ -362,3 +363,68 @@ def test_a_file_is_no_folder_for_a_collection(tmp_path, folder):
     with pytest.raises(OutputExistsError, match="it is a file"):
         dq.quantize(folder, tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda image: [image, image],
+        lambda image: Image.fromarray(image),
+        lambda image: ["a.png", image],
+        lambda _: None,
+        lambda _: 3,
+        lambda _: b"a.png",
+    ],
+)
+def test_sources_that_are_neither_paths_nor_one_array_are_refused(tmp_path, make):
+    sources = make(np.zeros((4, 4, 3), dtype=np.uint8))
+    for call in (
+        lambda: dq.quantize(sources, tmp_path / "o.png"),
+        lambda: dq.apply_palette(sources, tmp_path / "o.png", [[0, 0, 0]]),
+        lambda: dq.make_palette(sources, tmp_path / "o.hex"),
+        lambda: dq.plan_job(sources, tmp_path / "o.png"),
+        lambda: dq.describe_images(sources),
+    ):
+        with pytest.raises(
+            OptionError, match=r"^Got .* as a source; give paths, or one .*array\.$"
+        ):
+            call()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_arrays_are_not_described():
+    with pytest.raises(OptionError, match="count_colors"):
+        dq.describe_images(np.zeros((4, 4, 3), dtype=np.uint8))
+
+
+def test_sources_may_be_any_iterable_of_paths(tmp_path, folder):
+    sources = (folder / name for name in ("a.png", "sub/b.jpg"))
+    assert [info.width for info in dq.describe_images(sources)] == [50, 60]
+
+
+def test_one_number_is_chunks_of_that_many_rows_and_columns(tmp_path, picture):
+    one, two = (dq.plan_job(picture, tmp_path / "o.png", chunks=n) for n in (16, (16, 16)))
+    assert one == two
+    dq.quantize(picture, tmp_path / "a.png", n_colors=3, chunks=16)
+    dq.quantize(picture, tmp_path / "b.png", n_colors=3)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_arguments_of_other_kinds_are_refused(tmp_path, picture):
+    out = tmp_path / "o.png"
+    for wrong in ({"chunks": "16"}, {"persist": 3}, {"cluster": "tcp://127.0.0.1:1"}):
+        with pytest.raises(OptionError, match=r"^Got "):
+            dq.quantize(picture, out, **wrong)
+    with pytest.raises(OptionError, match="for out; use a path"):
+        dq.quantize(picture, None)
+    for wrong in ("warm.gpl", [[0, 0]], [[0, 0, 0], [1]], [[0, 0, 300]], None):
+        with pytest.raises(PaletteError, match=r"^Got "):
+            dq.apply_palette(picture, out, wrong)
+    assert not out.exists()
+
+
+def test_a_palette_may_be_given_as_its_colors(tmp_path, picture):
+    colors = [[255, 255, 255], [0, 0, 0]]
+    dq.apply_palette(picture, tmp_path / "a.png", colors)
+    dq.apply_palette(picture, tmp_path / "b.png", dq.Palette(colors))
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
