@@ -9,19 +9,20 @@ since a task that is run again, its worker having died, finds its own files.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dask.delayed import delayed
 
 from dask_quant.errors import JobError, PixelFormatError, SourceError
-from dask_quant.flow import quantize_file
+from dask_quant.fit.fitting import fit_histogram
+from dask_quant.flow import describe_fit, label_image
 from dask_quant.histogram import ColorHistogram
 from dask_quant.results import Quarantined
 from dask_quant.sinks.png import encode_labels, write_png
 from dask_quant.sources.header import show_path
-from dask_quant.sources.pillow import read_image
+from dask_quant.sources.opening import read_pixels
 from dask_quant.tables import label_pixels
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from dask_quant.execute import Executor
     from dask_quant.flow import ImageOutcome
+    from dask_quant.kernels.assign import Labels
     from dask_quant.options import FitOptions
     from dask_quant.palette import Palette
 
@@ -165,7 +167,7 @@ def count_batch(batch: Sequence[tuple[int, Item]]) -> CountedImages:
     total, readable, quarantined = ColorHistogram.empty(), [], []
     for position, item in batch:
         try:
-            total = total.merge(ColorHistogram.from_pixels(read_image(item.source_path)))
+            total = total.merge(ColorHistogram.from_pixels(read_pixels(item.source_path)))
         except (SourceError, PixelFormatError) as error:
             quarantined.append((position, item.set_aside(error)))
         else:
@@ -184,19 +186,30 @@ def merge_counted(parts: Sequence[CountedImages]) -> CountedImages:
 
 def quantize_batch(batch: Sequence[tuple[int, Item]], options: FitOptions) -> WrittenImages:
     """Fit, relabel and write a few images, each by itself, inside a task. **Eager**."""
-    return _write_batch(
-        batch, lambda item: quantize_file(item.source_path, item.out_path, options, overwrite=True)
-    )
+    return _write_batch(batch, lambda item: _quantize_item(item, options))
 
 
 def relabel_batch(batch: Sequence[tuple[int, Item]], palette: Palette) -> WrittenImages:
     """Relabel and write a few images with one palette, inside a task. **Eager**."""
-    return _write_batch(batch, lambda item: _relabel_file(item, palette))
+    return _write_batch(batch, lambda item: _relabel_item(item, palette))
 
 
-def _relabel_file(item: Item, palette: Palette) -> int:
+def _quantize_item(item: Item, options: FitOptions) -> ImageOutcome:
+    """Write one image with a palette of its own and return its figures."""
+    pixels = read_pixels(item.source_path)
+    histogram = ColorHistogram.from_pixels(pixels)
+    fit = fit_histogram(histogram, options)
+    n_bytes = _write_labels(item, label_image(pixels, fit), fit.palette)
+    return replace(describe_fit(histogram, fit), output_bytes=n_bytes)
+
+
+def _relabel_item(item: Item, palette: Palette) -> int:
     """Write one image with a palette and return the bytes of its file."""
-    labels = label_pixels(read_image(item.source_path), palette)
+    return _write_labels(item, label_pixels(read_pixels(item.source_path), palette), palette)
+
+
+def _write_labels(item: Item, labels: Labels, palette: Palette) -> int:
+    """Write the labels ``(y, x)`` of one image and return the bytes of its file."""
     height, width = labels.shape
     strips = encode_labels(labels, palette)
     return write_png(

@@ -7,21 +7,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dask_quant.chunking import check_budget, plan_collection
-from dask_quant.errors import OptionError, OutputExistsError
+from dask_quant.errors import DaskQuantError, OptionError, OutputExistsError
 from dask_quant.flow import ImageOutcome, describe_fit
 from dask_quant.job import Item, count_collection, quantize_each, relabel_collection
 from dask_quant.routes.chunked import open_executor
 from dask_quant.routes.common import (
     LABEL_SUFFIXES,
     count_file_bytes,
-    count_header_pixels,
     fit_or_take,
     make_report,
     warn_fewer,
     write_palette_file,
 )
 from dask_quant.sinks.atomic import check_output, resolve_below
-from dask_quant.sources.discover import STDIN
+from dask_quant.sources.discover import STDIN, is_zarr_store
+from dask_quant.sources.opening import read_any_header
 from dask_quant.sources.output_names import plan_output_names
 
 if TYPE_CHECKING:
@@ -174,4 +174,22 @@ def _check_collection_budget(job: Job, items: Sequence[Item], executor: Executor
 
 def count_stored_bytes(items: Sequence[Item], positions: Sequence[int]) -> int:
     """Return the bytes of the inputs at ``positions``."""
-    return sum(count_file_bytes(items[position].source) for position in positions)
+    return sum(_count_source_bytes(items[position].source) for position in positions)
+
+
+def _count_source_bytes(path: str) -> int:
+    """Return the bytes of a file, or of all files of a store; 0 when it is gone."""
+    if not is_zarr_store(path):
+        return count_file_bytes(path)
+    try:
+        return read_any_header(path).input_bytes
+    except DaskQuantError:
+        return 0
+
+
+def count_header_pixels(path: str) -> int:
+    """Return the pixels that the header of a file or store promises; 0 where it cannot be read."""
+    try:
+        return read_any_header(path).n_pixels
+    except DaskQuantError:
+        return 0

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dask_quant import __version__
-from dask_quant.errors import DaskQuantError, FewerColorsWarning, OutputError, SourceError
+from dask_quant.errors import FewerColorsWarning, OutputError, SourceError
 from dask_quant.events import Stopwatch
 from dask_quant.fit.fitting import fit_given, fit_histogram
 from dask_quant.results import Report
 from dask_quant.sinks.palette_file import write_palette
 from dask_quant.sources.discover import STDIN, Discovery, discover
-from dask_quant.sources.pillow import read_header
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -197,12 +196,4 @@ def count_file_bytes(path: str) -> int:
     try:
         return os.stat(path).st_size
     except OSError:
-        return 0
-
-
-def count_header_pixels(path: str) -> int:
-    """Return the pixels that a header promises; 0 where it cannot be read."""
-    try:
-        return read_header(path).n_pixels
-    except DaskQuantError:
         return 0

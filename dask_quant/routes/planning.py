@@ -9,10 +9,9 @@ from dask_quant.array_flow import check_label_output
 from dask_quant.chunking import check_budget, plan_collection
 from dask_quant.process import count_cpus
 from dask_quant.routes.chunked import open_source, plan_source
-from dask_quant.routes.collections import plan_items
+from dask_quant.routes.collections import count_header_pixels, plan_items
 from dask_quant.routes.common import (
     check_label_suffix,
-    count_header_pixels,
     discover_images,
     is_array,
     read_source,

@@ -21,6 +21,7 @@ from dask_quant.sources.zarr_store import (
     open_zarr_array,
     read_unit,
     read_zarr_header,
+    read_zarr_image,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +38,22 @@ def read_any_header(source: str | Path) -> ImageHeader:
     """
     _refuse_url(source)
     return read_zarr_header(source) if is_zarr_store(source) else read_header(source)
+
+
+def read_pixels(path: str | Path) -> NDArray[np.uint8]:
+    """Read a whole image file or Zarr store. **Eager**.
+
+    Returns
+    -------
+    ndarray
+        sRGB uint8 ``(y, x, 3)``, C-contiguous.
+
+    Raises
+    ------
+    SourceNotFoundError, SourceError, PixelFormatError
+        As `read_image` and `read_zarr_image` do.
+    """
+    return read_zarr_image(path) if is_zarr_store(path) else read_image(path)
 
 
 def open_image(

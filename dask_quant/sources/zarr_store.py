@@ -14,11 +14,14 @@ from dask.base import tokenize
 
 from dask_quant.errors import PixelFormatError, SourceError, SourceNotFoundError
 from dask_quant.sources.arrays import check_query_planning, normalize_bands
-from dask_quant.sources.bands import check_pixels
+from dask_quant.sources.bands import check_pixels, to_rgb
 from dask_quant.sources.header import ImageHeader, show_cause, show_path
+from dask_quant.sources.pillow_state import MAX_PIXELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
 FULL_RESOLUTION = "0"
 """Name of the array in a group that is the image, as in OME-Zarr."""
@@ -82,6 +85,37 @@ def read_zarr_header(path: str | Path) -> ImageHeader:
         bands=array.shape[2] if array.ndim == 3 else 1,
         input_bytes=sum(status.st_size for status in _walk_files(path, array)),
     )
+
+
+def read_zarr_image(path: str | Path) -> NDArray[np.uint8]:
+    """Read a whole Zarr store. **Eager**.
+
+    Returns
+    -------
+    ndarray
+        sRGB uint8 ``(y, x, 3)``, C-contiguous.
+
+    Raises
+    ------
+    SourceNotFoundError, SourceError, PixelFormatError
+        As `read_zarr_header` does; also when the store has more than `MAX_PIXELS` pixels, is
+        damaged, or a pixel is not opaque.
+    """
+    array, name = open_zarr_array(path), show_path(str(path))
+    _check_array(array, path)
+    n_pixels = array.shape[0] * array.shape[1]
+    if n_pixels > MAX_PIXELS:
+        message = (
+            f"Cannot read {name}: it has {n_pixels} pixels, and an image of a collection may have "
+            f"{MAX_PIXELS}; give it a .zarr or .png OUT of its own."
+        )
+        raise SourceError(message)
+    try:
+        stored = np.asarray(array[...])
+    except Exception as error:  # zarr and its codecs raise almost any type for a damaged chunk
+        message = f"Cannot read {name}: a part of it is damaged ({show_cause(error)})."
+        raise SourceError(message) from error
+    return to_rgb(stored, name=name)
 
 
 def read_unit(array: zarr.Array) -> tuple[int, int]:

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import zarr
 from PIL import Image
 
+import dask_quant as dq
 from dask_quant.errors import JobError, OutputError
 from dask_quant.execute import Executor
 from dask_quant.histogram import ColorHistogram
@@ -143,3 +145,27 @@ def test_progress_counts_images(images):
         assert done[0] == (0, 6, "images")
         assert done[-1] == (6, 6, "images")
         assert done == sorted(done)
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """A folder of a PNG and a Zarr store of the same pixels, which are its second value."""
+    pixels = np.random.default_rng(1).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    (tmp_path / "mixed").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "mixed" / "a.png")
+    zarr.create_array(tmp_path / "mixed" / "b.zarr", data=pixels, chunks=(8, 8, 3))
+    return tmp_path / "mixed", pixels
+
+
+@pytest.mark.parametrize("per_image", [False, True])
+def test_stores_are_images_of_a_collection(tmp_path, mixed, per_image):
+    folder, pixels = mixed
+    report = dq.quantize(folder, tmp_path / "out", n_colors=4, per_image=per_image, n_init=1)
+    assert report.quarantined == ()
+    assert report.n_pixels == 2 * pixels[..., 0].size
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    assert report.input_bytes == sum(file.stat().st_size for file in files)
+    written = [(tmp_path / "out" / name).read_bytes() for name in ("a.png", "b.png")]
+    assert written[0] == written[1]
+    plan = dq.plan_job(folder, tmp_path / "planned")
+    assert plan.n_pixels == report.n_pixels
