@@ -211,8 +211,12 @@ def write_strip_files(
     with report_os_errors(folder):
         for begin in range(0, len(labels), rows):
             strip = encode_strip(labels[begin : begin + rows], bit_depth=depth)
-            # Written again after a retry, the same bytes come under the same name.
-            (folder / f"{first_row + begin}.strip").write_bytes(dump_strip(strip))
+            # Written again after a retry, the same bytes come under the same name, and whole:
+            # a worker given up for dead may still write while another one joins.
+            path = folder / f"{first_row + begin}.strip"
+            part = partial_path(path)
+            part.write_bytes(dump_strip(strip))
+            part.replace(path)
     return labels.size
 
 

@@ -117,6 +117,7 @@ def plan_image(
     n_processes: int = 0,
     n_threads: int = 1,
     decodes_whole: bool = False,
+    engine_bytes: int = 0,
     requested: ChunkOptions | None = None,
 ) -> ChunkPlan:
     """Plan counting, fitting and relabelling one image.
@@ -133,6 +134,8 @@ def plan_image(
         Tasks that run side by side, in all processes.
     decodes_whole : bool, default False
         Whether the source decodes the whole image for any part of it (PNG, JPEG).
+    engine_bytes : int, default 0
+        What the fit holds beside the histogram, in all processes.
     requested : ChunkOptions, optional
         Chunk shape that the user asked for.
 
@@ -159,6 +162,7 @@ def plan_image(
         + n_threads * task_bytes
         + whole_bytes
         + n_colors * _FIT_BYTES_PER_COLOR
+        + engine_bytes
     )
     return ChunkPlan(
         shape=shape,

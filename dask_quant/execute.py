@@ -134,7 +134,8 @@ class Executor:
     def activate(self) -> Iterator[None]:
         """Make third parties that call ``compute`` themselves run where this executor does."""
         if self.client is not None:
-            with self.client.as_current(), dask.config.set(scheduler=self.client):
+            here = dask.config.set(scheduler=self.client)
+            with self.client.as_current(), here, _telling_lost_work():
                 yield
         elif self.scheduler is not None:
             with dask.config.set(scheduler=self.scheduler), _own_threads():
@@ -147,7 +148,8 @@ class Executor:
         """Return the peak resident memory of this process and all workers together, in bytes."""
         total = peak_rss_bytes()
         if self.client is not None:
-            total += sum(self.client.run(peak_rss_bytes).values())
+            # A worker that has just died must not cost a finished job its report.
+            total += sum(self.client.run(peak_rss_bytes, on_error="ignore").values())
         return total
 
 
@@ -156,22 +158,29 @@ def _compute_on_cluster(
 ) -> Any:
     """Compute ``root`` on the cluster; see `Executor.compute`."""
     from distributed import as_completed  # 0.5 s that a local run does not need
-    from distributed.client import FutureCancelledError
-    from distributed.scheduler import KilledWorker, NoValidWorkerError
 
     futures = client.compute([root, *leaves], retries=RETRIES)
     result, waiting = futures[0], as_completed(futures[1:])
     del futures  # a leaf's result may go as soon as it was merged
-    with _stopping_on_failure(client, {leaf.key for leaf in leaves}):
-        try:
-            for leaf in waiting:
-                if leaf.status == "error":
-                    break  # the root holds the same error
-                progress.count(leaf.key)
-            return result.result()
-        except (KilledWorker, NoValidWorkerError, FutureCancelledError) as error:
-            message = f"The cluster lost the work: {_one_line(error)}"
-            raise ClusterError(message) from error
+    with _stopping_on_failure(client, {leaf.key for leaf in leaves}), _telling_lost_work():
+        for leaf in waiting:
+            if leaf.status == "error":
+                break  # the root holds the same error
+            progress.count(leaf.key)
+        return result.result()
+
+
+@contextmanager
+def _telling_lost_work() -> Iterator[None]:
+    """Raise `ClusterError` where a cluster gives work up."""
+    from distributed.client import FutureCancelledError
+    from distributed.scheduler import KilledWorker, NoValidWorkerError
+
+    try:
+        yield
+    except (KilledWorker, NoValidWorkerError, FutureCancelledError) as error:
+        message = f"The cluster lost the work: {_one_line(error)}"
+        raise ClusterError(message) from error
 
 
 @contextmanager

@@ -163,10 +163,17 @@ class Moments:
         return np.where(self.weights[:, np.newaxis] > 0, means, centroids)
 
     def inertia(self, centroids: NDArray[np.float64], sum_squares: int) -> float:
-        """Return the sum of squared distances of all pixels to ``centroids`` ``(k, 3)``."""
-        cross = (centroids * self.sums).sum()
-        norms = (self.weights * (centroids * centroids).sum(axis=1)).sum()
-        return float(sum_squares - 2.0 * cross + norms)
+        """Return the sum of squared distances of all pixels to ``centroids`` ``(k, 3)``.
+
+        First to the centroids rounded, in integers, then what is between: the difference of large
+        floating-point sums would be mere rounding error for billions of pixels.
+        """
+        rounded = np.rint(centroids).astype(np.int64)
+        offsets = centroids - rounded
+        residues = self.sums - self.weights[:, np.newaxis] * rounded
+        exact = sum_squares - int((rounded * (self.sums + residues)).sum())
+        shifted = self.weights * (offsets * offsets).sum(axis=1)
+        return exact + float((shifted - 2.0 * (offsets * residues).sum(axis=1)).sum())
 
 
 @dataclass(frozen=True)

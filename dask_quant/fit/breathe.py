@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 
     from dask_quant.fit.boxes import ColorBoxes
 
+MAX_CENTROIDS = 4096
+"""Centroids up to which there is a search: finding the cheapest merge takes O(k^2)."""
+
+_MAX_BREATHS = 200
+"""Breaths at most; ten to twenty are the rule, and nothing is lost if there are more."""
+
 SEARCH_TOL = 0.3
 """Centroid shift, in sRGB levels, at which Lloyd stops within a breath: far enough to compare."""
 
@@ -70,9 +76,13 @@ def breathe(boxes: ColorBoxes, fit: CentroidFit) -> CentroidFit:
     Some ten to twenty breaths, each of up to 20 Lloyd iterations.
     """
     k = len(fit.centroids)
-    n_splits = min(k - 1, max(_MIN_SPLITS, k // _FIRST_SHARE))
+    n_splits = min(k - 1, len(boxes.points) - k, max(_MIN_SPLITS, k // _FIRST_SHARE))
+    if k > MAX_CENTROIDS:
+        return fit
     n_iter = fit.n_iter
-    while n_splits > 0:
+    for _ in range(_MAX_BREATHS):
+        if n_splits == 0:
+            break
         tried = _merge(boxes, _split(boxes, fit.centroids, n_splits), n_splits)
         n_iter += tried.n_iter
         gain = fit.inertia - tried.inertia
@@ -106,6 +116,9 @@ def _merge(boxes: ColorBoxes, split: CentroidFit, n_merges: int) -> CentroidFit:
     moments = boxes.step(split.centroids)
     weights = moments.weights.astype(np.float64)
     means = moments.means(split.centroids)
-    left = merge_block(weights, means, n_merges)
+    # Clusters without a pixel cost nothing to drop, and would all be merged with one another.
+    empty = np.flatnonzero(weights == 0)[:n_merges]
+    weights, means = np.delete(weights, empty), np.delete(means, empty, axis=0)
+    left = merge_block(weights, means, n_merges - len(empty))
     fit = iterate_lloyd(boxes, means[left], max_iter=_STEPS_OUT, tol=SEARCH_TOL)
     return CentroidFit(fit.centroids, fit.inertia, split.n_iter + fit.n_iter)

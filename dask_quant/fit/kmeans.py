@@ -47,6 +47,9 @@ last descent is over all colours in either case."""
 _SEARCH_POINTS_PER_CENTROID = 1 << 11
 """The same limit for few centroids, whose clusters are far larger than 4 x 4 x 4 colours."""
 
+_CAREFUL_CENTROIDS = 512
+"""Centroids up to which each is the best of several draws (arbitrary)."""
+
 _POINTS_PER_SEED = 8
 """Points to choose from, per centroid, when seeding from cells rather than colours (arbitrary)."""
 
@@ -131,7 +134,8 @@ def _seed_centroids(
     points: NDArray[np.float64], weights: NDArray[np.float64], n_centroids: int, seed: np.uint64
 ) -> NDArray[np.float64]:
     """Return ``n_centroids`` of the points by greedy k-means++, ``(n_centroids, 3)``."""
-    n_trials = 2 + int(math.log(n_centroids))  # as in scikit-learn
+    # As in scikit-learn; of many centroids, each matters little, and the draws take the time.
+    n_trials = 2 + int(math.log(n_centroids)) if n_centroids <= _CAREFUL_CENTROIDS else 2
     return points[seed_block(points, weights, n_centroids, n_trials, seed)]
 
 

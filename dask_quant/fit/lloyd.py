@@ -57,17 +57,14 @@ def _move_centroids(
     empty = np.flatnonzero(moments.weights == 0)
     moved = moments.means(centroids)
     if len(empty):
-        error = boxes.weights * _nearest_distance(boxes.points, np.delete(centroids, empty, axis=0))
+        error = boxes.weights * _nearest_distance(boxes, np.delete(centroids, empty, axis=0))
         worst = np.argsort(-error, kind="stable")[: len(empty)]
         moved[empty] = boxes.points[worst]
     return moved
 
 
-def _nearest_distance(
-    points: NDArray[np.uint8], centroids: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the squared distance of each ``(n, 3)`` point to its nearest centroid, ``(n,)``."""
-    nearest = np.full(len(points), np.inf)
-    for centroid in centroids:
-        np.minimum(nearest, ((points - centroid) ** 2).sum(axis=1), out=nearest)
-    return nearest
+def _nearest_distance(boxes: ColorBoxes, centroids: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the squared distance of each colour to its nearest centroid, float64 ``(n,)``."""
+    nearest = centroids[boxes.assign(centroids).labels]
+    distances: NDArray[np.float64] = ((boxes.points - nearest) ** 2).sum(axis=1)
+    return distances

@@ -45,6 +45,12 @@ if TYPE_CHECKING:
 MAX_CHUNK_ROWS = 2**20
 """Most pixels in a chunk of rows: 12.6 MB of float32, 70 MB in an iteration (arbitrary)."""
 
+ROW_BYTES = 12
+"""Bytes of a pixel as a float32 row."""
+
+ITERATION_BYTES_PER_ROW = 70
+"""Bytes per row of a chunk while dask-ml iterates (measured 67 at 16 clusters)."""
+
 _FIRST_DRAWS_PER_COLOR = 8
 """Pixels drawn per colour in the first round (arbitrary: photographs repeat few colours)."""
 
@@ -258,3 +264,20 @@ def _cut_evenly(length: int, limit: int) -> list[int]:
 def _take_rows(block: NDArray[np.uint8], start: int, stop: int) -> NDArray[np.float32]:
     """Return pixels start to stop of a block ``(y, x, 3)`` as float32 ``(stop - start, 3)``."""
     return np.asarray(block).reshape(-1, 3)[start:stop].astype(np.float32)
+
+
+def plan_fit_bytes(n_pixels: int, *, n_threads: int, persists: bool) -> int:
+    """Return the bytes that `fit_dask_ml` takes in all processes, as an upper bound.
+
+    Parameters
+    ----------
+    n_pixels : int
+        Pixels of the image.
+    n_threads : int
+        Chunks that are worked on side by side.
+    persists : bool
+        Whether the rows are kept in memory.
+    """
+    rows = min(n_pixels, MAX_CHUNK_ROWS)
+    kept = n_pixels * ROW_BYTES if persists else 0
+    return kept + n_threads * rows * (ROW_BYTES + ITERATION_BYTES_PER_ROW)

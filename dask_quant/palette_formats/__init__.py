@@ -77,6 +77,11 @@ def loads(data: bytes, suffix: str) -> Palette:
     return palette
 
 
+def check_suffix(suffix: str) -> None:
+    """Raise `PaletteError` unless ``suffix`` is one of `PALETTE_SUFFIXES`."""
+    _find_format(suffix)
+
+
 def _find_format(suffix: str) -> ModuleType:
     """Return the module that knows ``suffix``, or raise `PaletteError`."""
     found = _FORMATS.get(suffix.lower())

@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from dask_quant.errors import OptionError
+from dask_quant.palette_formats import check_suffix
 from dask_quant.routes.common import (
     SMALL_PIXELS,
     check_label_suffix,
@@ -55,6 +56,7 @@ def relabel_sources(job: Job, sources: Sources | Any, out: Path) -> Report:
 
 def fit_sources(job: Job, sources: Sources | Any, out: Path) -> Report:
     """Fit one palette to whatever ``sources`` are and write it to a palette file. **Eager**."""
+    check_suffix(out.suffix)
     check_output(out, overwrite=job.run.overwrite)
     if is_array(sources):
         from dask_quant.routes.chunked import fit_chunked

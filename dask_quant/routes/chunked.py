@@ -15,14 +15,17 @@ from dask_quant.array_flow import (
 )
 from dask_quant.chunking import check_budget, plan_image
 from dask_quant.cluster import LOCAL_SCHEDULERS, dashboard_link, open_client
+from dask_quant.errors import OptionError
 from dask_quant.events import Notice
 from dask_quant.execute import Executor
 from dask_quant.fit.fitting import fit_given
 from dask_quant.flow import describe_fit
 from dask_quant.graphs.relabel import relabel_blocks
+from dask_quant.graphs.scalable import plan_fit_bytes
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.persist import persist_image
 from dask_quant.routes.common import is_array, report_one, write_palette_file
+from dask_quant.sinks.png import bit_depth_for
 from dask_quant.sources.arrays import as_image
 from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.opening import open_image, read_any_header
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from dask_quant.chunking import ChunkPlan
     from dask_quant.fit.fitting import PaletteFit
     from dask_quant.histogram import ColorHistogram
+    from dask_quant.palette import Palette
     from dask_quant.results import Report
     from dask_quant.routes.common import Job
     from dask_quant.sources.header import ImageHeader
@@ -60,32 +64,27 @@ class ChunkedSource:
 def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
     """Relabel one image as a Dask array."""
     check_label_output(out, overwrite=job.run.overwrite)
+    _check_palette_size(job.palette, out)
     with open_executor(job) as executor:
-        source, stored = _prepare_source(job, image, executor), open_source(image)
-        plan = plan_source(
-            job, source, out, n_processes=executor.n_processes, n_threads=executor.n_threads
-        )
-        histogram, fit = _fit_source(job, source, plan, executor)
+        source, plan, input_bytes = _prepare_source(job, image, out, executor)
+        histogram, fit = _fit_source(job, source, plan, out, executor)
         with job.watch.measure("relabel"):
             chunks = None if _is_dask(source.image) else plan.write_chunks
             labels = relabel_blocks(open_image(source.image, chunks=chunks), fit.palette)
             n_bytes = write_labels(labels, fit.palette, out, executor, overwrite=job.run.overwrite)
         outcome = replace(describe_fit(histogram, fit), output_bytes=n_bytes)
         peak = executor.peak_rss_bytes()
-    return report_one(job, outcome, out, n_ignored, stored.input_bytes, peak)
+    return report_one(job, outcome, out, n_ignored, input_bytes, peak)
 
 
 def fit_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
     """Write the palette of one image, read as a Dask array."""
     with open_executor(job) as executor:
-        source, stored = _prepare_source(job, image, executor), open_source(image)
-        plan = plan_source(
-            job, source, out, n_processes=executor.n_processes, n_threads=executor.n_threads
-        )
-        histogram, fit = _fit_source(job, source, plan, executor)
+        source, plan, input_bytes = _prepare_source(job, image, out, executor)
+        histogram, fit = _fit_source(job, source, plan, out, executor)
         peak = executor.peak_rss_bytes()
     outcome = write_palette_file(job, describe_fit(histogram, fit), out)
-    return report_one(job, outcome, out, n_ignored, stored.input_bytes, peak)
+    return report_one(job, outcome, out, n_ignored, input_bytes, peak)
 
 
 def count_chunked(job: Job, path: str) -> tuple[ImageHeader, int]:
@@ -104,13 +103,15 @@ def count_chunked(job: Job, path: str) -> tuple[ImageHeader, int]:
 
 
 def _fit_source(
-    job: Job, source: ChunkedSource, plan: ChunkPlan, executor: Executor
+    job: Job, source: ChunkedSource, plan: ChunkPlan, out: Path, executor: Executor
 ) -> tuple[ColorHistogram, PaletteFit]:
     """Count one image and fit, or take, its palette."""
     own_chunks = _is_dask(source.image) and not job.run.chunks.given
     image = open_image(source.image, chunks=None if own_chunks else plan.count_chunks)
     with job.watch.measure("count"):
         histogram = count_image(image, executor)
+    if out.suffix.lower() == ".png":
+        bit_depth_for(min(job.fit.n_colors, len(histogram)))  # before the fit, which takes longer
     with job.watch.measure("fit"):
         if job.palette is not None:
             return histogram, fit_given(histogram, job.palette)
@@ -132,13 +133,45 @@ def open_executor(job: Job) -> Iterator[Executor]:
         yield Executor(client, scheduler, job.listener)
 
 
-def _prepare_source(job: Job, image: Any, executor: Executor) -> ChunkedSource:
-    """Open a source, decoded into the store of ``--persist`` first where one was asked for."""
+def _prepare_source(
+    job: Job, image: Any, out: Path, executor: Executor
+) -> tuple[ChunkedSource, ChunkPlan, int]:
+    """Return the source to read, its plan, and the bytes of the image as it was given.
+
+    With ``--persist`` the image is decoded into its store first, once its plan was found to fit.
+    """
+    n_processes, n_threads = executor.n_processes, executor.n_threads
+    given = open_source(image)
+    plan = plan_source(job, given, out, n_processes=n_processes, n_threads=n_threads)
     if job.run.persist is None:
-        return open_source(image)
+        return given, plan, given.input_bytes
+    _check_persist(job.run.persist, out)
     with job.watch.measure("persist"):
         store = persist_image(image, job.run.persist, executor, overwrite=job.run.overwrite)
-    return open_source(store)
+    source = open_source(store)
+    plan = plan_source(job, source, out, n_processes=n_processes, n_threads=n_threads)
+    return source, plan, given.input_bytes
+
+
+def _check_persist(store: Path, out: Path) -> None:
+    """Raise `OptionError` when the store to decode into is the output itself."""
+    if store.resolve() == out.resolve():
+        message = f"Got {str(store)!r} for --persist and for the output; give two names."
+        raise OptionError(message)
+
+
+def _check_palette_size(palette: Palette | None, out: Path) -> None:
+    """Raise `OutputError` when a palette that is given has too many colours for ``out``."""
+    if palette is not None and out.suffix.lower() == ".png":
+        bit_depth_for(len(palette))
+
+
+def _plan_engine_bytes(job: Job, source: ChunkedSource, n_processes: int, n_threads: int) -> int:
+    """Return what the engine's fit takes beside the histogram."""
+    if job.fit.engine != "dask-ml":
+        return 0
+    n_pixels = source.shape[0] * source.shape[1]
+    return plan_fit_bytes(n_pixels, n_threads=n_threads, persists=n_processes > 0)
 
 
 def open_source(image: Any) -> ChunkedSource:
@@ -174,6 +207,7 @@ def plan_source(
         n_processes=n_processes,
         n_threads=n_threads,
         decodes_whole=source.decodes_whole,
+        engine_bytes=_plan_engine_bytes(job, source, n_processes, n_threads),
         requested=job.run.chunks,
     )
     rows, columns = plan.count_chunks

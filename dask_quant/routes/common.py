@@ -14,7 +14,7 @@ from dask_quant import __version__
 from dask_quant.errors import FewerColorsWarning, OutputError, SourceError
 from dask_quant.events import Stopwatch
 from dask_quant.fit.fitting import fit_given, fit_histogram
-from dask_quant.results import Report
+from dask_quant.results import Report, explained_variance
 from dask_quant.sinks.palette_file import write_palette
 from dask_quant.sources.discover import STDIN, Discovery, discover
 
@@ -130,7 +130,7 @@ def report_one(
 ) -> Report:
     """Return the report of a job on one image."""
     return make_report(
-        job,
+        replace(job, per_image=False),  # for one image, a palette of its own is the palette
         outcome,
         n_images=1,
         n_ignored=n_ignored,
@@ -155,7 +155,7 @@ def make_report(
     """Return the report of a job from the totals over its images."""
     if job.palette is None and not job.per_image and len(totals.palette) < job.fit.n_colors:
         warn_fewer("the input holds", job.fit.n_colors, len(totals.palette))
-    error, spread = totals.squared_error, totals.mean_color_error
+    error = totals.squared_error
     engine = "histogram" if job.fit.engine == "auto" else job.fit.engine
     return Report(
         command=job.command,
@@ -166,7 +166,7 @@ def make_report(
         n_colors=len(totals.palette),
         palette=totals.palette,
         mse=error / totals.n_pixels,
-        explained_variance=1.0 - error / spread if spread else 1.0,
+        explained_variance=explained_variance(error, totals.mean_color_error),
         inertia=float(error),
         engine="none" if job.palette is not None else engine,
         seed=job.fit.seed,

@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 
 from dask_quant.fit.boxes import ColorBoxes
 from dask_quant.fit.breathe import breathe
+from dask_quant.fit.kmeans import fit_centroids
 from dask_quant.fit.lloyd import CentroidFit, iterate_lloyd
 from dask_quant.histogram import ColorHistogram
 
@@ -88,3 +91,42 @@ def test_a_breath_that_gains_nothing_is_not_taken(monkeypatch, change):
     assert found.inertia == fit.inertia
     assert breaths == [5, 2, 1]  # ever fewer, to none
     assert found.n_iter == fit.n_iter + 6
+
+
+def make_uneven_boxes(seed, common=10**10):
+    """Return thirty colours or so; most stand for billions of pixels, the rest for one each."""
+    rng = np.random.default_rng(seed)
+    colors = np.unique(rng.integers(0, 256, (30, 3), dtype=np.uint8), axis=0)
+    return make_boxes(colors, np.where(rng.random(len(colors)) < 0.6, common, 1))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_inertia_is_right_where_billions_of_pixels_lie_on_their_centroids(seed):
+    boxes = make_uneven_boxes(seed)
+    fit = fit_centroids(boxes, n_centroids=len(boxes.points) - 1, seed=seed)
+    labels = boxes.assign(fit.centroids).labels
+    exact = sum(
+        int(weight) * sum((int(a) - Fraction(b)) ** 2 for a, b in zip(point, centroid, strict=True))
+        for point, weight, centroid in zip(
+            boxes.points, boxes.weights, fit.centroids[labels].tolist(), strict=True
+        )
+    )
+    assert fit.inertia == pytest.approx(float(exact), rel=1e-6, abs=1e-3)
+
+
+def test_the_search_ends_where_a_gain_could_be_rounding_error():
+    # A breath that gains nothing must count as a failure also when the inertia is nearly 0.
+    for seed in range(40):
+        boxes = make_uneven_boxes(seed)
+        fit = fit_centroids(boxes, n_centroids=len(boxes.points) - 1, n_init=8, seed=seed)
+        assert fit.inertia >= 0
+        assert fit.n_iter < 5000
+
+
+def test_nearly_as_many_centroids_as_colors_are_found_soon():
+    # Clusters without a pixel cost nothing to merge: pairing them all took minutes.
+    rng = np.random.default_rng(0)
+    colors = np.unique(rng.integers(0, 256, (1050, 3), dtype=np.uint8), axis=0)
+    boxes = make_boxes(colors, rng.integers(1, 50, len(colors)))
+    fit = fit_centroids(boxes, n_centroids=1024)
+    assert (boxes.step(fit.centroids).weights > 0).all()

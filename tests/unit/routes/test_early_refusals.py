@@ -1,0 +1,99 @@
+"""What can be known before the work is said before the work."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import dask_quant as dq
+from dask_quant.errors import (
+    FewerColorsWarning,
+    MemoryBudgetError,
+    OptionError,
+    OutputError,
+    PaletteError,
+)
+from dask_quant.options import ClusterOptions
+
+
+@pytest.fixture
+def picture(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    path = tmp_path / "picture.png"
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture
+def stages():
+    """Return the stages heard so far, and the listener that hears them."""
+    heard = []
+
+    def listen(event):
+        heard.append(getattr(event, "stage", "notice"))
+
+    return heard, listen
+
+
+def test_an_unknown_palette_suffix_is_refused_before_counting(picture, tmp_path, stages):
+    heard, listen = stages
+    with pytest.raises(PaletteError, match=r"\.txt"):
+        dq.make_palette(picture, tmp_path / "p.txt", chunks=(16, 16), listener=listen)
+    assert heard == []
+
+
+def test_more_colors_than_png_holds_are_refused_before_the_fit(picture, tmp_path, stages):
+    heard, listen = stages
+    with pytest.raises(OutputError, match="256"):
+        dq.quantize(picture, tmp_path / "o.png", n_colors=300, chunks=(16, 16), listener=listen)
+    assert "count" in heard
+    assert "fit" not in heard
+
+
+@pytest.mark.parametrize("chunks", [None, (16, 16)])
+def test_a_given_palette_too_large_for_png_is_refused_at_the_door(
+    picture, tmp_path, stages, chunks
+):
+    heard, listen = stages
+    palette = dq.fit_palette(picture, n_colors=300)
+    with pytest.raises(OutputError, match="256"):
+        dq.apply_palette(picture, tmp_path / "o.png", palette, chunks=chunks, listener=listen)
+    assert heard == []
+
+
+def test_a_memory_limit_is_checked_before_decoding_into_a_store(picture, tmp_path):
+    store = tmp_path / "p.zarr"
+    with pytest.raises(MemoryBudgetError, match=r"1\.0 MB"):
+        dq.quantize(
+            picture,
+            tmp_path / "o.png",
+            persist=store,
+            cluster=ClusterOptions(memory_limit_bytes=1_000_000),
+        )
+    assert not store.exists()
+
+
+def test_one_name_for_the_store_and_the_output_is_refused(picture, tmp_path):
+    name = tmp_path / "same.zarr"
+    with pytest.raises(OptionError, match="two names"):
+        dq.quantize(picture, name, persist=name)
+    assert not name.exists()
+
+
+def test_dask_ml_counts_its_rows_in_the_plan(tmp_path):
+    image = np.zeros((2000, 2000, 3), dtype=np.uint8)
+    plans = {
+        engine: dq.plan_job(
+            image, tmp_path / "o.png", engine=engine, cluster=ClusterOptions(workers=2)
+        )
+        for engine in ("histogram", "dask-ml")
+    }
+    extra = plans["dask-ml"].projected_bytes - plans["histogram"].projected_bytes
+    assert extra >= 12 * 2000 * 2000
+
+
+def test_a_palette_per_image_of_one_image_warns_of_fewer_colors(tmp_path):
+    path = tmp_path / "one.png"
+    Image.new("RGB", (4, 4), (9, 9, 9)).save(path)
+    with pytest.warns(FewerColorsWarning):
+        report = dq.quantize(path, tmp_path / "o.png", n_colors=9, per_image=True)
+    assert report.palette.hex == ["#090909"]
