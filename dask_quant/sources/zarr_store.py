@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 FULL_RESOLUTION = "0"
 """Name of the array in a group that is the image, as in OME-Zarr."""
 
+_LABEL_ATTRIBUTE = "dask_quant"
+"""Name of the attribute in which a label store holds its palette."""
+
 _BAND_NAMES = ("b", "band", "bands", "c", "channel", "channels")
 
 
@@ -43,6 +46,8 @@ def open_zarr_array(path: str | Path) -> zarr.Array:
         When there is no such folder.
     SourceError
         When it is no such store, or not a local one.
+    PixelFormatError
+        When it is a label store of dask_quant.
     """
     name = show_path(str(path))
     if "://" in str(path):
@@ -53,15 +58,28 @@ def open_zarr_array(path: str | Path) -> zarr.Array:
         raise SourceNotFoundError(message)
     try:
         node = zarr.open(os.fspath(path), mode="r")
+        has_labels = _has_palette(node)
         if isinstance(node, zarr.Group) and FULL_RESOLUTION in node:
             node = node[FULL_RESOLUTION]
     except Exception as error:  # zarr raises almost any type for damaged metadata
         message = f"Cannot read {name}: it is not a Zarr store that opens ({show_cause(error)})."
         raise SourceError(message) from error
+    if has_labels:
+        message = (
+            f"Got {name}, which holds labels, not pixels; use its palette with apply, or render it "
+            "to pixels first."
+        )
+        raise PixelFormatError(message)
     if not isinstance(node, zarr.Array):
         message = f"Cannot read {name}: it is a Zarr group without an array {FULL_RESOLUTION!r}."
         raise SourceError(message)
     return node
+
+
+def _has_palette(node: zarr.Array | zarr.Group) -> bool:
+    """Return whether a node's attributes are those of a label store, colours for its values."""
+    ours = node.attrs.get(_LABEL_ATTRIBUTE)
+    return isinstance(ours, dict) and "palette" in ours
 
 
 def read_zarr_header(path: str | Path) -> ImageHeader:

@@ -5,7 +5,15 @@ import zarr
 from zarr.codecs import BytesCodec, Crc32cCodec
 
 from dask_quant.errors import PixelFormatError, SourceError, SourceNotFoundError
-from dask_quant.sources.zarr_store import open_zarr, open_zarr_array, read_unit, read_zarr_header
+from dask_quant.palette import Palette
+from dask_quant.sinks.zarr_store import start_image_store, write_labels_store
+from dask_quant.sources.zarr_store import (
+    open_zarr,
+    open_zarr_array,
+    read_unit,
+    read_zarr_header,
+    read_zarr_image,
+)
 
 
 def store(path, pixels, **options):
@@ -125,3 +133,29 @@ def test_what_is_no_store_is_refused(tmp_path):
     with pytest.raises(SourceError, match="not a Zarr store") as caught:
         open_zarr_array(tmp_path / "bad.zarr")
     assert "\n" not in str(caught.value)
+
+
+def test_labels_are_not_read_as_a_grey_picture(tmp_path):
+    path = tmp_path / "labels.zarr"
+    palette = Palette.from_hex(["#102030", "#ffffff"])
+    write_labels_store(path, np.zeros((9, 7), dtype=np.uint8), palette, overwrite=False)
+    for read in (
+        open_zarr_array,
+        read_zarr_header,
+        read_zarr_image,
+        lambda path: open_zarr(path, chunks=(9, 7)),
+    ):
+        with pytest.raises(PixelFormatError, match="holds labels, not pixels") as caught:
+            read(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_store_of_decoded_pixels_is_read(tmp_path):
+    path = start_image_store(tmp_path / "pixels.zarr", (9, 7), "0" * 64, overwrite=False)
+    assert read_zarr_header(path).bands == 3
+
+
+def test_a_strange_attribute_of_our_name_is_no_palette(tmp_path, rgb):
+    path = store(tmp_path / "a.zarr", rgb, chunks=(4, 5, 3))
+    zarr.open(path, mode="r+").attrs["dask_quant"] = "palette"
+    assert np.array_equal(read_zarr_image(path), rgb)
