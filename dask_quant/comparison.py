@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dask_quant.errors import PixelFormatError
+from dask_quant.errors import OptionError, OutputError, PixelFormatError
 from dask_quant.events import Event, ignore_event
 from dask_quant.fit.fitting import fit_histogram
 from dask_quant.flow import label_image
 from dask_quant.histogram import ColorHistogram
-from dask_quant.options import FitOptions
+from dask_quant.options import FitOptions, as_path
 from dask_quant.palette import MAX_COLORS_8BIT
-from dask_quant.results import psnr_db
+from dask_quant.results import explained_variance, psnr_db
 from dask_quant.routes.common import SMALL_PIXELS, read_source
 from dask_quant.sinks.atomic import check_output, write_file_atomically
 from dask_quant.sinks.png import encode_labels, png_chunks
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dask_quant.events import Listener
-    from dask_quant.fit.fitting import PaletteFit
     from dask_quant.kernels.assign import Labels
     from dask_quant.palette import Palette
 
@@ -108,7 +108,7 @@ class Comparison:
 def compare(
     source: str | Path,
     out: str | Path,
-    n_colors: Sequence[int] = DEFAULT_N_COLORS,
+    n_colors: int | Sequence[int] = DEFAULT_N_COLORS,
     *,
     seed: int = 0,
     n_init: int | None = None,
@@ -128,8 +128,8 @@ def compare(
         Image file, or ``-`` for standard input.
     out : str or Path
         PNG to draw the contact sheet into: the original and every number of colours.
-    n_colors : sequence of int, default (2, 5, 10, 15, 24)
-        Numbers of colours, each 1 to 65536.
+    n_colors : int or sequence of int, default (2, 5, 10, 15, 24)
+        Numbers of colours, each 1 to 65536; one that comes again is left out.
     seed, n_init, max_iter, tol, overwrite
         As in `quantize`.
     images : str or Path, optional
@@ -149,18 +149,20 @@ def compare(
     DaskQuantError
         One of the classes of `dask_quant.errors`; its message is one line.
     """
-    name, sheet = str(source), Path(out)
-    options = [
+    name, sheet = str(as_path(source, "source")), as_path(out, "out")
+    given = [
         FitOptions(n_colors=k, seed=seed, n_init=n_init, max_iter=max_iter, tol=tol)
-        for k in n_colors
+        for k in _as_sequence(n_colors)
     ]
-    check_output(sheet, overwrite=overwrite)
+    options = list({option.n_colors: option for option in given}.values())
+    folder = None if images is None else as_path(images, "images")
+    files = [folder and folder / f"{_stem(name)}-{option.n_colors}.png" for option in options]
+    _check_outputs(sheet, files, overwrite=overwrite)
     pixels, input_bytes = _read_picture(name)
     histogram = ColorHistogram.from_pixels(pixels)
     panels = [_describe_original(pixels, histogram, input_bytes)]
     candidates = []
-    for done, option in enumerate(options, start=1):
-        file = None if images is None else Path(images) / f"{_stem(name)}-{option.n_colors}.png"
+    for done, (option, file) in enumerate(zip(options, files, strict=True), start=1):
         candidate, picture = _make_candidate(pixels, histogram, option, file, overwrite=overwrite)
         candidates.append(candidate)
         panels.append(_describe_candidate(candidate, picture))
@@ -212,6 +214,25 @@ def make_demo(
     ]
 
 
+def _as_sequence(n_colors: Any) -> Sequence[int]:
+    """Return numbers of colours, one or more, as a sequence, or raise `OptionError`."""
+    numbers = list(n_colors) if isinstance(n_colors, Iterable) else [n_colors]
+    if not numbers:
+        message = "Got no number of colours to compare; give at least one."
+        raise OptionError(message)
+    return numbers
+
+
+def _check_outputs(sheet: Path, files: Sequence[Path | None], *, overwrite: bool) -> None:
+    """Raise `OutputError` when the sheet or a picture cannot be written, before work is done."""
+    for file in (sheet, *files):
+        if file is not None:
+            check_output(file, overwrite=overwrite)
+    if sheet.absolute() in [file.absolute() for file in files if file is not None]:
+        message = f"Got {str(sheet)!r} for the sheet, which one of the images gets; name another."
+        raise OutputError(message)
+
+
 def _read_picture(name: str) -> tuple[NDArray[np.uint8], int]:
     """Return the pixels of a picture and its bytes as stored."""
     source, input_bytes = read_source(name)
@@ -243,18 +264,14 @@ def _make_candidate(
         n_colors=options.n_colors,
         palette=fit.palette,
         mse=fit.squared_error / histogram.n_pixels,
-        explained_variance=_explained_variance(histogram, fit),
+        explained_variance=explained_variance(
+            fit.squared_error, histogram.mean_color_mse * histogram.n_pixels
+        ),
         output_bytes=n_bytes,
         seconds=seconds,
         output=None if file is None or n_bytes is None else str(file),
     )
     return candidate, fit.palette.colors[labels]
-
-
-def _explained_variance(histogram: ColorHistogram, fit: PaletteFit) -> float:
-    """Return 1 - mse / (mse of the mean colour); 1 for a constant image."""
-    spread = histogram.mean_color_mse * histogram.n_pixels
-    return 1.0 - fit.squared_error / spread if spread else 1.0
 
 
 def _write_candidate(
@@ -267,7 +284,6 @@ def _write_candidate(
     chunks = png_chunks(encode_labels(labels, palette), width=width, height=height, palette=palette)
     if file is None:
         return sum(map(len, chunks))
-    check_output(file, overwrite=overwrite)
     return write_file_atomically(file, chunks, overwrite=overwrite)
 
 

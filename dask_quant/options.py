@@ -78,11 +78,11 @@ def _require(condition: bool, message: str) -> None:
         raise OptionError(message)
 
 
-def _set_integers(options: object, *names: str) -> None:
-    """Make fields that are not None plain integers, or raise `OptionError`."""
+def _set_integers(options: object, *names: str, optional: bool = True) -> None:
+    """Make fields plain integers, or None where that is ``optional``; else raise `OptionError`."""
     for name in names:
         value = getattr(options, name)
-        if value is None:
+        if value is None and optional:
             continue
         try:
             object.__setattr__(options, name, operator.index(value))
@@ -142,7 +142,8 @@ class FitOptions:
     """Stop once the largest centroid shift, in sRGB levels, is at most this. None: the engine's."""
 
     def __post_init__(self) -> None:
-        _set_integers(self, "n_colors", "seed", "n_init", "max_iter")
+        _set_integers(self, "n_colors", "seed", optional=False)
+        _set_integers(self, "n_init", "max_iter")
         check_n_colors(self.n_colors)
         _require(
             self.engine in ENGINES,

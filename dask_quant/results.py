@@ -121,6 +121,24 @@ def psnr_db(mse: float) -> float | None:
     return None if mse == 0 else 10 * math.log10(255**2 / (mse / 3))
 
 
+def explained_variance(squared_error: float, mean_color_error: float) -> float:
+    """Return 1 - mse / (mse of the mean colour); 1 for a constant image.
+
+    Parameters
+    ----------
+    squared_error : float
+        Squared sRGB error of the image as painted, summed over channels and pixels.
+    mean_color_error : float
+        The same of the image painted in its mean colour alone.
+
+    Examples
+    --------
+    >>> explained_variance(25, 100), explained_variance(0, 0)
+    (0.75, 1.0)
+    """
+    return 1.0 - squared_error / mean_color_error if mean_color_error else 1.0
+
+
 @dataclass(frozen=True)
 class ImageInfo:
     """What one image is."""

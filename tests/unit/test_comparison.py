@@ -6,7 +6,13 @@ from PIL import Image
 
 from dask_quant import comparison
 from dask_quant.comparison import compare, make_demo
-from dask_quant.errors import OptionError, OutputExistsError, PixelFormatError, SourceError
+from dask_quant.errors import (
+    OptionError,
+    OutputError,
+    OutputExistsError,
+    PixelFormatError,
+    SourceError,
+)
 from dask_quant.pipeline import quantize
 
 
@@ -79,6 +85,39 @@ def test_nothing_is_read_or_written_when_something_is_wrong(tmp_path, picture, m
         compare(picture, tmp_path / "t.png", [2])
     assert not (tmp_path / "t.png").exists()
     assert (tmp_path / "s.png").read_bytes() == b"mine"
+
+
+def test_all_outputs_are_checked_before_the_first_fit(tmp_path, picture, monkeypatch):
+    monkeypatch.setattr(comparison, "fit_histogram", None)
+    (tmp_path / "each").mkdir()
+    (tmp_path / "each" / "cat-7.png").write_bytes(b"mine")
+    with pytest.raises(OutputExistsError, match="cat-7"):
+        compare(picture, tmp_path / "s.png", [2, 7], images=tmp_path / "each")
+    with pytest.raises(OutputError, match="for the sheet"):
+        compare(picture, tmp_path / "each" / "cat-2.png", [2], images=tmp_path / "each")
+    assert [path.name for path in (tmp_path / "each").iterdir()] == ["cat-7.png"]
+    assert not (tmp_path / "s.png").exists()
+
+
+def test_repeated_numbers_of_colors_are_compared_once(tmp_path, picture):
+    events = []
+    result = compare(
+        picture, tmp_path / "s.png", [3, 2, 3], images=tmp_path / "each", listener=events.append
+    )
+    assert [candidate.n_colors for candidate in result.candidates] == [3, 2]
+    assert events[-1].total == 2
+
+
+def test_arguments_of_other_kinds_are_taken_or_refused(tmp_path, picture):
+    assert len(compare(str(picture), str(tmp_path / "s.png"), 3).candidates) == 1
+    out = tmp_path / "t.png"
+    for wrong in ([], "2,5", [2.5], None):
+        with pytest.raises(OptionError, match=r"^Got "):
+            compare(picture, out, wrong)
+    for source in (np.zeros((4, 4, 3), np.uint8), Image.new("RGB", (4, 4)), None):
+        with pytest.raises(OptionError, match="for source; use a path"):
+            compare(source, out)
+    assert not out.exists()
 
 
 def test_the_demo_compares_the_photographs_at_hand(tmp_path, monkeypatch, picture):

@@ -57,6 +57,8 @@ def test_sizes_are_shown_in_decimal_units(size, text):
         {"n_colors": 65_537},
         {"n_colors": 4.0},
         {"n_colors": "4"},
+        {"n_colors": None},
+        {"seed": None},
         {"engine": "scikit"},
         {"seed": -1},
         {"seed": 2**63},

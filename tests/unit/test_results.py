@@ -5,7 +5,7 @@ import math
 import pytest
 
 from dask_quant.palette import Palette
-from dask_quant.results import ImageInfo, Quarantined, Report, psnr_db
+from dask_quant.results import ImageInfo, Quarantined, Report, explained_variance, psnr_db
 
 REPORT_KEYS = {
     "command", "n_images", "n_ignored", "n_pixels", "n_unique_colors", "n_colors", "palette",
@@ -61,3 +61,9 @@ def test_image_info_names_an_error_only_when_there_is_one():
     assert "error" not in good.to_json()
     bad = dataclasses.replace(good, n_unique_colors=None, error="torn")
     assert bad.to_json()["error"] == "torn"
+
+
+def test_a_constant_image_is_fully_explained():
+    assert explained_variance(0, 0) == 1
+    assert explained_variance(30, 120) == 0.75
+    assert explained_variance(240, 120) == -1
