@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dask_quant.arrays import count_colors, fit_palette, relabel, render, write
-    from dask_quant.comparison import Comparison, compare, make_demo
+    from dask_quant.comparison import Candidate, Comparison, compare, make_demo
     from dask_quant.errors import (
         ClusterError,
         DaskQuantError,
@@ -49,12 +49,14 @@ if TYPE_CHECKING:
         quantize,
     )
     from dask_quant.results import ImageInfo, Quarantined, Report
+    from dask_quant.routes.planning import JobPlan
     from dask_quant.sinks.palette_file import read_palette, write_palette
     from dask_quant.sources.opening import open_image
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Candidate",
     "ClusterError",
     "ClusterOptions",
     "ColorHistogram",
@@ -66,6 +68,7 @@ __all__ = [
     "FitError",
     "ImageInfo",
     "JobError",
+    "JobPlan",
     "MemoryBudgetError",
     "Notice",
     "OptionError",
@@ -97,7 +100,7 @@ __all__ = [
 
 _HOMES = {
     "dask_quant.arrays": ("count_colors", "fit_palette", "relabel", "render", "write"),
-    "dask_quant.comparison": ("Comparison", "compare", "make_demo"),
+    "dask_quant.comparison": ("Candidate", "Comparison", "compare", "make_demo"),
     "dask_quant.events": ("Event", "Notice"),
     "dask_quant.histogram": ("ColorHistogram",),
     "dask_quant.options": ("ClusterOptions",),
@@ -110,6 +113,7 @@ _HOMES = {
         "quantize",
     ),
     "dask_quant.results": ("ImageInfo", "Quarantined", "Report"),
+    "dask_quant.routes.planning": ("JobPlan",),
     "dask_quant.sinks.palette_file": ("read_palette", "write_palette"),
     "dask_quant.sources.opening": ("open_image",),
 }
