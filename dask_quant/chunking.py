@@ -30,14 +30,17 @@ PROCESS_BYTES = 400 * 2**20
 
 _BANDS = 3
 
+_COPIES_ON_THE_WAY = 3
+"""Copies of the histogram while it comes from a worker: there, in the message, and as received."""
+
 _FIT_BYTES_PER_COLOR = 96
 """Histogram, its sorted copy, labels, distances and temporaries while fitting (measured 70)."""
 
 _COLLECT_BYTES_PER_COLOR = BYTES_PER_COLOR + 4
 """A counted colour while a block is collected: code, count and bin."""
 
-_MERGE_WIDTH = 6
-"""Histograms alive in one merge: four inputs, the sum so far and the next."""
+_MERGE_WIDTH = 3
+"""Histograms alive in one merge: two inputs and their sum."""
 
 
 @dataclass(frozen=True)
@@ -157,12 +160,15 @@ def plan_image(
     # Pillow keeps four bytes a pixel while three are copied out of them.
     whole_bytes = n_pixels * (_BANDS + 4) if decodes_whole else 0
     processes = 1 + n_processes
+    # Nothing is counted any more while the fit runs, and nothing is fitted while labels are made.
+    fit_bytes = n_colors * _FIT_BYTES_PER_COLOR + engine_bytes
+    if n_processes:
+        fit_bytes += _COPIES_ON_THE_WAY * n_colors * BYTES_PER_COLOR
     projected = (
         processes * (PROCESS_BYTES + MAX_TABLE_BYTES)
-        + n_threads * task_bytes
+        + max(n_threads * task_bytes, fit_bytes)
+        + n_colors * BYTES_PER_COLOR  # the histogram, which stays
         + whole_bytes
-        + n_colors * _FIT_BYTES_PER_COLOR
-        + engine_bytes
     )
     return ChunkPlan(
         shape=shape,
@@ -196,10 +202,9 @@ def plan_collection(n_pixels: Sequence[int], *, n_processes: int = 0, n_threads:
     # Pillow's four bytes a pixel, three of the copy, and a label.
     image_bytes = 8 * largest + SCRATCH_BYTES + _FIT_BYTES_PER_COLOR * n_colors
     all_colors = min(sum(n_pixels), N_CODES)
-    return (
-        (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES)
-        + n_threads * max(image_bytes, _MERGE_WIDTH * all_colors * BYTES_PER_COLOR)
-        + _FIT_BYTES_PER_COLOR * all_colors
+    merge_bytes = _MERGE_WIDTH * all_colors * BYTES_PER_COLOR
+    return (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES) + max(
+        n_threads * max(image_bytes, merge_bytes), _FIT_BYTES_PER_COLOR * all_colors
     )
 
 
@@ -224,8 +229,9 @@ def check_budget(projected_bytes: int, budget_bytes: int | None, what: str) -> N
         return
     message = (
         f"Projected {format_bytes(projected_bytes)} for {what} exceeds the "
-        f"{format_bytes(budget_bytes)} of --memory-limit; use smaller --chunks, fewer --workers or "
-        f"a limit of at least {format_bytes(projected_bytes)}."
+        f"{format_bytes(budget_bytes)} of --memory-limit; use a limit of at least "
+        f"{format_bytes(projected_bytes)}, fewer --workers, or, where blocks take most of it, "
+        "smaller --chunks."
     )
     raise MemoryBudgetError(message)
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from dask.delayed import Delayed
     from numpy.typing import NDArray
 
-SPLIT_EVERY = 4
-"""Histograms merged by one task: few, since each can hold up to 2^24 colours."""
+SPLIT_EVERY = 2
+"""Histograms merged by one task: each can hold up to 2^24 colours, 200 MB."""
 
 
 def count_leaves(image: da.Array) -> list[Delayed]:

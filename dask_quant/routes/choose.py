@@ -7,10 +7,12 @@ photograph from the shell would else spend most of its time on imports. This mod
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dask_quant.errors import OptionError
+from dask_quant.errors import OptionError, OutputError
 from dask_quant.palette_formats import check_suffix
 from dask_quant.routes.common import (
     SMALL_PIXELS,
@@ -22,12 +24,10 @@ from dask_quant.routes.common import (
 from dask_quant.routes.inspect import describe_inputs
 from dask_quant.routes.memory import fit_in_memory, relabel_in_memory
 from dask_quant.sinks.atomic import check_output
-from dask_quant.sources.discover import STDIN, Discovery, is_zarr_store
+from dask_quant.sources.discover import STDIN, Discovery, discover, is_zarr_store
 from dask_quant.sources.pillow import read_header
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from dask_quant.results import ImageInfo, Report
     from dask_quant.routes.common import Job, Sources
     from dask_quant.routes.planning import JobPlan
@@ -41,7 +41,7 @@ def relabel_sources(job: Job, sources: Sources | Any, out: Path) -> Report:
         from dask_quant.routes.chunked import relabel_chunked
 
         return relabel_chunked(job, sources, out, n_ignored=0)
-    found = discover_images(sources)
+    found = _discover_beside(sources, out)
     if wants_file(out, found):
         path = found.inputs[0].path
         if _stays_in_memory(job, path, out):
@@ -56,8 +56,8 @@ def relabel_sources(job: Job, sources: Sources | Any, out: Path) -> Report:
 
 def fit_sources(job: Job, sources: Sources | Any, out: Path) -> Report:
     """Fit one palette to whatever ``sources`` are and write it to a palette file. **Eager**."""
-    check_suffix(out.suffix)
     check_output(out, overwrite=job.run.overwrite)
+    check_suffix(out.suffix)
     if is_array(sources):
         from dask_quant.routes.chunked import fit_chunked
 
@@ -88,10 +88,30 @@ def describe_sources(job: Job, sources: Sources) -> list[ImageInfo]:
 
 def plan_sources(job: Job, sources: Sources | Any, out: Path) -> JobPlan:
     """Plan what `relabel_sources` would do, from headers alone. **Eager**."""
-    from dask_quant.routes.planning import plan_relabel
+    from dask_quant.routes.planning import plan_array, plan_relabel
 
-    in_one_go = not is_array(sources) and _is_in_one_go(job, discover_images(sources), out)
-    return plan_relabel(job, sources, out, in_one_go=in_one_go)
+    if is_array(sources):
+        return plan_array(job, sources, out)
+    found = _discover_beside(sources, out)
+    return plan_relabel(job, found, out, in_one_go=_is_in_one_go(job, found, out))
+
+
+def _discover_beside(sources: Sources, out: Path) -> Discovery:
+    """Find what sources name, less what an earlier run left in ``out``."""
+    named = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    for source in named:
+        if os.path.isdir(source) and not is_zarr_store(source) and _is_same(source, out):
+            message = (
+                f"Got the folder {str(source)!r} both as a source and as the output, where images "
+                "would replace each other; name another output folder."
+            )
+            raise OutputError(message)
+    return discover(named, exclude=out)
+
+
+def _is_same(path: str | Path, other: Path) -> bool:
+    """Return whether two paths lead to one place, which need not exist."""
+    return os.path.realpath(path) == os.path.realpath(other)
 
 
 def _is_in_one_go(job: Job, found: Discovery, out: Path) -> bool:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Sources = str | Path | Sequence[str | Path]
 
 SMALL_PIXELS = 1 << 26
-"""Pixels up to which one image is handled in one go: at most half a gigabyte of arrays."""
+"""Pixels up to which one image is handled in one go: half a gigabyte of pixels and labels."""
 
 LABEL_SUFFIXES = (".png", ".zarr")
 """Suffixes of the label files that can be written."""

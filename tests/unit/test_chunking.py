@@ -78,7 +78,9 @@ def plan_bytes(shape=(4000, 4000), **options):
 
 def test_the_projection_grows_with_what_needs_memory():
     base = plan_bytes()
-    assert plan_bytes(n_threads=2) > base
+    # Few threads count in less memory than the fit takes after them.
+    assert plan_bytes(n_threads=2) == base
+    assert plan_bytes(n_threads=8) > base
     assert plan_bytes(n_processes=1) > base
     assert plan_bytes(decodes_whole=True) >= base + 7 * 16_000_000
     assert plan_bytes((200, 200)) < base
