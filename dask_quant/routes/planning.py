@@ -12,8 +12,6 @@ from dask_quant.routes.chunked import open_source, plan_source
 from dask_quant.routes.collections import count_header_pixels, plan_items
 from dask_quant.routes.common import (
     check_label_suffix,
-    discover_images,
-    is_array,
     read_source,
     wants_file,
 )
@@ -22,7 +20,7 @@ from dask_quant.sources.pillow import read_header
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dask_quant.routes.common import Job, Sources
+    from dask_quant.routes.common import Job
     from dask_quant.sources.discover import Discovery
 
 
@@ -52,34 +50,55 @@ class JobPlan:
         return asdict(self) | {"outputs": list(self.outputs)}
 
 
-def plan_relabel(job: Job, sources: Sources | Any, out: Path, *, in_one_go: bool) -> JobPlan:
-    """Plan what `relabel_sources` would do, from headers alone. **Eager**.
+def plan_array(job: Job, array: Any, out: Path) -> JobPlan:
+    """Plan what `relabel_sources` would do with an array. **Eager**; nothing is computed."""
+    return _plan_chunked(job, array, out, n_ignored=0)
 
-    ``in_one_go`` says that ``sources`` is one image that needs no Dask.
+
+def plan_relabel(job: Job, found: Discovery, out: Path, *, in_one_go: bool) -> JobPlan:
+    """Plan what `relabel_sources` would do with files, from headers alone. **Eager**.
+
+    ``in_one_go`` says that what was found is one image that needs no Dask.
     """
-    cluster = job.run.cluster
-    n_processes, n_threads = cluster.workers or 0, cluster.workers or count_cpus()
-    if is_array(sources) or wants_file(out, found := discover_images(sources)):
-        check_label_suffix(out, n_inputs=1)
-        if in_one_go:
-            return _plan_in_one_go(job, found, out)
-        source = open_source(sources if is_array(sources) else found.inputs[0].path)
-        plan = plan_source(job, source, out, n_processes=n_processes, n_threads=n_threads)
-        check_label_output(out, overwrite=job.run.overwrite)
-        return JobPlan(
-            1,
-            0 if is_array(sources) else found.n_ignored,
-            source.shape[0] * source.shape[1],
-            plan.n_tasks,
-            plan.decoded_bytes,
-            plan.label_bytes,
-            plan.projected_bytes,
-            (str(out),),
-        )
+    if not wants_file(out, found):
+        return _plan_collection(job, found, out)
+    if in_one_go:
+        return _plan_in_one_go(job, found, out)
+    return _plan_chunked(job, found.inputs[0].path, out, n_ignored=found.n_ignored)
+
+
+def _count_side_by_side(job: Job) -> tuple[int, int]:
+    """Return the worker processes and the threads that a job would run on."""
+    workers = job.run.cluster.workers
+    return workers or 0, workers or count_cpus()
+
+
+def _plan_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> JobPlan:
+    """Plan one image that is cut into chunks."""
+    check_label_suffix(out, n_inputs=1)
+    n_processes, n_threads = _count_side_by_side(job)
+    source = open_source(image)
+    plan = plan_source(job, source, out, n_processes=n_processes, n_threads=n_threads)
+    check_label_output(out, overwrite=job.run.overwrite)
+    return JobPlan(
+        1,
+        n_ignored,
+        source.shape[0] * source.shape[1],
+        plan.n_tasks,
+        plan.decoded_bytes,
+        plan.label_bytes,
+        plan.projected_bytes,
+        (str(out),),
+    )
+
+
+def _plan_collection(job: Job, found: Discovery, out: Path) -> JobPlan:
+    """Plan the images that go to a folder."""
+    n_processes, n_threads = _count_side_by_side(job)
     items = plan_items(found, out, overwrite=job.run.overwrite)
     sizes = [count_header_pixels(item.source) for item in items]
     projected = plan_collection(sizes, n_processes=n_processes, n_threads=n_threads)
-    check_budget(projected, cluster.memory_limit_bytes, "images of this size")
+    check_budget(projected, job.run.cluster.memory_limit_bytes, "images of this size")
     return JobPlan(
         len(items),
         found.n_ignored,

@@ -86,6 +86,25 @@ class _Basket:
     """Identities of what is no image."""
     resolved: dict[str, str] = field(default_factory=dict)
     """Folders as written, with their links resolved: asked once for each."""
+    excluded: frozenset[str] = frozenset()
+    """Identities of what no folder or glob contributes, nor anything below it."""
+
+    def exclude(self, path: Path) -> None:
+        """Leave ``path``, and all below it, out of folders and globs from now on."""
+        self.excluded |= {self.identify(str(path)), os.path.realpath(path)}
+
+    def ignores(self, path: str, root: str) -> bool:
+        """Return whether what was found below ``root`` is excluded, and count it when it is.
+
+        What holds ``root`` itself is no part of it: then nothing is excluded.
+        """
+        identity, top = self.identify(path), os.path.join(self.resolve(root), "")
+        for excluded in self.excluded:
+            inside = identity == excluded or identity.startswith(os.path.join(excluded, ""))
+            if inside and excluded.startswith(top):
+                self.ignored.add(excluded)
+                return True
+        return False
 
     def resolve(self, folder: str) -> str:
         """Return the absolute path of a folder, links resolved."""
@@ -124,7 +143,7 @@ class _Basket:
         return self.n_hits, len(self.ignored)
 
 
-def discover(sources: Sequence[str | Path]) -> Discovery:
+def discover(sources: Sequence[str | Path], *, exclude: Path | None = None) -> Discovery:
     """Find the images that the sources name.
 
     **Eager.** Folders are listed, and files without an image suffix are looked into.
@@ -136,6 +155,9 @@ def discover(sources: Sequence[str | Path]) -> Discovery:
         glob (``**`` is any depth), a Zarr store, ``-`` for standard input, or ``@list.txt``, a file
         with one path per line. What exists under its literal name is that, whatever characters
         are in it; a `Path` is never anything else.
+    exclude : Path, optional
+        Where outputs go: a folder, file or store that folders and globs contribute nothing of, and
+        that counts as one ignored entry where they hold it. It need not exist.
 
     Returns
     -------
@@ -151,6 +173,8 @@ def discover(sources: Sequence[str | Path]) -> Discovery:
         When a source is an address, or cannot be listed.
     """
     basket = _Basket()
+    if exclude is not None:
+        basket.exclude(exclude)
     for source in sources:
         _gather(source, basket)
     if not basket.found:
@@ -249,7 +273,7 @@ def _gather_glob(pattern: str, basket: _Basket) -> None:
     matches = sorted(glob.glob(pattern, recursive=True), key=lambda path: Path(path).parts)
     stores: set[str] = set()
     for path in matches:
-        if _is_inside(path, root, stores):
+        if _is_inside(path, root, stores) or basket.ignores(path, root):
             continue
         below = os.path.relpath(path, root)
         if below.startswith(os.pardir):  # "*/../x": its output must not leave OUT
@@ -311,6 +335,8 @@ def _scan_folder(folder: str, below: str, root: str, basket: _Basket) -> None:
         raise SourceError(message) from error
     for entry in entries:
         path, place = os.path.join(folder, entry.name), os.path.join(below, entry.name)
+        if basket.ignores(path, root):
+            continue
         if entry.name.startswith(".") or (entry.is_symlink() and entry.is_dir()):
             basket.ignore(path)
         elif not entry.is_dir():

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 import zarr
@@ -169,3 +171,30 @@ def test_stores_are_images_of_a_collection(tmp_path, mixed, per_image):
     assert written[0] == written[1]
     plan = dq.plan_job(folder, tmp_path / "planned")
     assert plan.n_pixels == report.n_pixels
+
+
+@pytest.mark.parametrize("per_image", [False, True])
+def test_outputs_below_the_source_are_not_eaten_by_the_next_run(tmp_path, mixed, per_image):
+    folder, _ = mixed
+    options = {"n_colors": 4, "n_init": 1, "per_image": per_image, "overwrite": True}
+    first = dq.quantize(folder, folder / "out", **options)
+    again = dq.quantize(folder, folder / "out", **options)
+    assert (again.outputs, again.n_pixels, again.mse) == (
+        first.outputs,
+        first.n_pixels,
+        first.mse,
+    )
+    assert (first.n_ignored, again.n_ignored) == (0, 1)
+    assert dq.plan_job(folder, folder / "out", overwrite=True).n_images == 2
+    assert sorted(path.name for path in (folder / "out").iterdir()) == ["a.png", "b.png"]
+
+
+def test_a_folder_is_not_its_own_output(tmp_path, mixed):
+    folder, _ = mixed
+    os.symlink(folder, tmp_path / "link")
+    before = (folder / "a.png").read_bytes()
+    for out in (folder, tmp_path / "link", folder / "x" / ".."):
+        for run in (dq.quantize, dq.plan_job):
+            with pytest.raises(OutputError, match="both as a source and as the output"):
+                run(folder, out, overwrite=True)
+    assert (folder / "a.png").read_bytes() == before

@@ -179,3 +179,32 @@ def test_no_place_leaves_the_output_folder():
         for item in discover([pattern]).inputs:
             assert ".." not in item.relative.parts
             assert not item.relative.is_absolute()
+
+
+@pytest.mark.parametrize("source", ["d", "d/**/*", "d/*/*", "link", os.curdir])
+@pytest.mark.parametrize("out", ["d/out", "link/out", "to_out"])
+def test_outputs_below_a_source_are_left_out_and_counted_once(source, out):
+    make("d/a.png", "d/x/b.png", "d/out/a.png", "d/out/x/b.png", "d/outer/c.png")
+    os.symlink("d", "link")
+    os.symlink("d/out", "to_out")
+    before, found = discover([source]), discover([source], exclude=Path(out))
+    expected = [place for place in places(before) if "out" not in Path(place).parts]
+    assert places(found) == expected
+    assert 0 < len(expected) < len(before.inputs)
+    assert found.n_ignored == before.n_ignored + 1
+
+
+def test_outputs_that_hold_the_source_exclude_nothing():
+    make("d/x/a.png", "d/x/b.png")
+    for source in ("d/x", "d/x/*"):
+        for out in ("d", "d/x", os.curdir, "none"):
+            assert discover([source], exclude=Path(out)) == discover([source])
+
+
+def test_outputs_given_by_name_are_inputs():
+    make("d/out/a.png", "d/out.png")
+    found = discover(["d/out/a.png", "d/out.png"], exclude=Path("d/out"))
+    assert len(found.inputs) == 2
+    found = discover(["d", "d/out.png"], exclude=Path("d/out.png"))
+    assert places(found) == ["out/a.png", "out.png"]
+    assert found.n_ignored == 0

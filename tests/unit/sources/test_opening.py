@@ -110,9 +110,7 @@ def test_a_grey_store_is_read_as_rgb(tmp_path, rgb):
 
 def test_a_store_too_large_to_be_read_whole_names_the_way_out(store, monkeypatch):
     monkeypatch.setattr("dask_quant.sources.zarr_store.MAX_PIXELS", 599)
-    with pytest.raises(
-        SourceError, match=r"600 pixels, .* have 599; give it a \.zarr or \.png"
-    ):
+    with pytest.raises(SourceError, match=r"600 pixels, .* have 599; give it a \.zarr or \.png"):
         read_pixels(store)
 
 
