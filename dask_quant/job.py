@@ -4,11 +4,15 @@ Tasks are coarse, some images in each; every image is read, relabelled and writt
 An image that cannot be read is set aside with its reason and costs the job nothing else. Whoever
 starts a collection checks that its outputs are free; the tasks themselves replace what they find,
 since a task that is run again, its worker having died, finds its own files.
+
+The figures of a shared palette are those of the counted images. An image that is another, or gone,
+when it is to be written would belie them, and ends the job.
 """
 
 from __future__ import annotations
 
 import os
+import zlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +31,9 @@ from dask_quant.tables import label_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from dask_quant.execute import Executor
     from dask_quant.flow import ImageOutcome
@@ -54,6 +61,8 @@ class Item:
     """Where it is written."""
     folder: str = field(default_factory=os.getcwd)
     """Where relative paths start; a worker may have another working folder."""
+    checksum: int | None = None
+    """Of its pixels when they were counted; None: they were not."""
 
     @property
     def source_path(self) -> str:
@@ -79,6 +88,8 @@ class CountedImages:
     """Of all that could be read."""
     readable: tuple[int, ...]
     """Positions in the collection of the images that could be read."""
+    checksums: tuple[int, ...]
+    """Of the pixels of each of these."""
     quarantined: tuple[tuple[int, Quarantined], ...]
     """The others, each with its position."""
 
@@ -144,35 +155,45 @@ def quantize_each(items: Sequence[Item], options: FitOptions, executor: Executor
 
 def relabel_collection(
     items: Sequence[Item],
-    positions: Sequence[int],
+    counted: CountedImages,
     palette: Palette,
     executor: Executor,
 ) -> WrittenImages:
-    """Write the images at ``positions`` with one palette. **Eager**. Errors: `quantize_each`."""
-    chosen = [items[position] for position in positions]
+    """Write the images that were counted with one palette. **Eager**.
+
+    Raises
+    ------
+    JobError
+        When an image is gone, or another, since it was counted.
+    OutputError
+        When an output cannot be written.
+    """
+    positions = counted.readable
+    chosen = [
+        replace(items[position], checksum=checksum)
+        for position, checksum in zip(positions, counted.checksums, strict=True)
+    ]
     written = _run_batches(
         chosen,
         executor,
         lambda batch: delayed(relabel_batch, pure=False)(batch, palette),
     )
-    return WrittenImages(
-        (),
-        tuple((positions[i], n_bytes) for i, n_bytes in written.written),
-        tuple((positions[i], quarantined) for i, quarantined in written.quarantined),
-    )
+    return replace(written, written=tuple((positions[i], size) for i, size in written.written))
 
 
 def count_batch(batch: Sequence[tuple[int, Item]]) -> CountedImages:
     """Count the colours of a few images, inside a task. **Eager**."""
-    total, readable, quarantined = ColorHistogram.empty(), [], []
+    total, readable, checksums, quarantined = ColorHistogram.empty(), [], [], []
     for position, item in batch:
         try:
-            total = total.merge(ColorHistogram.from_pixels(read_pixels(item.source_path)))
+            pixels = read_pixels(item.source_path)
+            total = total.merge(ColorHistogram.from_pixels(pixels))
         except (SourceError, PixelFormatError) as error:
             quarantined.append((position, item.set_aside(error)))
         else:
             readable.append(position)
-    return CountedImages(total, tuple(readable), tuple(quarantined))
+            checksums.append(_checksum(pixels))
+    return CountedImages(total, tuple(readable), tuple(checksums), tuple(quarantined))
 
 
 def merge_counted(parts: Sequence[CountedImages]) -> CountedImages:
@@ -180,6 +201,7 @@ def merge_counted(parts: Sequence[CountedImages]) -> CountedImages:
     return CountedImages(
         ColorHistogram.merge_all(part.histogram for part in parts),
         tuple(position for part in parts for position in part.readable),
+        tuple(checksum for part in parts for checksum in part.checksums),
         tuple(entry for part in parts for entry in part.quarantined),
     )
 
@@ -205,7 +227,31 @@ def _quantize_item(item: Item, options: FitOptions) -> ImageOutcome:
 
 def _relabel_item(item: Item, palette: Palette) -> int:
     """Write one image with a palette and return the bytes of its file."""
-    return _write_labels(item, label_pixels(read_pixels(item.source_path), palette), palette)
+    return _write_labels(item, label_pixels(_read_counted(item), palette), palette)
+
+
+def _read_counted(item: Item) -> NDArray[np.uint8]:
+    """Return the pixels of an image; raise `JobError` when they are not those that were counted."""
+    try:
+        pixels = read_pixels(item.source_path)
+    except (SourceError, PixelFormatError) as error:
+        raise JobError(_changed_message(item, item.set_aside(error).reason)) from error
+    if _checksum(pixels) != item.checksum:
+        raise JobError(_changed_message(item, "its pixels are others"))
+    return pixels
+
+
+def _checksum(pixels: NDArray[np.uint8]) -> int:
+    """Return the CRC-32 of pixels and of their shape."""
+    return zlib.crc32(pixels.data, zlib.crc32(repr(pixels.shape).encode()))
+
+
+def _changed_message(item: Item, how: str) -> str:
+    """Return the message for an image that is not what was counted."""
+    return (
+        f"{show_path(item.source)} changed after its colours were counted ({how.rstrip('.')}); "
+        "leave the images unchanged until the job is done, and start it again with --overwrite."
+    )
 
 
 def _write_labels(item: Item, labels: Labels, palette: Palette) -> int:

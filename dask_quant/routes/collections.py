@@ -83,7 +83,7 @@ def _relabel_shared(job: Job, items: Sequence[Item], executor: Executor, n_ignor
     with job.watch.measure("fit"):
         fit = fit_or_take(job, counted.histogram)
     with job.watch.measure("relabel"):
-        written = relabel_collection(items, counted.readable, fit.palette, executor)
+        written = relabel_collection(items, counted, fit.palette, executor)
     n_bytes = sum(size for _, size in written.written)
     return make_report(
         job,
@@ -92,7 +92,7 @@ def _relabel_shared(job: Job, items: Sequence[Item], executor: Executor, n_ignor
         n_ignored=n_ignored,
         input_bytes=count_stored_bytes(items, [position for position, _ in written.written]),
         outputs=_name_outputs(items, written),
-        quarantined=tuple(q for _, q in sorted(counted.quarantined + written.quarantined)),
+        quarantined=tuple(q for _, q in counted.quarantined),
         peak=executor.peak_rss_bytes(),
     )
 

@@ -77,6 +77,8 @@ def test_merging_counted_batches_keeps_their_order(images):
     merged = merge_counted(parts)
     assert merged.histogram == whole.histogram
     assert merged.readable == whole.readable
+    assert merged.checksums == whole.checksums
+    assert len(set(whole.checksums)) == len(GOOD)
     assert merged.quarantined == whole.quarantined
 
 
@@ -101,9 +103,11 @@ def test_one_palette_is_used_for_the_positions_that_were_chosen(
 ):
     items, pixels = images
     palette = Palette.from_hex(["#202020", "#e0e0e0", "#c02020"])
-    written = relabel_collection(items, [0, 4, 5], palette, executor)
+    numbered = list(enumerate(items))
+    counted = count_batch([numbered[0], numbered[4], numbered[5]])
+    written = relabel_collection(items, counted, palette, executor)
     assert [position for position, _ in written.written] == [0, 5]
-    assert [position for position, _ in written.quarantined] == [4]
+    assert written.quarantined == ()
     assert sorted(path.name for path in items[0].out.parent.iterdir()) == ["0.png", "5.png"]
     labels, entries, _ = read_indexed(items[5].out)
     np.testing.assert_array_equal(labels, label_oracle(pixels[5], palette.colors)[0])
@@ -123,7 +127,6 @@ def test_a_job_of_which_nothing_can_be_read_says_so(executor, images):
     for run in (
         lambda: count_collection(broken, executor),
         lambda: quantize_each(broken, FitOptions(), executor),
-        lambda: relabel_collection(broken, [0, 1], Palette.from_hex(["#000000"]), executor),
     ):
         with pytest.raises(JobError, match="None of 2 images can be read; the first: "):
             run()
@@ -198,3 +201,40 @@ def test_a_folder_is_not_its_own_output(tmp_path, mixed):
             with pytest.raises(OutputError, match="both as a source and as the output"):
                 run(folder, out, overwrite=True)
     assert (folder / "a.png").read_bytes() == before
+
+
+def turn(path):
+    """Change an image and keep its colours, their counts and its suffix."""
+    with Image.open(path) as image:
+        turned = image.transpose(Image.Transpose.ROTATE_90)
+    turned.save(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "how"),
+    [
+        (lambda path: path.unlink(), "there is no such file"),
+        (lambda path: path.write_bytes(path.read_bytes()[:200]), "truncated"),
+        (lambda path: Image.new("RGB", (30, 20)).save(path), "its pixels are others"),
+        (turn, "its pixels are others"),
+    ],
+)
+def test_an_image_that_changes_after_it_was_counted_ends_the_job(executor, images, change, how):
+    items, _ = images
+    counted = count_collection(items, executor)
+    change(items[2].out.parent.parent / "in" / "2.png")
+    with pytest.raises(JobError, match=r"2\.png changed after its colours were counted") as caught:
+        relabel_collection(items, counted, Palette.from_hex(["#000000"]), executor)
+    assert how in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not items[2].out.exists()
+
+
+def test_an_image_of_a_constant_color_is_known_by_its_shape(executor, tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (6, 4)).save(path)
+    items = [Item(str(path), tmp_path / "out.png")]
+    counted = count_collection(items, executor)
+    turn(path)
+    with pytest.raises(JobError, match="its pixels are others"):
+        relabel_collection(items, counted, Palette.from_hex(["#000000"]), executor)
