@@ -207,6 +207,8 @@ def write_strip_files(
     folder: Path, labels: NDArray[np.uint8], *, first_row: int, depth: int
 ) -> int:
     """Compress whole rows of labels, one file per strip, named by its first row. **Eager**."""
+    if labels.size == 0:  # an array may have empty chunks
+        return 0
     rows = strip_rows(labels.shape[1])
     with report_os_errors(folder):
         for begin in range(0, len(labels), rows):

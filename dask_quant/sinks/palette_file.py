@@ -9,7 +9,7 @@ from dask_quant.errors import PaletteError, SourceError, SourceNotFoundError
 from dask_quant.palette_formats import PALETTE_SUFFIXES, dumps, loads
 from dask_quant.palette_formats.parsing import distinct_palette
 from dask_quant.sinks.atomic import write_file_atomically
-from dask_quant.sinks.png import read_png_colors
+from dask_quant.sinks.png_palette import read_png_colors
 from dask_quant.sinks.store_marker import read_store_palette
 
 if TYPE_CHECKING:

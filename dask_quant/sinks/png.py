@@ -13,7 +13,6 @@ doi:10.17487/RFC1950. P. Deutsch, "DEFLATE", RFC 1951, 1996, doi:10.17487/RFC195
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from dataclasses import dataclass
@@ -21,16 +20,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dask_quant.errors import OutputError, PaletteError
+from dask_quant.errors import OutputError
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.sinks.atomic import write_file_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
-    from typing import BinaryIO
-
-    from numpy.typing import NDArray
 
     from dask_quant.kernels.assign import Labels
     from dask_quant.palette import Palette
@@ -65,8 +61,6 @@ lengths alone are 5 % larger at 4 colours and 13 to 24 % from 16 on.
 
 _MEMORY_LEVEL = 9
 _IHDR = struct.Struct(">IIBBBBB")
-_COLOR_TYPE_AT = 17
-"""Place of the colour type after the signature: length, kind, width, height and depth precede."""
 
 _ZLIB_HEADER = b"\x78\x9c"
 _LAST_BLOCK = b"\x03\x00"
@@ -355,47 +349,3 @@ def _strip_crc(strip: Strip) -> int:
     """Return the CRC-32 of a strip's figures and data."""
     figures = struct.pack(">IQQ", strip.adler32, strip.raw_bytes, len(strip.data))
     return zlib.crc32(strip.data, zlib.crc32(figures))
-
-
-def read_png_colors(file: BinaryIO) -> NDArray[np.uint8]:
-    """Return the colours of an indexed PNG, in the order of its labels; no pixel is decoded.
-
-    Parameters
-    ----------
-    file : binary file
-        Open at its beginning, and seekable.
-
-    Returns
-    -------
-    ndarray
-        sRGB uint8 ``(n_colors, 3)``; a file of another program may repeat colours.
-
-    Raises
-    ------
-    PaletteError
-        When the file is no indexed PNG, or is torn before the end of its palette.
-    """
-    if file.read(len(SIGNATURE)) != SIGNATURE:
-        message = "Got a file that is not a PNG, whatever its name says."
-        raise PaletteError(message)
-    header = file.read(_IHDR.size + 12)
-    if len(header) > _COLOR_TYPE_AT and header[_COLOR_TYPE_AT] != INDEXED:
-        message = "Got a PNG of true colours or greys; only an indexed one holds a palette."
-        raise PaletteError(message)
-    while len(head := file.read(8)) == 8:
-        length, kind = struct.unpack(">I4s", head)
-        if kind == b"PLTE":
-            return _read_colors(file, length)
-        file.seek(length + 4, os.SEEK_CUR)
-    message = "Got a PNG that is torn before its palette."
-    raise PaletteError(message)
-
-
-def _read_colors(file: BinaryIO, length: int) -> NDArray[np.uint8]:
-    """Return the colours of a PLTE chunk of ``length`` bytes, and check its CRC-32."""
-    data = file.read(min(length, 3 * MAX_COLORS_8BIT))
-    crc = zlib.crc32(data, zlib.crc32(b"PLTE"))
-    if length % 3 or len(data) != length or file.read(4) != crc.to_bytes(4, "big"):
-        message = "Got a PNG whose palette is torn or altered."
-        raise PaletteError(message)
-    return np.frombuffer(data, dtype=np.uint8).reshape(-1, 3)

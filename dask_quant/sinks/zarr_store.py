@@ -152,7 +152,8 @@ def store_block(
     path : Path
         A store that `start_store` or `start_image_store` made.
     block : ndarray
-        Of the store's type, labels ``(rows, columns)`` or pixels ``(rows, columns, 3)``.
+        Of the store's type, labels ``(rows, columns)`` or pixels ``(rows, columns, 3)``. One
+        without pixels is left out.
     offset : tuple of int
         Row and column of the block's first pixel.
 
@@ -170,6 +171,8 @@ def store_block(
     -----
     Peak memory: the block, one shard of it encoded, and zarr's copies of its chunks.
     """
+    if block.size == 0:  # a Dask array may have empty chunks
+        return 0
     with report_os_errors(path):
         array = _open_for_writing(path)
     _check_block(array, block, offset)
@@ -191,7 +194,7 @@ def _open_for_writing(path: Path) -> Any:
 def _check_block(array: Any, block: NDArray[Any], offset: tuple[int, int]) -> None:
     """Raise `OutputError` unless ``block`` is whole shards of ``array``, of its type."""
     fits = block.ndim == array.ndim and block.shape[2:] == array.shape[2:]
-    if block.dtype != array.dtype or not fits or block.size == 0:
+    if block.dtype != array.dtype or not fits:
         message = (
             f"Got a block {block.dtype} {block.shape}; the store takes parts of "
             f"{array.dtype} {array.shape}."
@@ -348,44 +351,6 @@ def discard_store(temporary: Path) -> None:
     **Eager.**
     """
     shutil.rmtree(temporary, ignore_errors=True)
-
-
-def write_labels_store(
-    path: Path, labels: NDArray[np.uint8 | np.uint16], palette: Palette, *, overwrite: bool
-) -> int:
-    """Write labels in memory as a label store that appears under its name only when it is whole.
-
-    **Eager.**
-
-    Parameters
-    ----------
-    path : Path
-        The store's name.
-    labels : ndarray
-        Palette indices ``(y, x)`` of the type ``palette.label_dtype``.
-    palette : Palette
-        Its colours.
-    overwrite : bool
-        Whether a label store of ours may be replaced.
-
-    Returns
-    -------
-    int
-        Bytes written.
-
-    Raises
-    ------
-    OutputError
-        As `start_store`, `store_block` and `finish_store`.
-    """
-    shape = labels.shape
-    temporary = start_store(path, (shape[0], shape[1]), palette, overwrite=overwrite)
-    try:
-        store_block(temporary, labels, offset=(0, 0))
-        return finish_store(temporary, path, overwrite=overwrite)
-    except BaseException:
-        discard_store(temporary)
-        raise
 
 
 def _check_complete(temporary: Path) -> None:

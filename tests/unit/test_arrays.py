@@ -225,3 +225,15 @@ def test_palettes_may_be_lists_of_colors(tmp_path):
     for wrong in ("warm.gpl", [[0, 0]], [[0, 0, 0], [1]], [[0, 0, 300]], None):
         with pytest.raises(PaletteError, match=r"^Got "):
             dq.relabel(PIXELS, wrong)
+
+
+@pytest.mark.parametrize("chunks", [((0, 60), (80,)), ((60, 0), (80,)), ((60,), (0, 80, 0))])
+@pytest.mark.parametrize("name", ["o.png", "o.zarr"])
+def test_empty_chunks_hold_nothing_and_do_no_harm(tmp_path, chunks, name):
+    labels = np.random.default_rng(0).integers(0, 3, (60, 80))
+    dq.write(da.from_array(labels, chunks=chunks), tmp_path / name, palette=PALETTE)
+    if name == "o.zarr":
+        written = zarr.open_group(tmp_path / name, mode="r")["0"][...]
+    else:
+        written = np.asarray(Image.open(tmp_path / name))
+    np.testing.assert_array_equal(written, labels)

@@ -11,7 +11,7 @@ from dask_quant.palette import Palette
 from dask_quant.palette_formats import PALETTE_SUFFIXES
 from dask_quant.sinks.palette_file import read_palette, write_palette
 from dask_quant.sinks.png import encode_labels, write_png
-from dask_quant.sinks.zarr_store import write_labels_store
+from dask_quant.sinks.zarr_store import finish_store, start_store, store_block
 
 PALETTE = Palette(np.array([[9, 8, 7], [0, 128, 255], [3, 2, 1]]), np.array([4, 3, 2]))
 LABELS = np.array([[0, 1, 2], [1, 2, 0]], np.uint8)
@@ -61,7 +61,9 @@ def test_the_palette_of_a_foreign_png_is_read_without_repeats(tmp_path):
 
 
 def test_the_palette_and_counts_of_our_store_are_read(tmp_path):
-    write_labels_store(tmp_path / "a.zarr", LABELS, PALETTE, overwrite=False)
+    temporary = start_store(tmp_path / "a.zarr", LABELS.shape, PALETTE, overwrite=False)
+    store_block(temporary, LABELS, offset=(0, 0))
+    finish_store(temporary, tmp_path / "a.zarr", overwrite=False)
     again = read_palette(tmp_path / "a.zarr")
     assert again == PALETTE
     assert again.counts.tolist() == [4, 3, 2]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from dask_quant.errors import OutputError, OutputExistsError, PaletteError
+from dask_quant.errors import OutputError, OutputExistsError
 from dask_quant.palette import Palette
 from dask_quant.sinks import png
 from dask_quant.sinks.png import (
@@ -26,7 +26,6 @@ from dask_quant.sinks.png import (
     encode_strip,
     load_strip,
     png_chunks,
-    read_png_colors,
     strip_rows,
     write_png,
 )
@@ -266,34 +265,3 @@ def test_every_torn_or_flipped_strip_is_detected():
             load_strip(bytes(flipped))
     with pytest.raises(OutputError, match="torn strip"):
         load_strip(whole + b"\0")
-
-
-@pytest.mark.parametrize("n_colors", [1, 2, 3, 16, 200, 256])
-def test_the_palette_of_a_png_is_read_without_its_pixels(n_colors):
-    palette = make_palette(n_colors)
-    data = make_png(make_labels((30, 30), n_colors), palette)
-    colors = read_png_colors(io.BytesIO(data[: data.index(b"IDAT")]))
-    np.testing.assert_array_equal(colors, palette.colors)
-
-
-@pytest.mark.parametrize(
-    ("mode", "match"), [("RGB", "true colours"), ("L", "true colours"), ("RGBA", "true colours")]
-)
-def test_a_png_without_palette_is_refused(mode, match):
-    buffer = io.BytesIO()
-    Image.new(mode, (2, 2)).save(buffer, format="PNG")
-    buffer.seek(0)
-    with pytest.raises(PaletteError, match=match):
-        read_png_colors(buffer)
-
-
-def test_a_damaged_png_is_refused():
-    data = make_png(make_labels((2, 2), 4), make_palette(4))
-    end = data.index(b"PLTE") + 20
-    for size in range(end):
-        with pytest.raises(PaletteError, match=r"torn|not a PNG"):
-            read_png_colors(io.BytesIO(data[:size]))
-    flipped = bytearray(data)
-    flipped[data.index(b"PLTE") + 5] ^= 1
-    with pytest.raises(PaletteError, match="torn"):
-        read_png_colors(io.BytesIO(bytes(flipped)))

@@ -24,7 +24,6 @@ from dask_quant.sinks.zarr_store import (
     finish_store,
     start_store,
     store_block,
-    write_labels_store,
 )
 
 PALETTE = Palette(np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), np.array([5, 4, 3]))
@@ -47,6 +46,15 @@ def read_tree(folder):
         for file in sorted(folder.rglob("*"))
         if file.is_file()
     }
+
+
+def write_store(final, labels, palette, *, overwrite):
+    temporary = start_store(final, labels.shape, palette, overwrite=overwrite)
+    try:
+        store_block(temporary, labels, offset=(0, 0))
+        return finish_store(temporary, final, overwrite=overwrite)
+    finally:
+        discard_store(temporary)
 
 
 def read_labels(path):
@@ -78,7 +86,7 @@ def test_zarr_reads_back_what_was_written(tmp_path, shape, n_colors):
     codes = np.arange(n_colors)
     palette = Palette(np.stack([codes & 255, codes >> 8, codes * 0], axis=1))
     labels = make_labels(shape, palette.label_dtype, n_colors)
-    n_bytes = write_labels_store(tmp_path / "a.zarr", labels, palette, overwrite=False)
+    n_bytes = write_store(tmp_path / "a.zarr", labels, palette, overwrite=False)
     again = read_labels(tmp_path / "a.zarr")
     assert again.dtype == palette.label_dtype
     np.testing.assert_array_equal(again, labels)
@@ -87,7 +95,7 @@ def test_zarr_reads_back_what_was_written(tmp_path, shape, n_colors):
 
 
 def test_the_store_is_as_documented(tmp_path):
-    write_labels_store(tmp_path / "a.zarr", make_labels((70, 80)), PALETTE, overwrite=False)
+    write_store(tmp_path / "a.zarr", make_labels((70, 80)), PALETTE, overwrite=False)
     group = json.loads((tmp_path / "a.zarr" / "zarr.json").read_text())
     assert (group["zarr_format"], group["node_type"]) == (3, "group")
     assert group["attributes"] == {
@@ -110,14 +118,14 @@ def test_the_store_is_as_documented(tmp_path):
 
 
 def test_shards_of_zeros_are_written(tmp_path):
-    write_labels_store(tmp_path / "a.zarr", np.zeros((100, 70), np.uint8), PALETTE, overwrite=False)
+    write_store(tmp_path / "a.zarr", np.zeros((100, 70), np.uint8), PALETTE, overwrite=False)
     for name in ("0/0", "0/1", "1/0", "1/1"):
         assert (tmp_path / "a.zarr/0/c" / name).stat().st_size > 16 * 20
 
 
 def test_bytes_do_not_depend_on_blocks_order_or_repetition(tmp_path):
     labels = make_labels((200, 150))
-    write_labels_store(tmp_path / "whole.zarr", labels, PALETTE, overwrite=False)
+    write_store(tmp_path / "whole.zarr", labels, PALETTE, overwrite=False)
     expected = read_tree(tmp_path / "whole.zarr")
     create_label_store(tmp_path / "parts.zarr", labels.shape, PALETTE)
     offsets = [(y, x) for y in range(0, 200, 64) for x in range(0, 150, 64)]
@@ -141,13 +149,20 @@ def test_bytes_do_not_depend_on_blocks_order_or_repetition(tmp_path):
         ((64, 65), (0, 0)),
         ((64, 64), (-64, 0)),
         ((64, 64), (192, 0)),
-        ((0, 64), (0, 0)),
     ],
 )
 def test_blocks_that_are_not_whole_shards_are_refused(tmp_path, shape, offset):
     create_label_store(tmp_path / "a", (200, 150), PALETTE)
     with pytest.raises(OutputError, match=r"whole shards|the store takes"):
         store_block(tmp_path / "a", np.zeros(shape, np.uint8), offset=offset)
+
+
+def test_blocks_without_pixels_write_nothing(tmp_path):
+    create_label_store(tmp_path / "a", (200, 150), PALETTE)
+    before = read_tree(tmp_path / "a")
+    for shape, offset in (((0, 64), (0, 0)), ((64, 0), (64, 0)), ((0, 0), (3, 3))):
+        assert store_block(tmp_path / "a", np.zeros(shape, np.uint8), offset=offset) == 0
+    assert read_tree(tmp_path / "a") == before
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int64, np.float32])
@@ -159,7 +174,7 @@ def test_labels_of_another_type_are_refused(tmp_path, dtype):
 
 def test_every_flipped_byte_of_a_shard_is_detected(tmp_path):
     labels = make_labels((40, 40))
-    write_labels_store(tmp_path / "a.zarr", labels, PALETTE, overwrite=False)
+    write_store(tmp_path / "a.zarr", labels, PALETTE, overwrite=False)
     shard = tmp_path / "a.zarr" / "0" / "c" / "0" / "0"
     whole = shard.read_bytes()
     for at in range(0, len(whole), 7):
@@ -203,7 +218,7 @@ def test_files_and_folders_are_synced(tmp_path, monkeypatch):
     synced = []
     monkeypatch.setattr(zarr_store, "sync_file", lambda path: synced.append(path.name))
     monkeypatch.setattr(zarr_store, "sync_folder", lambda path: synced.append(path.name))
-    write_labels_store(tmp_path / "a", make_labels((10, 10)), PALETTE, overwrite=False)
+    write_store(tmp_path / "a", make_labels((10, 10)), PALETTE, overwrite=False)
     temporary = synced[-2]
     assert sorted(synced) == sorted(
         ["0", "0", "c", "0", "zarr.json", "zarr.json", temporary, tmp_path.name]
@@ -213,12 +228,12 @@ def test_files_and_folders_are_synced(tmp_path, monkeypatch):
 def test_only_stores_of_ours_are_replaced(tmp_path):
     final = tmp_path / "a.zarr"
     old, new = make_labels((20, 20)), 2 - make_labels((30, 10))
-    write_labels_store(final, old, PALETTE, overwrite=False)
+    write_store(final, old, PALETTE, overwrite=False)
     assert is_our_store(final)
     with pytest.raises(OutputExistsError, match="--overwrite"):
-        write_labels_store(final, new, PALETTE, overwrite=False)
+        write_store(final, new, PALETTE, overwrite=False)
     np.testing.assert_array_equal(read_labels(final), old)
-    write_labels_store(final, new, PALETTE, overwrite=True)
+    write_store(final, new, PALETTE, overwrite=True)
     np.testing.assert_array_equal(read_labels(final), new)
     assert os.listdir(tmp_path) == ["a.zarr"]
 
@@ -280,7 +295,7 @@ def test_what_is_not_ours_is_never_replaced(tmp_path, make):
     with pytest.raises(OutputExistsError):
         check_store(final, overwrite=False)
     with pytest.raises(OutputError, match="not written by dask_quant; choose another name"):
-        write_labels_store(final, make_labels((5, 5)), PALETTE, overwrite=True)
+        write_store(final, make_labels((5, 5)), PALETTE, overwrite=True)
     assert read_tree(tmp_path) == before
     assert os.listdir(tmp_path) == ["a.zarr"]
 
@@ -302,7 +317,7 @@ def test_what_appears_meanwhile_is_kept(tmp_path, make, monkeypatch):
 
 def test_a_failed_replacement_puts_the_old_store_back(tmp_path, monkeypatch):
     final, old = tmp_path / "a.zarr", make_labels((20, 20))
-    write_labels_store(final, old, PALETTE, overwrite=False)
+    write_store(final, old, PALETTE, overwrite=False)
     rename = os.rename
 
     def fail_for_new(source, target):
@@ -312,7 +327,7 @@ def test_a_failed_replacement_puts_the_old_store_back(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "rename", fail_for_new)
     with pytest.raises(OutputError, match="Input/output error"):
-        write_labels_store(final, make_labels((2, 2)), PALETTE, overwrite=True)
+        write_store(final, make_labels((2, 2)), PALETTE, overwrite=True)
     np.testing.assert_array_equal(read_labels(final), old)
     assert os.listdir(tmp_path) == ["a.zarr"]
 
@@ -320,9 +335,9 @@ def test_a_failed_replacement_puts_the_old_store_back(tmp_path, monkeypatch):
 def test_a_symlink_is_replaced_not_its_target(tmp_path):
     target, link = tmp_path / "target.zarr", tmp_path / "link.zarr"
     old, new = make_labels((20, 20)), 2 - make_labels((20, 20))
-    write_labels_store(target, old, PALETTE, overwrite=False)
+    write_store(target, old, PALETTE, overwrite=False)
     link.symlink_to(target)
-    write_labels_store(link, new, PALETTE, overwrite=True)
+    write_store(link, new, PALETTE, overwrite=True)
     assert not link.is_symlink()
     np.testing.assert_array_equal(read_labels(link), new)
     np.testing.assert_array_equal(read_labels(target), old)
