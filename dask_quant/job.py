@@ -303,9 +303,19 @@ def _run_batches(
     return written
 
 
+def count_batches(n_items: int, n_threads: int) -> int:
+    """Return in how many tasks as many images are counted, or written, on as many threads."""
+    return -(-n_items // _batch_size(n_items, n_threads))
+
+
+def _batch_size(n_items: int, n_threads: int) -> int:
+    """Return the images in one task."""
+    return max(1, min(MAX_BATCH, n_items // (_TASKS_PER_THREAD * n_threads)))
+
+
 def _make_batches(items: Sequence[Item], n_threads: int) -> list[list[tuple[int, Item]]]:
     """Return the items with their positions, in batches for one task each."""
-    size = max(1, min(MAX_BATCH, len(items) // (_TASKS_PER_THREAD * n_threads)))
+    size = _batch_size(len(items), n_threads)
     numbered = list(enumerate(items))
     return [numbered[begin : begin + size] for begin in range(0, len(numbered), size)]
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from dask_quant.array_flow import check_label_output
 from dask_quant.chunking import check_budget, plan_collection
+from dask_quant.job import count_batches
+from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.process import count_cpus
 from dask_quant.routes.chunked import open_source, plan_source
 from dask_quant.routes.collections import count_header_pixels, plan_items
@@ -69,8 +71,10 @@ def plan_relabel(job: Job, found: Discovery, out: Path, *, in_one_go: bool) -> J
 
 def _count_side_by_side(job: Job) -> tuple[int, int]:
     """Return the worker processes and the threads that a job would run on."""
-    workers = job.run.cluster.workers
-    return workers or 0, workers or count_cpus()
+    cluster = job.run.cluster
+    if cluster.scheduler == "synchronous":
+        return 0, 1
+    return cluster.workers or 0, cluster.workers or count_cpus()
 
 
 def _plan_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> JobPlan:
@@ -103,9 +107,9 @@ def _plan_collection(job: Job, found: Discovery, out: Path) -> JobPlan:
         len(items),
         found.n_ignored,
         sum(sizes),
-        len(items) * (1 if job.per_image else 2),
+        count_batches(len(items), n_threads) * (1 if job.per_image else 2),
         3 * sum(sizes),
-        sum(sizes),
+        _label_bytes(job, sum(sizes)),
         projected,
         tuple(str(item.out) for item in items),
     )
@@ -118,4 +122,12 @@ def _plan_in_one_go(job: Job, found: Discovery, out: Path) -> JobPlan:
     projected = plan_collection([n_pixels])
     check_budget(projected, job.run.cluster.memory_limit_bytes, "one image in memory")
     check_label_output(out, overwrite=job.run.overwrite)
-    return JobPlan(1, found.n_ignored, n_pixels, 1, 3 * n_pixels, n_pixels, projected, (str(out),))
+    label_bytes = _label_bytes(job, n_pixels)
+    return JobPlan(
+        1, found.n_ignored, n_pixels, 1, 3 * n_pixels, label_bytes, projected, (str(out),)
+    )
+
+
+def _label_bytes(job: Job, n_pixels: int) -> int:
+    """Return the bytes of the labels of as many pixels."""
+    return n_pixels * (1 if job.fit.n_colors <= MAX_COLORS_8BIT else 2)

@@ -6,6 +6,7 @@ import zarr
 from PIL import Image
 
 import dask_quant as dq
+from dask_quant import job
 from dask_quant.errors import JobError, OutputError
 from dask_quant.execute import Executor
 from dask_quant.histogram import ColorHistogram
@@ -14,6 +15,7 @@ from dask_quant.job import (
     Item,
     _make_batches,
     count_batch,
+    count_batches,
     count_collection,
     merge_counted,
     quantize_each,
@@ -56,6 +58,7 @@ def test_batches_hold_every_item_once_in_order(n_items, n_threads):
     assert [entry for batch in batches for entry in batch] == list(enumerate(items))
     assert all(1 <= len(batch) <= MAX_BATCH for batch in batches)
     assert len(batches) >= min(n_items, 8 * n_threads)
+    assert count_batches(n_items, n_threads) == len(batches)
 
 
 def test_all_readable_images_are_counted_together(executor, images):
@@ -238,3 +241,39 @@ def test_an_image_of_a_constant_color_is_known_by_its_shape(executor, tmp_path):
     turn(path)
     with pytest.raises(JobError, match="its pixels are others"):
         relabel_collection(items, counted, Palette.from_hex(["#000000"]), executor)
+
+
+def watch_tasks(monkeypatch):
+    """Return a list that gets the name of every task of a collection that runs."""
+    calls = []
+
+    def watch(real):
+        return lambda *args: calls.append(real.__name__) or real(*args)
+
+    for name in ("count_batch", "quantize_batch", "relabel_batch"):
+        monkeypatch.setattr(job, name, watch(getattr(job, name)))
+    return calls
+
+
+@pytest.mark.parametrize("per_image", [False, True])
+def test_a_plan_has_the_tasks_of_the_job(tmp_path, monkeypatch, per_image):
+    (tmp_path / "in").mkdir()
+    for i in range(50):
+        Image.new("RGB", (3, 2), (i, 0, 0)).save(tmp_path / "in" / f"{i}.png")
+    calls = watch_tasks(monkeypatch)
+    cluster = dq.ClusterOptions(scheduler="synchronous")
+    options = {"n_colors": 1, "per_image": per_image, "cluster": cluster}
+    plan = dq.plan_job(tmp_path / "in", tmp_path / "out", **options)
+    dq.quantize(tmp_path / "in", tmp_path / "out", **options)
+    assert plan.n_tasks == len(calls)
+    assert set(calls) == ({"quantize_batch"} if per_image else {"count_batch", "relabel_batch"})
+    assert len(calls) < 50
+
+
+@pytest.mark.parametrize(("n_colors", "width"), [(256, 1), (257, 2)])
+def test_a_plan_has_the_bytes_of_the_labels(tmp_path, mixed, n_colors, width):
+    folder, pixels = mixed
+    many = dq.plan_job(folder, tmp_path / "out", n_colors=n_colors)
+    assert many.label_bytes == 2 * width * pixels[..., 0].size
+    one = dq.plan_job(folder / "a.png", tmp_path / "a.png", n_colors=n_colors)
+    assert one.label_bytes == width * pixels[..., 0].size
