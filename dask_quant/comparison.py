@@ -201,7 +201,7 @@ def make_demo(
     DaskQuantError
         One of the classes of `dask_quant.errors`; its message is one line.
     """
-    folder = Path(out)
+    folder = as_path(out, "out")
     return [
         compare(
             path,

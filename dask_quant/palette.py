@@ -188,7 +188,11 @@ def _as_array(colors: ArrayLike) -> NDArray[Any]:
 
 def _freeze_counts(counts: ArrayLike, n_colors: int) -> NDArray[np.int64]:
     """Return ``counts`` as a read-only int64 ``(n_colors,)`` copy, or raise `PaletteError`."""
-    frozen = np.array(counts, dtype=np.int64)
+    try:
+        frozen = np.array(counts, dtype=np.int64)
+    except (TypeError, ValueError, OverflowError):
+        message = f"Got counts as a {type(counts).__name__} of other things than integers."
+        raise PaletteError(message) from None
     if frozen.shape != (n_colors,) or (frozen < 0).any():
         message = f"Got counts of shape {frozen.shape}; {n_colors} counts of 0 or more are needed."
         raise PaletteError(message)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dask_quant.errors import PaletteError, SourceError, SourceNotFoundError
+from dask_quant.options import as_path
+from dask_quant.palette import as_palette
 from dask_quant.palette_formats import PALETTE_SUFFIXES, dumps, loads
 from dask_quant.palette_formats.parsing import distinct_palette
 from dask_quant.sinks.atomic import write_file_atomically
@@ -13,21 +14,27 @@ from dask_quant.sinks.png_palette import read_png_colors
 from dask_quant.sinks.store_marker import read_store_palette
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike
+
     from dask_quant.palette import Palette
 
 READABLE_SUFFIXES = (*PALETTE_SUFFIXES, ".png", ".zarr")
 """Suffixes that `read_palette` takes, in lower case."""
 
 
-def write_palette(palette: Palette, path: str | Path, *, overwrite: bool = False) -> int:
+def write_palette(
+    palette: Palette | ArrayLike, path: str | Path, *, overwrite: bool = False
+) -> int:
     """Write a palette file in the format of its suffix.
 
     **Eager.**
 
     Parameters
     ----------
-    palette : Palette
-        What to write.
+    palette : Palette or array_like
+        What to write; sRGB integers 0 to 255 ``(n_colors, 3)`` if an array.
     path : str or Path
         A name that ends in one of `PALETTE_SUFFIXES`; its stem is the title inside.
     overwrite : bool, default False
@@ -41,11 +48,11 @@ def write_palette(palette: Palette, path: str | Path, *, overwrite: bool = False
     Raises
     ------
     PaletteError
-        When the suffix is not known.
+        When the suffix is not known, or an array is no palette.
     OutputError
         When the file exists or cannot be written.
     """
-    file = Path(path)
+    file, palette = as_path(path, "path"), as_palette(palette)
     data = dumps(palette, file.suffix, name=file.stem)
     return write_file_atomically(file, [data], overwrite=overwrite)
 
@@ -74,7 +81,7 @@ def read_palette(path: str | Path) -> Palette:
     PaletteError
         When the suffix is not known, or no palette is in it; says the file, line and what is wrong.
     """
-    file = Path(path)
+    file = as_path(path, "path")
     suffix = file.suffix.lower()
     if suffix not in READABLE_SUFFIXES:
         known = ", ".join(READABLE_SUFFIXES)

@@ -117,6 +117,8 @@ def test_arguments_of_other_kinds_are_taken_or_refused(tmp_path, picture):
     for source in (np.zeros((4, 4, 3), np.uint8), Image.new("RGB", (4, 4)), None):
         with pytest.raises(OptionError, match="for source; use a path"):
             compare(source, out)
+    with pytest.raises(OptionError, match="for out; use a path"):
+        make_demo(None)
     assert not out.exists()
 
 

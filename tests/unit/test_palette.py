@@ -8,7 +8,7 @@ import pytest
 from dask.base import tokenize
 
 from dask_quant.errors import PaletteError
-from dask_quant.palette import Palette
+from dask_quant.palette import Palette, as_palette
 
 COLORS = np.array([[255, 0, 0], [0, 128, 255], [1, 2, 3]])
 
@@ -136,3 +136,22 @@ def test_a_colormap_has_the_colors_in_order():
     assert colormap.N == 3
     painted = colormap(np.arange(3), bytes=True)[:, :3]
     np.testing.assert_array_equal(painted, COLORS)
+
+
+@pytest.mark.parametrize("colors", [[[0, 0, 0], [1]], "warm.gpl", None, [["a", "b", "c"]]])
+def test_what_is_no_array_of_colors_is_refused(colors):
+    for make in (Palette, as_palette):
+        with pytest.raises(PaletteError, match=r"^Got palette colours"):
+            make(colors)
+
+
+def test_a_palette_is_taken_as_it_is_with_its_counts():
+    palette = Palette([[0, 0, 0]], [3])
+    assert as_palette(palette) is palette
+    assert as_palette([[0, 0, 0]]) == palette
+
+
+@pytest.mark.parametrize("counts", [["a"], [[1], [2, 3]], [2**70]])
+def test_counts_that_are_no_integers_are_refused(counts):
+    with pytest.raises(PaletteError, match=r"^Got counts"):
+        Palette([[0, 0, 0]], counts)

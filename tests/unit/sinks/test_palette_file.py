@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dask_quant.errors import OutputExistsError, PaletteError, SourceError, SourceNotFoundError
+from dask_quant.errors import (
+    OptionError,
+    OutputExistsError,
+    PaletteError,
+    SourceError,
+    SourceNotFoundError,
+)
 from dask_quant.palette import Palette
 from dask_quant.palette_formats import PALETTE_SUFFIXES
 from dask_quant.sinks.palette_file import read_palette, write_palette
@@ -32,6 +38,21 @@ def test_a_text_names_a_file_as_well_as_a_path(tmp_path):
     assert read_palette(str(tmp_path / "warm.gpl")) == PALETTE
     with pytest.raises(OutputExistsError):
         write_palette(PALETTE, str(tmp_path / "warm.gpl"))
+
+
+def test_a_palette_may_be_given_as_its_colors(tmp_path):
+    write_palette(PALETTE.colors.tolist(), tmp_path / "warm.gpl")
+    assert read_palette(tmp_path / "warm.gpl") == PALETTE
+    with pytest.raises(PaletteError, match=r"\(n_colors, 3\)"):
+        write_palette([1, 2, 3], tmp_path / "cold.gpl")
+    assert not (tmp_path / "cold.gpl").exists()
+
+
+def test_what_is_no_path_is_refused():
+    for call in (read_palette, lambda path: write_palette(PALETTE, path)):
+        for wrong in (None, 3, PALETTE):
+            with pytest.raises(OptionError, match="for path; use a path"):
+                call(wrong)
 
 
 def test_the_stem_is_the_title(tmp_path):
