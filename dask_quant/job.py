@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from dask.delayed import delayed
 
 from dask_quant.errors import JobError, PixelFormatError, SourceError
+from dask_quant.execute import MAX_TASKS_PER_GRAPH
 from dask_quant.fit.fitting import fit_histogram
 from dask_quant.flow import describe_fit, label_image
 from dask_quant.histogram import ColorHistogram
@@ -115,10 +116,21 @@ def count_collection(items: Sequence[Item], executor: Executor) -> CountedImages
         When no image can be read.
     """
     batches = _make_batches(items, executor.n_threads)
-    count = delayed(count_batch, pure=False)
-    leaves = [count(batch) for batch in batches]
-    merge = delayed(merge_counted, pure=False)
-    level = leaves
+    counted, n_done = CountedImages(ColorHistogram.empty(), (), (), ()), 0
+    for begin in range(0, len(batches), MAX_TASKS_PER_GRAPH):
+        wave = batches[begin : begin + MAX_TASKS_PER_GRAPH]
+        found = _count_wave(wave, executor.part_of(len(items), n_done))
+        counted = merge_counted([counted, found])
+        n_done += sum(len(batch) for batch in wave)
+    if not counted.readable:
+        raise JobError(_nothing_left_message([q for _, q in counted.quarantined]))
+    return counted
+
+
+def _count_wave(batches: Sequence[list[tuple[int, Item]]], executor: Executor) -> CountedImages:
+    """Count batches in one graph, merged by its tasks."""
+    count, merge = delayed(count_batch, pure=False), delayed(merge_counted, pure=False)
+    level = leaves = [count(batch) for batch in batches]
     while len(level) > 1:
         level = [
             merge(level[begin : begin + _MERGE_WIDTH])
@@ -131,8 +143,6 @@ def count_collection(items: Sequence[Item], executor: Executor) -> CountedImages
         sizes=[len(batch) for batch in batches],
         unit="images",
     )
-    if not counted.readable:
-        raise JobError(_nothing_left_message([q for _, q in counted.quarantined]))
     return counted
 
 

@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -277,3 +278,27 @@ def test_a_plan_has_the_bytes_of_the_labels(tmp_path, mixed, n_colors, width):
     assert many.label_bytes == 2 * width * pixels[..., 0].size
     one = dq.plan_job(folder / "a.png", tmp_path / "a.png", n_colors=n_colors)
     assert one.label_bytes == width * pixels[..., 0].size
+
+
+@pytest.mark.parametrize("width", [1, 2, 4, 6, 7])
+def test_waves_count_what_one_graph_does(executor, images, monkeypatch, width):
+    items, _ = images
+    whole = count_collection(items, executor)
+    graphs, events = [], []
+    real = Executor.compute
+
+    def watch(self, root, **options):
+        graphs.append(len(options["leaves"]))
+        return real(self, root, **options)
+
+    monkeypatch.setattr(job, "MAX_TASKS_PER_GRAPH", width)
+    monkeypatch.setattr(Executor, "compute", watch)
+    counted = count_collection(items, replace(executor, listener=events.append))
+    assert counted == whole
+    n_batches = count_batches(len(items), executor.n_threads)
+    assert sum(graphs) == n_batches
+    assert max(graphs) == min(width, n_batches)
+    done = [event.done for event in events]
+    assert done == sorted(done)
+    assert (done[0], done[-1]) == (0, len(items))
+    assert {event.total for event in events} == {len(items)}
