@@ -6,7 +6,7 @@ from zarr.codecs import BytesCodec, Crc32cCodec
 
 from dask_quant.errors import PixelFormatError, SourceError, SourceNotFoundError
 from dask_quant.palette import Palette
-from dask_quant.sinks.zarr_store import start_image_store, write_labels_store
+from dask_quant.sinks.zarr_store import create_label_store, start_image_store
 from dask_quant.sources.zarr_store import (
     open_zarr,
     open_zarr_array,
@@ -138,7 +138,7 @@ def test_what_is_no_store_is_refused(tmp_path):
 def test_labels_are_not_read_as_a_grey_picture(tmp_path):
     path = tmp_path / "labels.zarr"
     palette = Palette.from_hex(["#102030", "#ffffff"])
-    write_labels_store(path, np.zeros((9, 7), dtype=np.uint8), palette, overwrite=False)
+    create_label_store(path, (9, 7), palette)
     for read in (
         open_zarr_array,
         read_zarr_header,
