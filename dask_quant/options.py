@@ -289,8 +289,9 @@ def as_chunks(chunks: Any) -> ChunkOptions:
     """
     if chunks is None:
         return ChunkOptions()
+    pair = (chunks, chunks) if hasattr(chunks, "__index__") else chunks
     try:
-        rows, columns = (operator.index(chunks),) * 2 if hasattr(chunks, "__index__") else chunks
+        rows, columns = (None if size is None else operator.index(size) for size in pair)
     except (TypeError, ValueError):
         message = f"Got chunks {chunks!r}; use N or (ROWS, COLS), integers, in pixels."
         raise OptionError(message) from None

@@ -11,7 +11,8 @@ import numpy as np
 from dask.base import tokenize
 from dask.delayed import delayed
 
-from dask_quant.errors import SourceError
+from dask_quant.errors import OptionError, SourceError
+from dask_quant.options import as_chunks
 from dask_quant.sources.arrays import as_image, check_query_planning
 from dask_quant.sources.discover import is_url, is_zarr_store
 from dask_quant.sources.header import ImageHeader, show_path
@@ -57,7 +58,9 @@ def read_pixels(path: str | Path) -> NDArray[np.uint8]:
 
 
 def open_image(
-    source: str | Path | NDArray[np.uint8] | da.Array, *, chunks: tuple[int, int] | None = None
+    source: str | Path | NDArray[np.uint8] | da.Array,
+    *,
+    chunks: int | tuple[int, int] | None = None,
 ) -> da.Array:
     """Open an image.
 
@@ -67,9 +70,9 @@ def open_image(
     ----------
     source : str, Path, ndarray or dask array
         An image file, a Zarr store, or an array as `as_image` takes it.
-    chunks : tuple of int, optional
-        Rows and columns per chunk. None: one chunk for a file or a NumPy array, the shards or
-        chunks of a Zarr store, the chunks of a Dask array.
+    chunks : int or tuple of int, optional
+        Rows and columns per chunk, or one number for both. None: one chunk for a file or a NumPy
+        array, the shards or chunks of a Zarr store, the chunks of a Dask array.
 
     Returns
     -------
@@ -82,20 +85,30 @@ def open_image(
     SourceNotFoundError, SourceError, PixelFormatError
         When the header shows that the source cannot be read.
     OptionError
-        When Dask's array query planning is on.
+        When ``chunks`` are neither, or Dask's array query planning is on.
 
     Examples
     --------
     >>> open_image(np.zeros((4, 6, 3), dtype=np.uint8)).shape
     (4, 6, 3)
     """
+    shape = None if chunks is None else _as_pair(chunks)
     if not isinstance(source, (str, Path)):
-        return as_image(source, chunks=chunks)
+        return as_image(source, chunks=shape)
     check_query_planning()
     _refuse_url(source)
     if is_zarr_store(source):
-        return open_zarr(source, chunks=chunks or read_unit(open_zarr_array(source)))
-    return _open_file(source, chunks)
+        return open_zarr(source, chunks=shape or read_unit(open_zarr_array(source)))
+    return _open_file(source, shape)
+
+
+def _as_pair(chunks: int | tuple[int, int]) -> tuple[int, int]:
+    """Return rows and columns per chunk, or raise `OptionError`."""
+    given = as_chunks(chunks)
+    if given.rows is None or given.columns is None:
+        message = f"Got chunks {chunks!r}; use N or (ROWS, COLS), integers, in pixels."
+        raise OptionError(message)
+    return given.rows, given.columns
 
 
 def _refuse_url(source: str | Path) -> None:

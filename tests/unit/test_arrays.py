@@ -237,3 +237,14 @@ def test_empty_chunks_hold_nothing_and_do_no_harm(tmp_path, chunks, name):
     else:
         written = np.asarray(Image.open(tmp_path / name))
     np.testing.assert_array_equal(written, labels)
+
+
+def test_images_are_opened_in_chunks_of_one_size_or_two(tmp_path):
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    zarr.create_array(tmp_path / "a.zarr", data=PIXELS, chunks=(16, 16, 3))
+    for source in (PIXELS, da.from_array(PIXELS), tmp_path / "a.png", tmp_path / "a.zarr"):
+        assert dq.open_image(source, chunks=25).chunks == ((25, 15), (25, 25, 10), (3,))
+        assert dq.open_image(source, chunks=(40, 30)).chunks == ((40,), (30, 30), (3,))
+        for wrong in (0, "25", (1, 2, 3), 2.5, (5, None)):
+            with pytest.raises(OptionError, match=r"^Got chunks"):
+                dq.open_image(source, chunks=wrong)
