@@ -23,6 +23,7 @@ from dask_quant.errors import JobError, PixelFormatError, SourceError
 from dask_quant.execute import MAX_TASKS_PER_GRAPH
 from dask_quant.fit.fitting import fit_histogram
 from dask_quant.flow import describe_fit, label_image
+from dask_quant.graphs.counting import reduce_tree
 from dask_quant.histogram import ColorHistogram
 from dask_quant.results import Quarantined
 from dask_quant.sinks.png import encode_labels, write_png
@@ -47,9 +48,6 @@ MAX_BATCH = 16
 
 _TASKS_PER_THREAD = 8
 """Tasks per thread at least, where there are enough images, so that none waits for a last one."""
-
-_MERGE_WIDTH = 4
-"""Counted batches merged by one task."""
 
 
 @dataclass(frozen=True)
@@ -130,14 +128,9 @@ def count_collection(items: Sequence[Item], executor: Executor) -> CountedImages
 def _count_wave(batches: Sequence[list[tuple[int, Item]]], executor: Executor) -> CountedImages:
     """Count batches in one graph, merged by its tasks."""
     count, merge = delayed(count_batch, pure=False), delayed(merge_counted, pure=False)
-    level = leaves = [count(batch) for batch in batches]
-    while len(level) > 1:
-        level = [
-            merge(level[begin : begin + _MERGE_WIDTH])
-            for begin in range(0, len(level), _MERGE_WIDTH)
-        ]
+    leaves = [count(batch) for batch in batches]
     counted: CountedImages = executor.compute(
-        level[0],
+        reduce_tree(leaves, merge),
         stage="count",
         leaves=leaves,
         sizes=[len(batch) for batch in batches],

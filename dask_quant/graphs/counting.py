@@ -14,7 +14,7 @@ from dask.delayed import delayed
 from dask_quant.histogram import ColorHistogram
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import dask.array as da
     import numpy as np
@@ -33,7 +33,11 @@ def count_leaves(image: da.Array) -> list[Delayed]:
 
 def merge_leaves(leaves: Sequence[Delayed]) -> Delayed:
     """Return the delayed sum of at least one delayed histogram, as a tree. **Lazy**."""
-    merge = delayed(merge_histograms, pure=True)
+    return reduce_tree(leaves, delayed(merge_histograms, pure=True))
+
+
+def reduce_tree(leaves: Sequence[Delayed], merge: Callable[[list[Delayed]], Delayed]) -> Delayed:
+    """Return what ``merge`` makes of at least one leaf, `SPLIT_EVERY` at a time. **Lazy**."""
     level = list(leaves)
     while len(level) > 1:
         level = [
