@@ -25,7 +25,7 @@ from dask_quant.kernels.cells import (
 )
 from dask_quant.kernels.count_block import BITS_8, BITS_16, BITS_24, BYTE, split_words
 from dask_quant.kernels.jit import compile_kernel
-from dask_quant.kernels.lloyd import prune_block
+from dask_quant.kernels.lloyd import list_everyone, prune_block
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +65,7 @@ def assign_block(
     n = points.shape[0]
     labels = np.empty(n, dtype=np.uint16)
     distances = np.empty(n, dtype=np.int32)
-    everyone = np.arange(k).astype(np.int32)
+    everyone = list_everyone(k)
     in_block = np.empty(k, dtype=np.int32)
     in_cell = np.empty(k, dtype=np.int32)
     for block in range(block_starts.shape[0] - 1):
@@ -119,7 +119,7 @@ def tie_block(
         How many pairs there are.
     """
     k = palette.shape[0]
-    everyone = np.arange(k).astype(np.int32)
+    everyone = list_everyone(k)
     in_block = np.empty(k, dtype=np.int32)
     in_cell = np.empty(k, dtype=np.int32)
     n_pairs = 0
@@ -159,7 +159,7 @@ def _fill_table(
     or uint16 ``(2^24,)``.
     """
     k = palette.shape[0]
-    everyone = np.arange(k).astype(np.int32)
+    everyone = list_everyone(k)
     in_block = np.empty(k, dtype=np.int32)
     in_cell = np.empty(k, dtype=np.int32)
     near = np.empty((k, 3), dtype=np.float64)

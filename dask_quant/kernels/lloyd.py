@@ -96,6 +96,15 @@ def prune_block(
 
 
 @compile_kernel
+def list_everyone(k: int) -> NDArray[np.int32]:
+    """Return 0 to ``k - 1``: all centroids as candidates, int32 ``(k,)``."""
+    everyone = np.empty(k, dtype=np.int32)
+    for i in range(k):
+        everyone[i] = i
+    return everyone
+
+
+@compile_kernel
 def lloyd_step_block(
     points: NDArray[np.uint8],
     weights: NDArray[np.int64],
@@ -136,7 +145,7 @@ def lloyd_step_block(
     k = centroids.shape[0]
     won_weights = np.zeros(k, dtype=np.int64)
     won_sums = np.zeros((k, 3), dtype=np.int64)
-    everyone = np.arange(k).astype(np.int32)
+    everyone = list_everyone(k)
     in_block = np.empty(k, dtype=np.int32)
     in_cell = np.empty(k, dtype=np.int32)
     near = np.empty((k, 3), dtype=np.float64)

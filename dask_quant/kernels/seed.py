@@ -36,6 +36,20 @@ def _draw(seed: np.uint64, number: np.uint64) -> float:
 
 
 @compile_kernel
+def _find_after(running: NDArray[np.float64], value: float) -> int:
+    """Return the first position whose ascending ``running`` sum is above ``value``, or the last."""
+    low = 0
+    high = running.shape[0] - 1
+    while low < high:
+        middle = (low + high) // 2
+        if running[middle] > value:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@compile_kernel
 def seed_block(
     points: NDArray[np.float64],
     weights: NDArray[np.float64],
@@ -82,9 +96,8 @@ def seed_block(
             running[i] = total
         best_total = np.inf
         for _ in range(n_trials if position else 1):
-            drawn = np.searchsorted(running, _draw(seed, number) * total, side="right")
+            drawn = _find_after(running, _draw(seed, number) * total)
             number += np.uint64(1)
-            drawn = min(drawn, n - 1)
             while position and cost[drawn] == 0.0:  # by rounding only: never a centroid twice
                 drawn = drawn - 1 if drawn else n - 1
             x, y, z = points[drawn, 0], points[drawn, 1], points[drawn, 2]

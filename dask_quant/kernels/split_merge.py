@@ -82,7 +82,7 @@ def longest_axis_block(
     Parameters
     ----------
     scatter : ndarray
-        Float64 ``(k, 3, 3)``; changed in place.
+        Float64 ``(k, 3, 3)``.
 
     Returns
     -------
@@ -94,9 +94,14 @@ def longest_axis_block(
     k = scatter.shape[0]
     values = np.empty(k, dtype=np.float64)
     vectors = np.empty((k, 3), dtype=np.float64)
+    a = np.empty((3, 3), dtype=np.float64)
+    v = np.empty((3, 3), dtype=np.float64)
+    # Loops over elements, here and below: slices and helpers of NumPy take seconds to compile.
     for c in range(k):
-        a = scatter[c]
-        v = np.eye(3)
+        for p in range(3):
+            for q in range(3):
+                a[p, q] = scatter[c, p, q]
+                v[p, q] = 1.0 if p == q else 0.0
         for _ in range(JACOBI_SWEEPS):
             for p in range(2):
                 for q in range(p + 1, 3):
@@ -109,19 +114,26 @@ def longest_axis_block(
                     cosine = 1.0 / np.sqrt(t * t + 1.0)
                     sine = t * cosine
                     for r in range(3):
-                        x, y = a[r, p], a[r, q]
-                        a[r, p], a[r, q] = cosine * x - sine * y, sine * x + cosine * y
+                        x = a[r, p]
+                        y = a[r, q]
+                        a[r, p] = cosine * x - sine * y
+                        a[r, q] = sine * x + cosine * y
                     for r in range(3):
-                        x, y = a[p, r], a[q, r]
-                        a[p, r], a[q, r] = cosine * x - sine * y, sine * x + cosine * y
-                        x, y = v[r, p], v[r, q]
-                        v[r, p], v[r, q] = cosine * x - sine * y, sine * x + cosine * y
+                        x = a[p, r]
+                        y = a[q, r]
+                        a[p, r] = cosine * x - sine * y
+                        a[q, r] = sine * x + cosine * y
+                        x = v[r, p]
+                        y = v[r, q]
+                        v[r, p] = cosine * x - sine * y
+                        v[r, q] = sine * x + cosine * y
         longest = 0
         for r in range(1, 3):
             if a[r, r] > a[longest, longest]:
                 longest = r
         values[c] = a[longest, longest]
-        vectors[c] = v[:, longest]
+        for r in range(3):
+            vectors[c, r] = v[r, longest]
     return values, vectors
 
 
@@ -178,9 +190,13 @@ def merge_block(
     for i in range(k):
         partners[i], costs[i] = _nearest_partner(weights, means, alive, i)
     for _ in range(n_merges):
-        cheapest = np.argmin(costs)
-        i = min(cheapest, partners[cheapest])
-        j = max(cheapest, partners[cheapest])
+        i = 0
+        for other in range(1, k):
+            if costs[other] < costs[i]:
+                i = other
+        j = partners[i]
+        if j < i:
+            i, j = j, i
         total = weights[i] + weights[j]
         if total > 0:
             for band in range(3):
