@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,6 +42,9 @@ EXIT_TERMINATED = 143
 TRACEBACK_VARIABLE = "DASK_QUANT_TRACEBACK"
 """Environment variable that lets unexpected errors through with their traceback."""
 
+_RESEND_S = 0.01
+"""Seconds until a signal that was swallowed is sent again (arbitrary)."""
+
 _MAX_SWATCHES = 64
 """Colours shown in a terminal (arbitrary)."""
 
@@ -53,10 +57,9 @@ class _Terminated(BaseException):
 def run_command(name: str, *, quiet: bool, as_json: bool) -> Iterator[Screen]:
     """Run the body of a command; on failure say why in one line, and exit with the code for it."""
     screen = Screen(name, quiet, as_json)
-    before = signal.signal(signal.SIGTERM, _raise_terminated)
     code = EXIT_ERROR
     try:
-        with warnings.catch_warnings(), screen.progress():
+        with _unwinding_on_signals(), warnings.catch_warnings(), screen.progress():
             warnings.simplefilter("always", DaskQuantWarning)
             warnings.showwarning = screen.show_warning  # type: ignore[assignment]
             yield screen
@@ -79,8 +82,6 @@ def run_command(name: str, *, quiet: bool, as_json: bool) -> Iterator[Screen]:
         screen.show_error(
             error, f"unexpected {text} (set {TRACEBACK_VARIABLE}=1 to see where; please report it)"
         )
-    finally:
-        signal.signal(signal.SIGTERM, before)
     sys.exit(code)
 
 
@@ -89,6 +90,32 @@ def exit_usage(command: str, text: str, command_path: str, *, as_json: bool) -> 
     message = f"{' '.join(text.split()).rstrip('.')}; see {command_path} --help"
     Screen(command, quiet=True, as_json=as_json).show_error(OptionError(message), message)
     sys.exit(EXIT_USAGE)
+
+
+@contextmanager
+def _unwinding_on_signals() -> Iterator[None]:
+    """Let SIGTERM unwind the stack as SIGINT does, wherever it arrives.
+
+    What a signal raises inside a destructor or a callback of the garbage collector (distributed has
+    one), Python only reports as ignored, and the job would run on: then the signal is sent again.
+    """
+    handler, hook = signal.signal(signal.SIGTERM, _raise_terminated), sys.unraisablehook
+    numbers = {_Terminated: signal.SIGTERM, KeyboardInterrupt: signal.SIGINT}
+
+    def send_again(unraisable: sys.UnraisableHookArgs) -> None:
+        number = numbers.get(unraisable.exc_type)
+        if number is None:
+            hook(unraisable)
+        else:
+            # From another thread, a moment later: this hook swallows what is raised in it, too.
+            threading.Timer(_RESEND_S, os.kill, (os.getpid(), number)).start()
+
+    sys.unraisablehook = send_again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _raise_terminated(signum: int, frame: FrameType | None) -> None:
