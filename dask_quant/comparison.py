@@ -18,7 +18,7 @@ from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.results import explained_variance, psnr_db
 from dask_quant.routes.common import SMALL_PIXELS, read_source
 from dask_quant.sinks.atomic import check_output, write_file_atomically
-from dask_quant.sinks.png import encode_labels, png_chunks
+from dask_quant.sinks.png import label_chunks
 from dask_quant.sinks.sheet import Panel, draw_sheet, write_sheet
 from dask_quant.sources.pillow import read_header, read_image
 from dask_quant.sources.samples import find_sample_images
@@ -280,8 +280,7 @@ def _write_candidate(
     """Write labels as an indexed PNG, or only measure it where there is no ``file``."""
     if len(palette) > MAX_COLORS_8BIT:
         return None
-    height, width = labels.shape
-    chunks = png_chunks(encode_labels(labels, palette), width=width, height=height, palette=palette)
+    chunks = label_chunks(labels, palette)
     if file is None:
         return sum(map(len, chunks))
     return write_file_atomically(file, chunks, overwrite=overwrite)

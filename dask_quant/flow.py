@@ -13,7 +13,8 @@ from dask_quant.events import Stopwatch, ignore_event
 from dask_quant.fit.fitting import PaletteFit, fit_given, fit_histogram
 from dask_quant.histogram import ColorHistogram
 from dask_quant.kernels.assign import label_block, table_of_colors
-from dask_quant.sinks.png import encode_labels, write_png
+from dask_quant.sinks.atomic import write_file_atomically
+from dask_quant.sinks.png import label_chunks
 from dask_quant.sources.pillow import read_image
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class ImageOutcome:
     """The same had every pixel been painted the mean colour."""
     palette: Palette
     """Its palette, with the image's own counts."""
+    engine: str
+    """What fitted it, or ``none``."""
     n_iter: int
     """Lloyd iterations of its fit."""
     output_bytes: int
@@ -83,6 +86,26 @@ def quantize_file(
     watch = watch or Stopwatch()
     with watch.measure("decode"):
         pixels = read_image(source)
+    return quantize_pixels(
+        pixels, out, options, palette=palette, overwrite=overwrite, listener=listener, watch=watch
+    )
+
+
+def quantize_pixels(
+    pixels: NDArray[np.uint8],
+    out: Path,
+    options: FitOptions,
+    *,
+    palette: Palette | None = None,
+    overwrite: bool = False,
+    listener: Listener = ignore_event,
+    watch: Stopwatch | None = None,
+) -> ImageOutcome:
+    """Relabel one image in memory, uint8 ``(y, x, 3)``, as an indexed PNG. **Eager**.
+
+    The other parameters are those of `quantize_file`.
+    """
+    watch = watch or Stopwatch()
     with watch.measure("count"):
         histogram = ColorHistogram.from_pixels(pixels)
     with watch.measure("fit"):
@@ -93,11 +116,8 @@ def quantize_file(
     with watch.measure("relabel"):
         labels = label_image(pixels, fit)
     with watch.measure("write"):
-        height, width = labels.shape
-        strips = encode_labels(labels, fit.palette)
-        n_bytes = write_png(
-            out, strips, width=width, height=height, palette=fit.palette, overwrite=overwrite
-        )
+        chunks = label_chunks(labels, fit.palette)
+        n_bytes = write_file_atomically(out, chunks, overwrite=overwrite)
     return replace(describe_fit(histogram, fit), output_bytes=n_bytes)
 
 
@@ -120,6 +140,7 @@ def describe_fit(histogram: ColorHistogram, fit: PaletteFit) -> ImageOutcome:
         squared_error=fit.squared_error,
         mean_color_error=histogram.mean_color_mse * histogram.n_pixels,
         palette=fit.palette,
+        engine=fit.engine,
         n_iter=fit.n_iter,
         output_bytes=0,
     )

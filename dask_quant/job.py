@@ -21,12 +21,12 @@ from dask.delayed import delayed
 
 from dask_quant.errors import JobError, PixelFormatError, SourceError
 from dask_quant.execute import MAX_TASKS_PER_GRAPH
-from dask_quant.fit.fitting import fit_histogram
-from dask_quant.flow import describe_fit, label_image
+from dask_quant.flow import quantize_pixels
 from dask_quant.graphs.counting import reduce_tree
 from dask_quant.histogram import ColorHistogram
 from dask_quant.results import Quarantined
-from dask_quant.sinks.png import encode_labels, write_png
+from dask_quant.sinks.atomic import write_file_atomically
+from dask_quant.sinks.png import label_chunks
 from dask_quant.sources.header import show_path
 from dask_quant.sources.opening import read_pixels
 from dask_quant.tables import label_pixels
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     from dask_quant.execute import Executor
     from dask_quant.flow import ImageOutcome
-    from dask_quant.kernels.assign import Labels
     from dask_quant.options import FitOptions
     from dask_quant.palette import Palette
 
@@ -221,16 +220,13 @@ def relabel_batch(batch: Sequence[tuple[int, Item]], palette: Palette) -> Writte
 
 def _quantize_item(item: Item, options: FitOptions) -> ImageOutcome:
     """Write one image with a palette of its own and return its figures."""
-    pixels = read_pixels(item.source_path)
-    histogram = ColorHistogram.from_pixels(pixels)
-    fit = fit_histogram(histogram, options)
-    n_bytes = _write_labels(item, label_image(pixels, fit), fit.palette)
-    return replace(describe_fit(histogram, fit), output_bytes=n_bytes)
+    return quantize_pixels(read_pixels(item.source_path), item.out_path, options, overwrite=True)
 
 
 def _relabel_item(item: Item, palette: Palette) -> int:
     """Write one image with a palette and return the bytes of its file."""
-    return _write_labels(item, label_pixels(_read_counted(item), palette), palette)
+    labels = label_pixels(_read_counted(item), palette)
+    return write_file_atomically(item.out_path, label_chunks(labels, palette), overwrite=True)
 
 
 def _read_counted(item: Item) -> NDArray[np.uint8]:
@@ -254,15 +250,6 @@ def _changed_message(item: Item, how: str) -> str:
     return (
         f"{show_path(item.source)} changed after its colours were counted ({how.rstrip('.')}); "
         "leave the images unchanged until the job is done, and start it again with --overwrite."
-    )
-
-
-def _write_labels(item: Item, labels: Labels, palette: Palette) -> int:
-    """Write the labels ``(y, x)`` of one image and return the bytes of its file."""
-    height, width = labels.shape
-    strips = encode_labels(labels, palette)
-    return write_png(
-        item.out_path, strips, width=width, height=height, palette=palette, overwrite=True
     )
 
 

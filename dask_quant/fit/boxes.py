@@ -19,6 +19,16 @@ from dask_quant.kernels.lloyd import group_cells, lloyd_step_block
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Layout = tuple[
+        NDArray[np.uint8],
+        NDArray[np.int64],
+        NDArray[np.float64],
+        NDArray[np.float64],
+        NDArray[np.int64],
+        NDArray[np.float64],
+        NDArray[np.float64],
+    ]
+
 
 @dataclass(frozen=True)
 class ColorBoxes:
@@ -111,9 +121,10 @@ class ColorBoxes:
         )
         return Moments(weights, sums)
 
-    def assign(self, palette: NDArray[np.uint8 | np.float64]) -> Assignment:
-        """Find the nearest entry of ``palette``, sRGB levels ``(k, 3)``, of every colour."""
-        labels, distances = assign_block(
+    @property
+    def _layout(self) -> Layout:
+        """Points and boxes, as the kernels that assign take them."""
+        return (
             self.points,
             self.starts,
             self.low,
@@ -121,23 +132,16 @@ class ColorBoxes:
             self.block_starts,
             self.block_low,
             self.block_high,
-            palette.astype(np.float64),
         )
+
+    def assign(self, palette: NDArray[np.uint8 | np.float64]) -> Assignment:
+        """Find the nearest entry of ``palette``, sRGB levels ``(k, 3)``, of every colour."""
+        labels, distances = assign_block(*self._layout, palette.astype(np.float64))
         return Assignment(self.weights, labels, distances)
 
     def find_ties(self, palette: NDArray[np.uint8], assignment: Assignment) -> Ties:
         """Find the colours with several nearest entries of ``palette``, given its assignment."""
-        boxes = (
-            self.points,
-            self.starts,
-            self.low,
-            self.high,
-            self.block_starts,
-            self.block_low,
-            self.block_high,
-            palette.astype(np.float64),
-            assignment.distances,
-        )
+        boxes = (*self._layout, palette.astype(np.float64), assignment.distances)
         colors, entries = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32)
         n = tie_block(*boxes, colors, entries)
         if n:

@@ -60,6 +60,7 @@ def _relabel_each(job: Job, items: Sequence[Item], executor: Executor, n_ignored
         squared_error=sum(outcome.squared_error for outcome in outcomes),
         mean_color_error=math.fsum(outcome.mean_color_error for outcome in outcomes),
         palette=max((outcome.palette for outcome in outcomes), key=len),
+        engine=outcomes[0].engine,
         n_iter=max(outcome.n_iter for outcome in outcomes),
         output_bytes=sum(n_bytes for _, n_bytes in written.written),
     )

@@ -156,7 +156,6 @@ def make_report(
     if job.palette is None and not job.per_image and len(totals.palette) < job.fit.n_colors:
         warn_fewer("the input holds", job.fit.n_colors, len(totals.palette))
     error = totals.squared_error
-    engine = "histogram" if job.fit.engine == "auto" else job.fit.engine
     return Report(
         command=job.command,
         n_images=n_images,
@@ -168,7 +167,7 @@ def make_report(
         mse=error / totals.n_pixels,
         explained_variance=explained_variance(error, totals.mean_color_error),
         inertia=float(error),
-        engine="none" if job.palette is not None else engine,
+        engine=totals.engine,
         seed=job.fit.seed,
         n_iter=totals.n_iter,
         input_bytes=input_bytes,

@@ -54,6 +54,22 @@ def _describe_image(path: str, count_chunked: CountChunked) -> ImageInfo:
             header, n_colors = count_chunked(path)
         else:
             n_colors = len(ColorHistogram.from_pixels(read_image(source)))
+    return _make_info(path, header, n_colors)
+
+
+def _describe_broken(path: str, error: DaskQuantError) -> ImageInfo:
+    """Return what is known of an image that cannot be read."""
+    try:
+        header = read_header(path)
+    except DaskQuantError:
+        return ImageInfo(path, "", "", 0, 0, 0, None, count_file_bytes(path), str(error))
+    return _make_info(path, header, None, str(error))
+
+
+def _make_info(
+    path: str, header: ImageHeader, n_colors: int | None, error: str | None = None
+) -> ImageInfo:
+    """Return what a header says, with the colours counted or the reason why they are not."""
     return ImageInfo(
         path=path,
         format=header.format,
@@ -63,23 +79,5 @@ def _describe_image(path: str, count_chunked: CountChunked) -> ImageInfo:
         bands=header.bands,
         n_unique_colors=n_colors,
         input_bytes=header.input_bytes,
-    )
-
-
-def _describe_broken(path: str, error: DaskQuantError) -> ImageInfo:
-    """Return what is known of an image that cannot be read."""
-    try:
-        header = read_header(path)
-    except DaskQuantError:
-        return ImageInfo(path, "", "", 0, 0, 0, None, count_file_bytes(path), str(error))
-    return ImageInfo(
-        path=path,
-        format=header.format,
-        mode=header.mode,
-        width=header.width,
-        height=header.height,
-        bands=header.bands,
-        n_unique_colors=None,
-        input_bytes=header.input_bytes,
-        error=str(error),
+        error=error,
     )

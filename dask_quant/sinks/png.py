@@ -267,6 +267,26 @@ def png_chunks(
     return _generate_chunks(strips, header, palette.colors.tobytes(), raw_bytes)
 
 
+def label_chunks(labels: Labels, palette: Palette) -> Iterator[bytes]:
+    """Return the bytes of the PNG file of labels in memory, in pieces. **Lazy**.
+
+    Parameters
+    ----------
+    labels : ndarray
+        uint8 ``(y, x)``, below ``len(palette)``.
+    palette : Palette
+        At most 256 colours.
+
+    Raises
+    ------
+    OutputError
+        As `png_chunks` and `encode_labels` do.
+    """
+    height, width = labels.shape
+    strips = encode_labels(labels, palette)
+    return png_chunks(strips, width=width, height=height, palette=palette)
+
+
 def _generate_chunks(
     strips: Iterable[Strip], header: bytes, colors: bytes, raw_bytes: int
 ) -> Iterator[bytes]:
