@@ -71,6 +71,7 @@ def fit_palette(
     n_colors: int = 16,
     *,
     engine: str = "auto",
+    effort: str = "default",
     seed: int = 0,
     n_init: int | None = None,
     max_iter: int | None = None,
@@ -83,7 +84,7 @@ def fit_palette(
     ----------
     data : ColorHistogram, str, Path, NumPy or Dask array
         What to fit. A histogram costs no pass over pixels.
-    n_colors, engine, seed, n_init, max_iter, tol
+    n_colors, engine, effort, seed, n_init, max_iter, tol
         As in `quantize`. The ``dask-ml`` engine needs the image.
     listener : callable, optional
         Told of progress.
@@ -113,7 +114,13 @@ def fit_palette(
     ['#010101', '#c80000']
     """
     options = FitOptions(
-        n_colors=n_colors, engine=engine, seed=seed, n_init=n_init, max_iter=max_iter, tol=tol
+        n_colors=n_colors,
+        engine=engine,
+        effort=effort,
+        seed=seed,
+        n_init=n_init,
+        max_iter=max_iter,
+        tol=tol,
     )
     if isinstance(data, ColorHistogram):
         if options.engine == "dask-ml":

@@ -110,6 +110,7 @@ def compare(
     out: str | Path,
     n_colors: int | Sequence[int] = DEFAULT_N_COLORS,
     *,
+    effort: str = "default",
     seed: int = 0,
     n_init: int | None = None,
     max_iter: int | None = None,
@@ -130,7 +131,7 @@ def compare(
         PNG to draw the contact sheet into: the original and every number of colours.
     n_colors : int or sequence of int, default (2, 5, 10, 15, 24)
         Numbers of colours, each 1 to 65536; one that comes again is left out.
-    seed, n_init, max_iter, tol, overwrite
+    effort, seed, n_init, max_iter, tol, overwrite
         As in `quantize`.
     images : str or Path, optional
         Folder to write each picture into as an indexed PNG, named ``<source>-<k>.png``.
@@ -151,7 +152,9 @@ def compare(
     """
     name, sheet = str(as_path(source, "source")), as_path(out, "out")
     given = [
-        FitOptions(n_colors=k, seed=seed, n_init=n_init, max_iter=max_iter, tol=tol)
+        FitOptions(
+            n_colors=k, effort=effort, seed=seed, n_init=n_init, max_iter=max_iter, tol=tol
+        )
         for k in _as_sequence(n_colors)
     ]
     options = list({option.n_colors: option for option in given}.values())

@@ -18,6 +18,9 @@ MAX_COLORS = 65_536
 ENGINES = ("auto", "histogram", "dask-ml")
 """Names that ``engine`` takes; ``auto`` is ``histogram`` for 8-bit colour."""
 
+EFFORTS = ("fast", "default", "best")
+"""Names that ``effort`` takes: how long to search for a lower error."""
+
 MAX_SEED = 2**63 - 1
 """Largest seed: it is hashed as a 64-bit integer and stored in JSON."""
 
@@ -132,6 +135,8 @@ class FitOptions:
     """Colours asked for, 1 to 65536."""
     engine: str = "auto"
     """``auto``, ``histogram`` (exact k-means on counted colours) or ``dask-ml``."""
+    effort: str = "default"
+    """``fast`` (k-means alone), ``default`` (a search past its local optimum) or ``best``."""
     seed: int = 0
     """Seed of every random draw, 0 to 2**63 - 1; recorded in the output."""
     n_init: int | None = None
@@ -148,6 +153,10 @@ class FitOptions:
         _require(
             self.engine in ENGINES,
             f"Got engine {self.engine!r}; known are {', '.join(ENGINES)}.",
+        )
+        _require(
+            self.effort in EFFORTS,
+            f"Got effort {self.effort!r}; known are {', '.join(EFFORTS)}.",
         )
         _require(
             0 <= self.seed <= MAX_SEED,
@@ -169,6 +178,11 @@ class FitOptions:
             self.engine != "dask-ml" or self.n_init in (None, 1),
             f"Got n_init {self.n_init} with the dask-ml engine, whose KMeans starts once; "
             "leave n_init out or use the histogram engine.",
+        )
+        _require(
+            self.engine != "dask-ml" or self.effort == "default",
+            f"Got effort {self.effort!r} with the dask-ml engine, which has no search; "
+            "leave effort out or use the histogram engine.",
         )
 
 

@@ -14,6 +14,7 @@ import click
 import dask_quant as dq
 from dask_quant.faces import terminal
 from dask_quant.options import (
+    EFFORTS,
     ENGINES,
     ClusterOptions,
     parse_bytes,
@@ -53,6 +54,8 @@ FIT_OPTIONS = _combine(
 )  # fmt: skip
 
 SEARCH_OPTIONS = _combine(
+    click.option("--effort", type=click.Choice(EFFORTS), default="default", show_default=True,
+                 help="How long to search for a lower error; fast is k-means alone."),
     click.option("--seed", type=int, default=0, show_default=True,
                  help="Seed of every random draw."),
     click.option("--n-init", type=int, metavar="N", help="Restarts; the best is kept."),

@@ -92,9 +92,9 @@ class ColorBoxes:
             sum_squares=sum_squares,
         )
 
-    def coarsen(self) -> ColorBoxes:
-        """Return the boxes of far fewer points: the mean of each cube of 4 x 4 x 4 colours."""
-        cubes = pack_colors(self.points & np.uint8(0xFC))
+    def coarsen(self, side: int) -> ColorBoxes:
+        """Return the boxes of fewer points: the means of cubes of ``side`` levels, a power of 2."""
+        cubes = pack_colors(self.points & np.uint8(256 - side))
         order = np.argsort(cubes, kind="stable")
         begins = np.flatnonzero(np.diff(cubes[order], prepend=np.uint32(0xFFFFFFFF)))
         weights = np.add.reduceat(self.weights[order], begins)

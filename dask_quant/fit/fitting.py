@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING
 from dask_quant.errors import FitError
 from dask_quant.events import Event, ignore_event
 from dask_quant.fit.boxes import ColorBoxes
-from dask_quant.fit.kmeans import (
-    DEFAULT_MAX_ITER,
-    DEFAULT_TOL,
-    choose_n_init,
-    fit_centroids,
-)
+from dask_quant.fit.kmeans import fit_centroids
 from dask_quant.fit.refine import FinishedPalette, apply_palette, finish_palette
 
 if TYPE_CHECKING:
@@ -62,7 +57,7 @@ def fit_histogram(
     options : FitOptions
         How to fit; ``engine`` is not looked at.
     listener : callable, optional
-        Told of each restart.
+        Told of each round of the search.
 
     Returns
     -------
@@ -82,16 +77,17 @@ def fit_histogram(
     """
     boxes = _sort_colors(histogram)
     if len(histogram) <= options.n_colors:
-        listener(Event("fit", 1, 1, "restarts"))
+        listener(Event("fit", 1, 1, "rounds"))
         finished = finish_palette(boxes, boxes.points, options.n_colors)
         return PaletteFit(finished, boxes, "histogram", 0)
     fit = fit_centroids(
         boxes,
         n_centroids=options.n_colors,
+        effort=options.effort,
         seed=options.seed,
-        n_init=options.n_init or choose_n_init(options.n_colors),
-        max_iter=options.max_iter or DEFAULT_MAX_ITER,
-        tol=DEFAULT_TOL if options.tol is None else options.tol,
+        n_init=options.n_init,
+        max_iter=options.max_iter,
+        tol=options.tol,
         listener=listener,
     )
     finished = finish_palette(boxes, fit.centroids, options.n_colors)

@@ -8,16 +8,17 @@ References
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dask_quant.fit.clusters import Clusters
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dask_quant.fit.boxes import ColorBoxes, Moments
+    from dask_quant.fit.boxes import ColorBoxes
 
 
 @dataclass(frozen=True)
@@ -39,32 +40,26 @@ def iterate_lloyd(
 
     A centroid that wins nothing goes to the colour with the largest error, so none is ever empty.
     """
+    clusters = Clusters(boxes, len(centroids))
+    clusters.start(centroids)
     n_iter = 0
-    shift = math.inf
-    while n_iter < max_iter and shift > tol:
-        moved = _move_centroids(boxes, boxes.step(centroids), centroids)
-        shift = float(np.sqrt(((moved - centroids) ** 2).sum(axis=1)).max())
-        centroids = moved
-        n_iter += 1
-    inertia = boxes.step(centroids).inertia(centroids, boxes.sum_squares)
-    return CentroidFit(centroids, inertia, n_iter)
+    while True:
+        n_iter += clusters.descend(max_iter - n_iter, tol)
+        if n_iter < max_iter:
+            clusters.settle()  # none is further than tol from its mean: the rest of the way
+        empty = np.flatnonzero(clusters.weights == 0)
+        if len(empty) == 0:
+            break
+        others = np.delete(clusters.centroids, empty, axis=0)
+        clusters.place(empty, _find_worst(boxes, others, len(empty)))
+    found = clusters.centroids
+    return CentroidFit(found, clusters.measure_inertia(found), n_iter)
 
 
-def _move_centroids(
-    boxes: ColorBoxes, moments: Moments, centroids: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the means of what each centroid won, empty ones on the colours with most error."""
-    empty = np.flatnonzero(moments.weights == 0)
-    moved = moments.means(centroids)
-    if len(empty):
-        error = boxes.weights * _nearest_distance(boxes, np.delete(centroids, empty, axis=0))
-        worst = np.argsort(-error, kind="stable")[: len(empty)]
-        moved[empty] = boxes.points[worst]
-    return moved
-
-
-def _nearest_distance(boxes: ColorBoxes, centroids: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the squared distance of each colour to its nearest centroid, float64 ``(n,)``."""
+def _find_worst(
+    boxes: ColorBoxes, centroids: NDArray[np.float64], n_colors: int
+) -> NDArray[np.uint8]:
+    """Return the ``n_colors`` colours with the largest errors, uint8 ``(n_colors, 3)``."""
     nearest = centroids[boxes.assign(centroids).labels]
-    distances: NDArray[np.float64] = ((boxes.points - nearest) ** 2).sum(axis=1)
-    return distances
+    errors = boxes.weights * ((boxes.points - nearest) ** 2).sum(axis=1)
+    return boxes.points[np.argsort(-errors, kind="stable")[:n_colors]]

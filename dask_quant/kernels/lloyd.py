@@ -30,7 +30,7 @@ from dask_quant.kernels.jit import compile_kernel
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_MARGIN: Final = 1e-6
+MARGIN: Final = 1e-6
 """Squared distance by which a centroid must lose to be dropped: far above the rounding error of
 float64 (1e-10 at 255 levels), far below the 1 by which integer palettes differ at least."""
 
@@ -89,7 +89,7 @@ def prune_block(
             + (c1 - b1) * (c1 + b1 - 2.0 * corner_1)
             + (c2 - b2) * (c2 + b2 - 2.0 * corner_2)
         )
-        if loss <= _MARGIN:
+        if loss <= MARGIN:
             kept[n_kept] = c
             n_kept += 1
     return n_kept

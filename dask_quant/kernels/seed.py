@@ -36,6 +36,15 @@ def _draw(seed: np.uint64, number: np.uint64) -> float:
 
 
 @compile_kernel
+def draw_block(n: int, seed: np.uint64) -> NDArray[np.float64]:
+    """Return the first ``n`` draws of the stream ``seed``, uniform in [0, 1), float64 ``(n,)``."""
+    draws = np.empty(n, dtype=np.float64)
+    for number in range(n):
+        draws[number] = _draw(seed, np.uint64(number))
+    return draws
+
+
+@compile_kernel
 def _find_after(running: NDArray[np.float64], value: float) -> int:
     """Return the first position whose ascending ``running`` sum is above ``value``, or the last."""
     low = 0

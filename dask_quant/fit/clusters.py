@@ -1,0 +1,209 @@
+"""Clusters of weighted colours, as a search works on them: moved, split, merged, kept and put back.
+
+A split puts two centroids on the longest axis of a cluster, one standard deviation from its mean
+on either side; a merge joins the two clusters whose union costs least (Ward's criterion). Both
+follow from the moments of the clusters alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dask_quant.kernels.clusters import (
+    N_MOMENTS,
+    Layout,
+    State,
+    assign_clusters_block,
+    descend_block,
+    sum_cells_block,
+)
+from dask_quant.kernels.split_merge import longest_axis_block, merge_block
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dask_quant.fit.boxes import ColorBoxes
+
+_PRODUCTS = np.array([[4, 7, 8], [7, 5, 9], [8, 9, 6]])
+"""Which moment is the sum of the products of two bands."""
+
+
+class Clusters:
+    """The clusters of the colours of some boxes, in at most ``n_slots`` slots.
+
+    Parameters
+    ----------
+    boxes : ColorBoxes
+        The weighted colours.
+    n_slots : int
+        The most clusters that there will be at a time.
+
+    Notes
+    -----
+    4 bytes a colour, and as much again for each kept state.
+    """
+
+    def __init__(self, boxes: ColorBoxes, n_slots: int) -> None:
+        moments = sum_cells_block(boxes.points, boxes.weights, boxes.starts)
+        self._layout = Layout(
+            *(boxes.points, boxes.weights, boxes.starts, boxes.low, boxes.high, moments),
+            *(boxes.block_starts, boxes.block_low, boxes.block_high),
+        )
+        n_cells, n_blocks = len(moments), len(boxes.block_low)
+        self._state = State(
+            centroids=np.zeros((n_slots, 3)),
+            alive=np.zeros(n_slots, dtype=bool),
+            moved=np.zeros(n_slots + 1, dtype=bool),
+            labels=np.zeros(len(boxes.points), dtype=np.int32),
+            cell_labels=np.zeros(n_cells, dtype=np.int32),
+            cell_far=np.zeros(n_cells),
+            block_far=np.zeros(n_blocks),
+            moments=np.zeros((n_slots + 1, N_MOMENTS), dtype=np.int64),
+        )
+
+    def start(self, centroids: NDArray[np.float64]) -> None:
+        """Forget everything, and put clusters at ``centroids`` ``(k, 3)``, k at most the slots."""
+        state = self._state
+        n_slots, k = len(state.centroids), len(centroids)
+        state.centroids[:k] = centroids
+        state.alive[:] = np.arange(n_slots) < k
+        state.moved[:] = True
+        state.cell_labels[:] = n_slots  # the slot of what was never assigned
+        state.moments[:] = 0
+        state.moments[-1] = self._layout.moments.sum(axis=0)
+
+    def descend(self, max_iter: int, tol: float) -> int:
+        """Move centroids by Lloyd's algorithm until none is over ``tol`` levels from its mean.
+
+        Returns the iterations made, at most ``max_iter``.
+        """
+        n_iter: int = descend_block(*self._layout, *self._state, max_iter, tol)
+        return n_iter
+
+    def settle(self) -> None:
+        """Move every centroid to its mean and assign all colours once more."""
+        state, slots = self._state, self._slots
+        state.moved[slots] |= (state.centroids[slots] != self.means).any(axis=1)
+        state.centroids[slots] = self.means
+        assign_clusters_block(*self._layout, *state)
+
+    def save(self) -> State:
+        """Return a copy of the clusters as they are."""
+        return State(*(array.copy() for array in self._state))
+
+    def restore(self, saved: State) -> None:
+        """Make the clusters what they were when ``saved`` was."""
+        for array, old in zip(self._state, saved, strict=True):
+            array[...] = old
+
+    @property
+    def _slots(self) -> NDArray[np.int64]:
+        """Slots of the clusters, ascending, int64 ``(k,)``."""
+        return np.flatnonzero(self._state.alive)
+
+    @property
+    def _moments(self) -> NDArray[np.int64]:
+        """Moments of the clusters, int64 ``(k, N_MOMENTS)``."""
+        return self._state.moments[self._slots]
+
+    @property
+    def centroids(self) -> NDArray[np.float64]:
+        """Where the centroids stand, sRGB levels ``(k, 3)``."""
+        return self._state.centroids[self._slots]
+
+    @property
+    def weights(self) -> NDArray[np.int64]:
+        """Pixels that each cluster won, int64 ``(k,)``."""
+        return self._moments[:, 0]
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """Mean of what each cluster won, its centroid where it won nothing, ``(k, 3)``."""
+        moments = self._moments
+        weights = moments[:, :1]
+        return np.where(weights > 0, moments[:, 1:4] / np.maximum(weights, 1), self.centroids)
+
+    def measure_inertia(self, centroids: NDArray[np.float64]) -> float:
+        """Return the squared distances of all pixels to ``centroids`` ``(k, 3)`` of their clusters.
+
+        First to the centroids rounded, in integers, then what is between: the difference of large
+        floating-point sums would be mere rounding error for billions of pixels.
+        """
+        moments = self._moments
+        weights, sums, squares = moments[:, 0], moments[:, 1:4], moments[:, 4:7]
+        rounded = np.rint(centroids).astype(np.int64)
+        offsets = centroids - rounded
+        residues = sums - weights[:, np.newaxis] * rounded
+        exact = int(squares.sum()) - int((rounded * (sums + residues)).sum())
+        shifted = weights * (offsets * offsets).sum(axis=1)
+        return exact + float((shifted - 2.0 * (offsets * residues).sum(axis=1)).sum())
+
+    @property
+    def inertia(self) -> float:
+        """Squared distances of all pixels to the means of their clusters."""
+        return self.measure_inertia(self.means)
+
+    def find_axes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return how far, and whereto, each cluster is longest.
+
+        Returns
+        -------
+        errors : ndarray
+            Squared distances of its pixels from its mean along the axis, float64 ``(k,)``.
+        axes : ndarray
+            Unit vectors, float64 ``(k, 3)``.
+        """
+        moments = self._moments
+        sums = moments[:, 1:4]
+        means = sums / np.maximum(moments[:, :1], 1)
+        scatter = moments[:, _PRODUCTS] - sums[:, :, np.newaxis] * means[:, np.newaxis, :]
+        errors, axes = longest_axis_block(scatter)
+        return np.maximum(errors, 0.0), axes
+
+    def split(
+        self, chosen: NDArray[np.int64], errors: NDArray[np.float64], axes: NDArray[np.float64]
+    ) -> None:
+        """Split clusters in two along their longest axes; there must be slots for it.
+
+        Parameters
+        ----------
+        chosen : ndarray
+            Positions among the clusters, int64 ``(n,)``.
+        errors, axes : ndarray
+            From `find_axes`.
+        """
+        state, slots, means = self._state, self._slots[chosen], self.means[chosen]
+        deviations = np.sqrt(errors[chosen] / np.maximum(self.weights[chosen], 1))
+        offsets = axes[chosen] * deviations[:, np.newaxis]
+        free = np.flatnonzero(~state.alive)[: len(chosen)]
+        state.centroids[slots], state.centroids[free] = means - offsets, means + offsets
+        state.alive[free] = True
+        state.moved[slots] = state.moved[free] = True
+
+    def merge(self, n_merges: int) -> None:
+        """Merge two clusters ``n_merges`` times, each time those whose union costs least."""
+        state, slots = self._state, self._slots
+        weights, means = self.weights.astype(np.float64), self.means
+        # Clusters without a pixel cost nothing to drop, and would all be merged with one another.
+        empty = np.flatnonzero(weights == 0)[:n_merges]
+        self._drop(slots[empty])
+        slots, weights, means = (np.delete(a, empty, axis=0) for a in (slots, weights, means))
+        before = weights.copy()
+        left = merge_block(weights, means, n_merges - len(empty))
+        self._drop(slots[~left])
+        grown = left & (weights != before)
+        state.centroids[slots[grown]] = means[grown]
+        state.moved[slots[grown]] = True
+
+    def _drop(self, slots: NDArray[np.int64]) -> None:
+        """Remove the clusters in ``slots``; their colours are assigned anew at the next descent."""
+        self._state.alive[slots] = False
+        self._state.moved[slots] = True
+
+    def place(self, chosen: NDArray[np.int64], colors: NDArray[np.uint8]) -> None:
+        """Put the centroids of the clusters ``chosen`` at ``colors`` ``(n, 3)``."""
+        slots = self._slots[chosen]
+        self._state.centroids[slots] = colors
+        self._state.moved[slots] = True

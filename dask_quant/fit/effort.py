@@ -1,0 +1,139 @@
+"""How long to search: what ``effort`` means for so many centroids and colours.
+
+Few centroids have many local optima far apart: restarts find the best of them. Many centroids have
+countless ones close together: going on from where the search stands finds more than starting
+again.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+MAX_CENTROIDS = 4096
+"""Centroids up to which there is a search: finding the cheapest merge takes O(k^2)."""
+
+
+FEW_CENTROIDS = 32
+"""Centroids up to which local optima are few and far apart (arbitrary)."""
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """What a search does."""
+
+    n_init: int
+    """Restarts at most, at least 1."""
+    patience: int
+    """Restarts that end alike, at the lowest inertia so far, after which no more are made."""
+    n_trials: int
+    """Draws of which each first centroid is the best."""
+    n_splits: int
+    """Clusters that are split in the first breath; 0: no search past Lloyd's local optimum."""
+    n_rounds: int
+    """Times that the best restart is disturbed."""
+    n_swaps: int
+    """Clusters that are split, and merged, to disturb it."""
+    cube_side: int
+    """Side, in levels, of the cubes of colours whose means stand for them in the search: 1, 4, 8."""
+    max_iter: int
+    """Lloyd iterations of the last descent, over all colours."""
+    tol: float
+    """Centroid shift, in sRGB levels, at which it stops."""
+
+
+@dataclass(frozen=True)
+class _Effort:
+    """The figures behind a name."""
+
+    max_init: int
+    """Restarts of few centroids."""
+    restarted: int
+    """Restarts times centroids, of many: their searches take longer and differ less."""
+    patience: int
+    """As in `SearchPlan`."""
+    n_rounds: int
+    """Disturbances of many centroids; few get fewer, for restarts find more of them."""
+    max_searched: int
+    """Centroids up to which there is a search past Lloyd's local optimum."""
+    max_points: int
+    """Colours up to which the search looks at every one."""
+    max_iter: int
+    """As in `SearchPlan`; 300 is scikit-learn's."""
+    tol: float
+    """As in `SearchPlan`; 0.05 is a tenth of what rounding can move."""
+
+
+_EFFORTS = {
+    "fast": _Effort(1, 1, 1, 0, FEW_CENTROIDS, 1 << 12, 10, 0.5),
+    "default": _Effort(12, 128, 4, 8, MAX_CENTROIDS, 1 << 17, 300, 0.05),
+    "best": _Effort(32, 1024, 10, 60, MAX_CENTROIDS, 1 << 19, 300, 0.05),
+}
+"""Settled on photographs; `tests/benchmarks/peers.py` measures what they give."""
+
+_FIRST_SHARE = 4
+"""A quarter of the centroids is split at first (measured: an eighth finds less)."""
+
+_MIN_SPLITS = 5
+"""Splits at first at least, as in Fritzke's paper."""
+
+_SWAP_SHARE = 8
+"""An eighth of the centroids is split to disturb them (measured: a quarter does as well)."""
+
+_MIN_SWAPS = 2
+"""Clusters split to disturb few centroids."""
+
+_ROUNDED_CENTROIDS = 64
+"""Centroids from which there are as many rounds as an effort has."""
+
+_COLORS_PER_CENTROID = 64
+"""Colours of a centroid up to which cubes would be too coarse."""
+
+_CAREFUL_CENTROIDS = 512
+"""Centroids up to which each is the best of several draws (arbitrary)."""
+
+
+def plan_search(
+    effort: str, n_centroids: int, n_colors: int, *, n_init: int | None = None
+) -> SearchPlan:
+    """Return what a search does.
+
+    Parameters
+    ----------
+    effort : {"fast", "default", "best"}
+        How long to search.
+    n_centroids, n_colors : int
+        How many to find, among how many.
+    n_init : int, optional
+        Restarts that are made in any case. None: what ``effort`` says, or fewer when they end alike.
+    """
+    given = _EFFORTS[effort]
+    is_searched = n_centroids <= given.max_searched
+    free = min(n_centroids - 1, n_colors - n_centroids) if is_searched else 0
+    n_swaps = min(free, max(_MIN_SWAPS, n_centroids // _SWAP_SHARE))
+    n_rounds = -(-given.n_rounds * min(n_centroids, _ROUNDED_CENTROIDS) // _ROUNDED_CENTROIDS)
+    return SearchPlan(
+        n_init=n_init or max(1, min(given.max_init, given.restarted // n_centroids)),
+        patience=n_init or given.patience,
+        n_trials=_count_trials(effort, n_centroids),
+        n_splits=min(free, max(_MIN_SPLITS, n_centroids // _FIRST_SHARE)),
+        n_rounds=n_rounds if n_swaps else 0,
+        n_swaps=n_swaps,
+        cube_side=_choose_side(n_centroids, n_colors, given.max_points),
+        max_iter=given.max_iter,
+        tol=given.tol,
+    )
+
+
+def _count_trials(effort: str, n_centroids: int) -> int:
+    """Return the draws of which each first centroid is the best: as in scikit-learn, or two."""
+    if effort == "fast" or n_centroids > _CAREFUL_CENTROIDS:
+        return 2
+    return 2 + int(math.log(n_centroids))
+
+
+def _choose_side(n_centroids: int, n_colors: int, max_points: int) -> int:
+    """Return the side of the cubes to search on: far smaller than clusters, with enough of them."""
+    if n_colors <= max(max_points, _COLORS_PER_CENTROID * n_centroids):
+        return 1
+    return 8 if n_centroids <= FEW_CENTROIDS else 4

@@ -1,0 +1,124 @@
+"""The search for good centroids: restarts, breaths and disturbances, on every colour or on means.
+
+Greedy k-means++ chooses first centroids (`dask_quant.kernels.seed`), Lloyd's algorithm moves them
+until they rest, clusters are split and merged (`breathe`); the best of a few restarts is disturbed a
+few times for what else there is to find.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dask_quant.events import Event
+from dask_quant.fit.breathe import SEARCH_TOL, breathe, disturb
+from dask_quant.fit.clusters import Clusters
+from dask_quant.kernels.seed import seed_block
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dask_quant.events import Listener
+    from dask_quant.fit.boxes import ColorBoxes
+    from dask_quant.fit.effort import SearchPlan
+
+_MAX_FIRST_ITER = 30
+"""Lloyd iterations between seeding and breathing; the search goes on with them."""
+
+_SAME = 1e-4
+"""Share of the inertia by which restarts that end alike differ at most."""
+
+_POINTS_PER_SEED = 8
+"""Points to choose from, per centroid, when seeding from cells rather than colours (arbitrary)."""
+
+
+def search_centroids(
+    boxes: ColorBoxes, plan: SearchPlan, *, n_centroids: int, seed: int, listener: Listener
+) -> tuple[NDArray[np.float64], int]:
+    """Search for ``n_centroids`` of low inertia, as ``plan`` says.
+
+    Parameters
+    ----------
+    boxes : ColorBoxes
+        What the search looks at, at least ``n_centroids`` points.
+    plan : SearchPlan
+        How long to search.
+    n_centroids : int
+        How many to find.
+    seed : int
+        Seed of every random draw.
+    listener : callable
+        Told of each restart and each disturbance that ends.
+
+    Returns
+    -------
+    centroids : ndarray
+        sRGB levels, float64 ``(n_centroids, 3)``.
+    n_iter : int
+        Lloyd iterations made, of all restarts.
+    """
+    # As many free slots as are ever split at a time; and no more clusters than points.
+    n_free = max(plan.n_splits, plan.n_swaps)
+    clusters = Clusters(boxes, n_centroids + n_free)
+    rounds = plan.n_init + plan.n_rounds
+    n_iter = _restart(boxes, clusters, plan, n_centroids, seed, listener)
+    for i in range(plan.n_rounds):
+        n_iter += disturb(clusters, plan.n_swaps, mix_seed(seed, plan.n_init + i))
+        listener(Event("fit", plan.n_init + i + 1, rounds, "rounds"))
+    return clusters.means, n_iter
+
+
+def _restart(
+    boxes: ColorBoxes,
+    clusters: Clusters,
+    plan: SearchPlan,
+    n_centroids: int,
+    seed: int,
+    listener: Listener,
+) -> int:
+    """Leave ``clusters`` at the best of a few restarts; return all Lloyd iterations."""
+    points, weights = _seeding_points(boxes, n_centroids)
+    n_iter, n_alike = 0, 0
+    lowest, best = math.inf, None
+    for restart in range(plan.n_init):
+        stream = mix_seed(seed, restart)
+        first = seed_block(points, weights, n_centroids, plan.n_trials, stream)
+        clusters.start(points[first])
+        n_iter += clusters.descend(_MAX_FIRST_ITER, SEARCH_TOL)
+        n_iter += breathe(clusters, plan.n_splits)
+        inertia = clusters.inertia
+        listener(Event("fit", restart + 1, plan.n_init + plan.n_rounds, "rounds"))
+        if inertia < lowest * (1 - _SAME):
+            n_alike = 0
+        n_alike += inertia <= lowest * (1 + _SAME)
+        if inertia < lowest:
+            lowest, best = inertia, clusters.save()
+        if n_alike >= plan.patience:
+            break
+    assert best is not None, "there is at least one restart"
+    clusters.restore(best)
+    return n_iter
+
+
+def _seeding_points(
+    boxes: ColorBoxes, n_centroids: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the points to seed from, ``(n, 3)``, and their weights ``(n,)``.
+
+    The means of the cells, where there are plenty: the seeding is then as quick for 2^24 colours
+    as for a photograph, and a cell is far smaller than a cluster. Else the colours themselves.
+    """
+    if len(boxes.cell_weights) >= _POINTS_PER_SEED * n_centroids:
+        means = boxes.cell_sums / boxes.cell_weights[:, np.newaxis]
+        return means, boxes.cell_weights.astype(np.float64)
+    return boxes.points.astype(np.float64), boxes.weights.astype(np.float64)
+
+
+def mix_seed(seed: int, number: int) -> np.uint64:
+    """Return the stream of random draws of one round: a hash, so that streams do not overlap."""
+    mask = 2**64 - 1
+    z = (seed * 0xD1342543DE82EF95 + number * 0x9E3779B97F4A7C15 + 1) & mask
+    z = ((z ^ (z >> 32)) * 0xD6E8FEB86659FD93) & mask
+    return np.uint64(z ^ (z >> 32))
