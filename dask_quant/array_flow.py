@@ -19,7 +19,8 @@ from dask_quant.fit.fitting import PaletteFit, finish_fit, fit_histogram
 from dask_quant.graphs.counting import count_leaves, merge_leaves, split_blocks
 from dask_quant.graphs.sampling import draw_colors
 from dask_quant.graphs.scalable import draw_initial_centroids, fit_dask_ml
-from dask_quant.histogram import ColorHistogram
+from dask_quant.histogram import ColorCounter, ColorHistogram
+from dask_quant.kernels.count_block import DENSE_MIN_PIXELS
 from dask_quant.sinks.atomic import (
     check_output,
     partial_path,
@@ -67,8 +68,10 @@ JOINED_NAME = "joined.png"
 
 def count_image(image: da.Array, executor: Executor) -> ColorHistogram:
     """Count the colours of ``(y, x, 3)`` uint8, exactly, in one pass. **Eager**."""
-    total = ColorHistogram.empty()
-    n_pixels, n_done = image.shape[0] * image.shape[1], 0
+    n_pixels = image.shape[0] * image.shape[1]
+    if n_pixels >= DENSE_MIN_PIXELS and executor.shares_memory:
+        return _count_together(image, executor)
+    total, n_done = ColorHistogram.empty(), 0
     for part in split_blocks(image, MAX_TASKS_PER_GRAPH):
         leaves = count_leaves(part)
         sizes = _block_sizes(part)
@@ -79,6 +82,17 @@ def count_image(image: da.Array, executor: Executor) -> ColorHistogram:
         total = total.merge(found)
         n_done += sum(sizes)
     return total
+
+
+def _count_together(image: da.Array, executor: Executor) -> ColorHistogram:
+    """Count a large image in tables that the tasks of this process share."""
+    counter = ColorCounter()
+    add = delayed(counter.add, pure=False)
+    run_on_blocks(image, executor, lambda block, at: add(block), stage="count")
+    histogram = counter.finish()
+    n_pixels = image.shape[0] * image.shape[1]
+    assert histogram.n_pixels == n_pixels, "every block was added exactly once"
+    return histogram
 
 
 def fit_image(

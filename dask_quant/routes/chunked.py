@@ -37,8 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dask_quant.chunking import ChunkPlan
-    from dask_quant.fit.fitting import PaletteFit
-    from dask_quant.histogram import ColorHistogram
+    from dask_quant.flow import ImageOutcome
     from dask_quant.palette import Palette
     from dask_quant.results import Report
     from dask_quant.routes.common import Job
@@ -67,12 +66,13 @@ def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Repor
     _check_palette_size(job.palette, out)
     with open_executor(job) as executor:
         source, plan, input_bytes = _prepare_source(job, image, out, executor)
-        histogram, fit = _fit_source(job, source, plan, out, executor)
+        outcome = _fit_source(job, source, plan, out, executor)
         with job.watch.measure("relabel"):
-            chunks = None if _is_dask(source.image) else plan.write_chunks
-            labels = relabel_blocks(open_image(source.image, chunks=chunks), fit.palette)
-            n_bytes = write_labels(labels, fit.palette, out, executor, overwrite=job.run.overwrite)
-        outcome = replace(describe_fit(histogram, fit), output_bytes=n_bytes)
+            chunks = None if _is_dask(source.image) else plan.relabel_chunks
+            palette = outcome.palette
+            labels = relabel_blocks(open_image(source.image, chunks=chunks), palette)
+            n_bytes = write_labels(labels, palette, out, executor, overwrite=job.run.overwrite)
+        outcome = replace(outcome, output_bytes=n_bytes)
         peak = executor.peak_rss_bytes()
     return report_one(job, outcome, out, n_ignored, input_bytes, peak)
 
@@ -81,9 +81,9 @@ def fit_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
     """Write the palette of one image, read as a Dask array."""
     with open_executor(job) as executor:
         source, plan, input_bytes = _prepare_source(job, image, out, executor)
-        histogram, fit = _fit_source(job, source, plan, out, executor)
+        outcome = _fit_source(job, source, plan, out, executor)
         peak = executor.peak_rss_bytes()
-    outcome = write_palette_file(job, describe_fit(histogram, fit), out)
+    outcome = write_palette_file(job, outcome, out)
     return report_one(job, outcome, out, n_ignored, input_bytes, peak)
 
 
@@ -104,8 +104,8 @@ def count_chunked(job: Job, path: str) -> tuple[ImageHeader, int]:
 
 def _fit_source(
     job: Job, source: ChunkedSource, plan: ChunkPlan, out: Path, executor: Executor
-) -> tuple[ColorHistogram, PaletteFit]:
-    """Count one image and fit, or take, its palette."""
+) -> ImageOutcome:
+    """Count one image and fit, or take, its palette; what that took is given up here."""
     own_chunks = _is_dask(source.image) and not job.run.chunks.given
     image = open_image(source.image, chunks=None if own_chunks else plan.count_chunks)
     with job.watch.measure("count"):
@@ -114,8 +114,10 @@ def _fit_source(
         bit_depth_for(min(job.fit.n_colors, len(histogram)))  # before the fit, which takes longer
     with job.watch.measure("fit"):
         if job.palette is not None:
-            return histogram, fit_given(histogram, job.palette)
-        return histogram, fit_image(image, histogram, job.fit, executor)
+            fit = fit_given(histogram, job.palette)
+        else:
+            fit = fit_image(image, histogram, job.fit, executor)
+        return describe_fit(histogram, fit)
 
 
 @contextmanager

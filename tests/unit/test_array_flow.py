@@ -44,6 +44,15 @@ def test_counting_is_chunk_invariant(executor, chunks):
     assert count_image(image, executor) == ColorHistogram.from_pixels(PIXELS)
 
 
+@pytest.mark.parametrize("chunks", CHUNKS)
+def test_large_images_are_counted_in_shared_tables(executor, monkeypatch, chunks):
+    monkeypatch.setattr(array_flow, "DENSE_MIN_PIXELS", 1)
+    monkeypatch.setattr(array_flow, "MAX_TASKS_PER_GRAPH", 5)
+    monkeypatch.setattr(array_flow, "count_leaves", None)
+    image = da.from_array(PIXELS, chunks=(*chunks, 3))
+    assert count_image(image, executor) == ColorHistogram.from_pixels(PIXELS)
+
+
 @pytest.mark.parametrize("width", [1, 5, 16])
 def test_waves_count_and_write_the_same(monkeypatch, tmp_path, executor, width, small_units):
     monkeypatch.setattr(array_flow, "MAX_TASKS_PER_GRAPH", width)
