@@ -29,6 +29,7 @@ from dask_quant.sinks.atomic import (
 )
 from dask_quant.sinks.png import (
     bit_depth_for,
+    deflate_level,
     dump_strip,
     encode_strip,
     load_strip,
@@ -199,14 +200,14 @@ def _write_png(
 ) -> int:
     """Compress strips by tasks, let one task join them, then give the file its name."""
     height, width = labels.shape
-    depth = bit_depth_for(len(palette))
+    effort = {"depth": bit_depth_for(len(palette)), "level": deflate_level((height, width))}
     folder = partial_path(out)
     try:
         with report_os_errors(out):
             folder.mkdir(parents=True)
         write_strips = delayed(write_strip_files, pure=False)
         run_on_blocks(
-            labels, executor, lambda b, at: write_strips(folder, b, first_row=at[0], depth=depth)
+            labels, executor, lambda b, at: write_strips(folder, b, first_row=at[0], **effort)
         )
         join = delayed(join_strip_files, pure=False)
         joined = join(folder, (height, width), palette)
@@ -218,7 +219,7 @@ def _write_png(
 
 
 def write_strip_files(
-    folder: Path, labels: NDArray[np.uint8], *, first_row: int, depth: int
+    folder: Path, labels: NDArray[np.uint8], *, first_row: int, depth: int, level: int
 ) -> int:
     """Compress whole rows of labels, one file per strip, named by its first row. **Eager**."""
     if labels.size == 0:  # an array may have empty chunks
@@ -226,7 +227,8 @@ def write_strip_files(
     rows = strip_rows(labels.shape[1])
     with report_os_errors(folder):
         for begin in range(0, len(labels), rows):
-            strip = encode_strip(labels[begin : begin + rows], bit_depth=depth)
+            own_rows = labels[begin : begin + rows]
+            strip = encode_strip(own_rows, bit_depth=depth, level=level)
             # Written again after a retry, the same bytes come under the same name, and whole:
             # a worker given up for dead may still write while another one joins.
             path = folder / f"{first_row + begin}.strip"

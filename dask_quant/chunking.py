@@ -126,6 +126,7 @@ def plan_image(
     *,
     read_unit: tuple[int, int],
     write_unit: tuple[int, int],
+    relabel_unit: tuple[int, int] | None = None,
     label_bytes_per_pixel: int = 1,
     n_processes: int = 0,
     n_threads: int = 1,
@@ -139,6 +140,8 @@ def plan_image(
     ----------
     shape, read_unit, write_unit : tuple of int
         Rows and columns of the image and of what its source and its output store as a unit.
+    relabel_unit : tuple of int, optional
+        Rows and columns of what is read as a unit while relabelling on threads; None: as above.
     label_bytes_per_pixel : int, default 1
         1 up to 256 colours, else 2.
     n_processes : int, default 0
@@ -161,14 +164,16 @@ def plan_image(
     target = THREAD_TARGET_PIXELS if on_threads else TARGET_PIXELS
     count_chunks = plan_chunks(shape, read_unit, requested=requested, target_pixels=target)
     write_chunks = plan_chunks(shape, write_unit, requested=requested)
-    # Threads hand labels to one another for nothing, workers do not.
-    relabel_chunks = count_chunks if on_threads else write_chunks
+    relabel_chunks = write_chunks  # workers would have to send labels to one another
+    if on_threads:
+        unit = relabel_unit or read_unit
+        relabel_chunks = plan_chunks(shape, unit, requested=requested, target_pixels=target)
     n_pixels = shape[0] * shape[1]
     tasks = _TaskBytes(
         n_colors=min(n_pixels, N_CODES),
         count_pixels=_n_pixels(count_chunks, shape),
         relabel_pixels=_n_pixels(relabel_chunks, shape),
-        write_pixels=_n_pixels(_cover(count_chunks, write_unit), shape),
+        write_pixels=_n_pixels(_cover(relabel_chunks, write_unit), shape),
         label_bytes=label_bytes_per_pixel,
         # Pillow keeps four bytes a pixel while three are copied out of them.
         whole_bytes=n_pixels * (_BANDS + 4) if decodes_whole else 0,

@@ -30,7 +30,12 @@ from dask_quant.sources.arrays import as_image
 from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.opening import open_image, read_any_header
 from dask_quant.sources.pillow import read_header
-from dask_quant.sources.zarr_store import open_zarr_array, read_unit, read_zarr_header
+from dask_quant.sources.zarr_store import (
+    decode_unit,
+    open_zarr_array,
+    read_unit,
+    read_zarr_header,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +59,8 @@ class ChunkedSource:
     """Rows and columns."""
     unit: tuple[int, int]
     """Rows and columns of what storage reads as a whole."""
+    part: tuple[int, int]
+    """Rows and columns of the least that can be read without decoding anything twice."""
     decodes_whole: bool
     """Whether any part costs a decode of all."""
     input_bytes: int
@@ -181,15 +188,15 @@ def open_source(image: Any) -> ChunkedSource:
     if is_array(image):
         array = as_image(image)
         unit = array.chunksize[:2] if _is_dask(image) else (1, array.shape[1])
-        return ChunkedSource(image, array.shape[:2], unit, False, int(image.nbytes))
+        return ChunkedSource(image, array.shape[:2], unit, unit, False, int(image.nbytes))
     if not is_zarr_store(image):
         header = read_header(image)
-        return ChunkedSource(
-            image, (header.height, header.width), (1, header.width), True, header.input_bytes
-        )
+        shape, unit = (header.height, header.width), (1, header.width)
+        return ChunkedSource(image, shape, unit, unit, True, header.input_bytes)
     header = read_zarr_header(image)
-    unit = read_unit(open_zarr_array(image))
-    return ChunkedSource(image, (header.height, header.width), unit, False, header.input_bytes)
+    shape, array = (header.height, header.width), open_zarr_array(image)
+    unit, part = read_unit(array), decode_unit(array)
+    return ChunkedSource(image, shape, unit, part, False, header.input_bytes)
 
 
 def _is_dask(image: Any) -> bool:
@@ -205,6 +212,8 @@ def plan_source(
         source.shape,
         read_unit=source.unit,
         write_unit=(1, 1) if out is None else write_unit(source.shape, out),
+        # Strips are of few rows, and so must be what they are cut from.
+        relabel_unit=source.unit if out is None or out.suffix == ".zarr" else source.part,
         label_bytes_per_pixel=1 if job.fit.n_colors <= MAX_COLORS_8BIT else 2,
         n_processes=n_processes,
         n_threads=n_threads,

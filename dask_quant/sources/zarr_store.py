@@ -142,6 +142,15 @@ def read_unit(array: zarr.Array) -> tuple[int, int]:
     return rows, columns
 
 
+def decode_unit(array: zarr.Array) -> tuple[int, int]:
+    """Return rows and columns of the least that a store decodes: its chunk, within a shard or not.
+
+    Parts of a shard cost no more to read than the whole.
+    """
+    rows, columns = array.chunks[:2]
+    return rows, columns
+
+
 def open_zarr(path: str | Path, *, chunks: tuple[int, int]) -> da.Array:
     """Open a Zarr store as an image.
 
