@@ -171,6 +171,7 @@ def plan_image(
     n_pixels = shape[0] * shape[1]
     tasks = _TaskBytes(
         n_colors=min(n_pixels, N_CODES),
+        n_count_tasks=_n_chunks(shape, count_chunks),
         count_pixels=_n_pixels(count_chunks, shape),
         relabel_pixels=_n_pixels(relabel_chunks, shape),
         write_pixels=_n_pixels(_cover(relabel_chunks, write_unit), shape),
@@ -200,6 +201,8 @@ class _TaskBytes:
 
     n_colors: int
     """Distinct colours at most."""
+    n_count_tasks: int
+    """Counting tasks."""
     count_pixels: int
     """Pixels of a counting task."""
     relabel_pixels: int
@@ -239,7 +242,10 @@ class _TaskBytes:
         )
         fit_bytes = self.n_colors * _FIT_BYTES_PER_COLOR + self.engine_bytes
         fit_bytes += _COPIES_ON_THE_WAY * found_bytes
-        return self.whole_bytes + max(n_threads * task_bytes, fit_bytes) + found_bytes
+        # Of a tree that is merged branch by branch, each level has a histogram that waits.
+        waiting_bytes = found_bytes * self.n_count_tasks.bit_length()
+        counting_bytes = n_threads * task_bytes + waiting_bytes
+        return self.whole_bytes + max(counting_bytes, fit_bytes + found_bytes)
 
 
 def plan_collection(n_pixels: Sequence[int], *, n_processes: int = 0, n_threads: int = 1) -> int:
