@@ -35,6 +35,9 @@ PROCESS_BYTES = 400 * 2**20
 
 _BANDS = 3
 
+_DECODE_BYTES = _BANDS + 4
+"""Bytes of a pixel while it is decoded: Pillow keeps four, and three are copied out of them."""
+
 _COPIES_IN_TASK = 2
 """Copies of what a task reads or writes: the array, and the parts that its codec makes of it."""
 
@@ -176,8 +179,7 @@ def plan_image(
         relabel_pixels=_n_pixels(relabel_chunks, shape),
         write_pixels=_n_pixels(_cover(relabel_chunks, write_unit), shape),
         label_bytes=label_bytes_per_pixel,
-        # Pillow keeps four bytes a pixel while three are copied out of them.
-        whole_bytes=n_pixels * (_BANDS + 4) if decodes_whole else 0,
+        whole_bytes=_DECODE_BYTES * n_pixels if decodes_whole else 0,
         engine_bytes=engine_bytes,
     )
     most = tasks.on_threads(n_threads) if on_threads else tasks.on_cluster(n_threads)
@@ -265,8 +267,9 @@ def plan_collection(n_pixels: Sequence[int], *, n_processes: int = 0, n_threads:
     """
     largest = max(n_pixels, default=0)
     n_colors = min(largest, N_CODES)
-    # Pillow's four bytes a pixel, three of the copy, and a label.
-    image_bytes = 8 * largest + SCRATCH_BYTES + _FIT_BYTES_PER_COLOR * n_colors
+    fit_bytes = SCRATCH_BYTES + _FIT_BYTES_PER_COLOR * n_colors
+    # Pillow's four bytes a pixel go before the fit, pixels and then labels are beside it.
+    image_bytes = max(_DECODE_BYTES * largest, (_BANDS + 1) * largest + fit_bytes)
     all_colors = min(sum(n_pixels), N_CODES)
     merge_bytes = _MERGE_WIDTH * all_colors * BYTES_PER_COLOR
     return (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES) + max(
