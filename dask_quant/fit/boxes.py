@@ -6,7 +6,7 @@ Built once per fit; every Lloyd step and every assignment reads it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from dask_quant.kernels.cells import (
 from dask_quant.kernels.lloyd import group_cells, lloyd_step_block
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -198,7 +198,7 @@ class Assignment:
     def count(self, n_entries: int) -> NDArray[np.int64]:
         """Return the pixels that each of ``n_entries`` palette entries won, int64."""
         counts = np.zeros(n_entries)
-        for part in self._slices():
+        for part in slice_colors(len(self.weights)):
             # float64 sums of integers are exact up to 2^53 pixels.
             counts += np.bincount(self.labels[part], self.weights[part], n_entries)
         return counts.astype(np.int64)
@@ -206,30 +206,41 @@ class Assignment:
     @property
     def squared_error(self) -> int:
         """Squared error over all pixels, summed over the bands."""
-        return sum(int(self._errors(part).sum()) for part in self._slices())
+        return sum(int(self._errors(part).sum()) for part in slice_colors(len(self.weights)))
 
     def find_worst(self, n_colors: int) -> NDArray[np.int64]:
         """Return the colours that contribute most to the error, at most ``n_colors``, int64.
 
         The largest first, of equals the first; none that contributes nothing.
         """
-        worst, errors = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-        for part in self._slices():
-            errors = np.concatenate([errors, self._errors(part)])
-            worst = np.concatenate([worst, np.arange(part.start, part.stop)])
-            order = np.argsort(-errors, kind="stable")[:n_colors]
-            worst, errors = worst[order], errors[order]
+        worst, errors = find_largest(len(self.weights), n_colors, self._errors)
         return worst[errors > 0]
 
     def _errors(self, part: slice) -> NDArray[np.int64]:
         """Return the squared error that each colour of a part contributes, int64."""
         return self.weights[part] * self.distances[part]
 
-    def _slices(self) -> Iterator[slice]:
-        """Yield parts of the colours, few enough for temporary arrays to be small."""
-        n = len(self.weights)
-        for begin in range(0, n, _SLICE):
-            yield slice(begin, min(begin + _SLICE, n))
+
+def slice_colors(n: int) -> Iterator[slice]:
+    """Yield parts of ``n`` colours, few enough for temporary arrays to be small."""
+    for begin in range(0, n, _SLICE):
+        yield slice(begin, min(begin + _SLICE, n))
+
+
+def find_largest(
+    n: int, n_wanted: int, values_of: Callable[[slice], NDArray[Any]]
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Return the positions of the largest of ``n`` values, the first of equals first, and them.
+
+    ``values_of`` gives the values of a part; those of all are never held together.
+    """
+    positions, values = np.empty(0, dtype=np.int64), values_of(slice(0, 0))
+    for part in slice_colors(n):
+        values = np.concatenate([values, values_of(part)])
+        positions = np.concatenate([positions, np.arange(part.start, part.stop)])
+        order = np.argsort(-values, kind="stable")[:n_wanted]
+        positions, values = positions[order], values[order]
+    return positions, values
 
 
 @dataclass(frozen=True)
