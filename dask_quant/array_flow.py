@@ -63,6 +63,10 @@ DASK_ML_TOL = 1e-4
 """Tolerance of `dask_ml.cluster.KMeans` when nothing else is said: its own default."""
 
 
+STRIP_TASKS_PER_THREAD = 4
+"""Tasks per thread that compress strips in one graph: the blocks of labels that they are cut from
+are wide, and wait for one another, so that few may be on the way (arbitrary)."""
+
 JOINED_NAME = "joined.png"
 """File that strips are joined to, before it gets its final name."""
 
@@ -207,7 +211,10 @@ def _write_png(
             folder.mkdir(parents=True)
         write_strips = delayed(write_strip_files, pure=False)
         run_on_blocks(
-            labels, executor, lambda b, at: write_strips(folder, b, first_row=at[0], **effort)
+            labels,
+            executor,
+            lambda b, at: write_strips(folder, b, first_row=at[0], **effort),
+            max_blocks=STRIP_TASKS_PER_THREAD * executor.n_threads,
         )
         join = delayed(join_strip_files, pure=False)
         joined = join(folder, (height, width), palette)
@@ -267,13 +274,16 @@ def run_on_blocks(
     make_task: Callable[[Delayed, tuple[int, int]], Delayed],
     *,
     stage: str = "relabel",
+    max_blocks: int | None = None,
 ) -> None:
     """Compute a task for every block of ``(y, x, ...)``, in bounded waves. **Eager**.
 
     ``make_task`` gets the block and its first row and column; what its tasks return is dropped.
+    A wave is of at most about ``max_blocks``, where that is less than a graph may have.
     """
+    width = min(max_blocks or MAX_TASKS_PER_GRAPH, MAX_TASKS_PER_GRAPH)
     n_pixels, n_done = array.shape[0] * array.shape[1], 0
-    for part, (first_row, first_column) in _split_with_offsets(array):
+    for part, (first_row, first_column) in _split_with_offsets(array, width):
         tasks = [
             make_task(block, (first_row + row, first_column + column))
             for block, (row, column) in zip(
@@ -287,10 +297,12 @@ def run_on_blocks(
         n_done += sum(sizes)
 
 
-def _split_with_offsets(array: da.Array) -> Iterator[tuple[da.Array, tuple[int, int]]]:
+def _split_with_offsets(
+    array: da.Array, max_blocks: int
+) -> Iterator[tuple[da.Array, tuple[int, int]]]:
     """Yield parts of ``array`` and the row and column at which each begins."""
     row = column = 0
-    for part in split_blocks(array, MAX_TASKS_PER_GRAPH):
+    for part in split_blocks(array, max_blocks):
         yield part, (row, column)
         column += part.shape[1]
         if column == array.shape[1]:

@@ -41,6 +41,9 @@ _DECODE_BYTES = _BANDS + 4
 _COPIES_IN_TASK = 2
 """Copies of what a task reads or writes: the array, and the parts that its codec makes of it."""
 
+_WAITING_BLOCKS = 4
+"""Blocks of labels per thread that may be on the way: as many as have strips written at a time."""
+
 _COPIES_ON_THE_WAY = 3
 """Copies of the histogram while it comes from a worker: there, in the message, and as received."""
 
@@ -223,10 +226,10 @@ class _TaskBytes:
         found_bytes = self.n_colors * BYTES_PER_COLOR
         reading_bytes = n_threads * _COPIES_IN_TASK * _BANDS * self.count_pixels
         count_bytes = n_threads * SCRATCH_BYTES + max(reading_bytes, found_bytes)
+        # Blocks that are put together, or wait for that, while each thread writes one.
+        n_blocks = (_WAITING_BLOCKS + _COPIES_IN_TASK) * n_threads
         label_bytes = self.label_bytes * (
-            n_threads * self.relabel_pixels
-            # A block that is put together while each thread writes one.
-            + (n_threads + 1) * _COPIES_IN_TASK * self.write_pixels
+            n_threads * self.relabel_pixels + n_blocks * self.write_pixels
         )
         return max(
             self.whole_bytes + count_bytes,

@@ -159,3 +159,14 @@ def test_dask_ml_is_not_asked_for_colors_that_fit(executor, monkeypatch):
     assert fit.engine == "dask-ml"
     assert fit.squared_error == 0
     assert len(fit.palette) == len(histogram)
+
+
+def test_few_blocks_of_strips_are_on_the_way(tmp_path, executor, small_units):
+    graphs = []
+    labels = da.from_array(LABELS, chunks=(1, 70))
+    with Callback(start=graphs.append):
+        write_labels(labels, PALETTE, tmp_path / "o.png", executor, overwrite=False)
+    most = array_flow.STRIP_TASKS_PER_THREAD * executor.n_threads
+    written = [sum("write_strip_files" in str(key) for key in graph) for graph in graphs]
+    assert 0 < max(written) <= most
+    np.testing.assert_array_equal(read_back(tmp_path / "o.png"), LABELS)
