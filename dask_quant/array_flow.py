@@ -19,7 +19,8 @@ from dask_quant.fit.fitting import PaletteFit, finish_fit, fit_histogram
 from dask_quant.graphs.counting import count_leaves, merge_leaves, split_blocks
 from dask_quant.graphs.sampling import draw_colors
 from dask_quant.graphs.scalable import draw_initial_centroids, fit_dask_ml
-from dask_quant.histogram import ColorHistogram
+from dask_quant.histogram import ColorCounter, ColorHistogram
+from dask_quant.kernels.count_block import DENSE_MIN_PIXELS
 from dask_quant.sinks.atomic import (
     check_output,
     partial_path,
@@ -28,6 +29,7 @@ from dask_quant.sinks.atomic import (
 )
 from dask_quant.sinks.png import (
     bit_depth_for,
+    deflate_level,
     dump_strip,
     encode_strip,
     load_strip,
@@ -61,14 +63,20 @@ DASK_ML_TOL = 1e-4
 """Tolerance of `dask_ml.cluster.KMeans` when nothing else is said: its own default."""
 
 
+STRIP_TASKS_PER_THREAD = 4
+"""Tasks per thread that compress strips in one graph: the blocks of labels that they are cut from
+are wide, and wait for one another, so that few may be on the way (arbitrary)."""
+
 JOINED_NAME = "joined.png"
 """File that strips are joined to, before it gets its final name."""
 
 
 def count_image(image: da.Array, executor: Executor) -> ColorHistogram:
     """Count the colours of ``(y, x, 3)`` uint8, exactly, in one pass. **Eager**."""
-    total = ColorHistogram.empty()
-    n_pixels, n_done = image.shape[0] * image.shape[1], 0
+    n_pixels = image.shape[0] * image.shape[1]
+    if n_pixels >= DENSE_MIN_PIXELS and executor.shares_memory:
+        return _count_together(image, executor)
+    total, n_done = ColorHistogram.empty(), 0
     for part in split_blocks(image, MAX_TASKS_PER_GRAPH):
         leaves = count_leaves(part)
         sizes = _block_sizes(part)
@@ -79,6 +87,17 @@ def count_image(image: da.Array, executor: Executor) -> ColorHistogram:
         total = total.merge(found)
         n_done += sum(sizes)
     return total
+
+
+def _count_together(image: da.Array, executor: Executor) -> ColorHistogram:
+    """Count a large image in tables that the tasks of this process share."""
+    counter = ColorCounter()
+    add = delayed(counter.add, pure=False)
+    run_on_blocks(image, executor, lambda block, at: add(block), stage="count")
+    histogram = counter.finish()
+    n_pixels = image.shape[0] * image.shape[1]
+    assert histogram.n_pixels == n_pixels, "every block was added exactly once"
+    return histogram
 
 
 def fit_image(
@@ -185,14 +204,17 @@ def _write_png(
 ) -> int:
     """Compress strips by tasks, let one task join them, then give the file its name."""
     height, width = labels.shape
-    depth = bit_depth_for(len(palette))
+    effort = {"depth": bit_depth_for(len(palette)), "level": deflate_level((height, width))}
     folder = partial_path(out)
     try:
         with report_os_errors(out):
             folder.mkdir(parents=True)
         write_strips = delayed(write_strip_files, pure=False)
         run_on_blocks(
-            labels, executor, lambda b, at: write_strips(folder, b, first_row=at[0], depth=depth)
+            labels,
+            executor,
+            lambda b, at: write_strips(folder, b, first_row=at[0], **effort),
+            max_blocks=STRIP_TASKS_PER_THREAD * executor.n_threads,
         )
         join = delayed(join_strip_files, pure=False)
         joined = join(folder, (height, width), palette)
@@ -204,7 +226,7 @@ def _write_png(
 
 
 def write_strip_files(
-    folder: Path, labels: NDArray[np.uint8], *, first_row: int, depth: int
+    folder: Path, labels: NDArray[np.uint8], *, first_row: int, depth: int, level: int
 ) -> int:
     """Compress whole rows of labels, one file per strip, named by its first row. **Eager**."""
     if labels.size == 0:  # an array may have empty chunks
@@ -212,7 +234,8 @@ def write_strip_files(
     rows = strip_rows(labels.shape[1])
     with report_os_errors(folder):
         for begin in range(0, len(labels), rows):
-            strip = encode_strip(labels[begin : begin + rows], bit_depth=depth)
+            own_rows = labels[begin : begin + rows]
+            strip = encode_strip(own_rows, bit_depth=depth, level=level)
             # Written again after a retry, the same bytes come under the same name, and whole:
             # a worker given up for dead may still write while another one joins.
             path = folder / f"{first_row + begin}.strip"
@@ -251,13 +274,16 @@ def run_on_blocks(
     make_task: Callable[[Delayed, tuple[int, int]], Delayed],
     *,
     stage: str = "relabel",
+    max_blocks: int | None = None,
 ) -> None:
     """Compute a task for every block of ``(y, x, ...)``, in bounded waves. **Eager**.
 
     ``make_task`` gets the block and its first row and column; what its tasks return is dropped.
+    A wave is of at most about ``max_blocks``, where that is less than a graph may have.
     """
+    width = min(max_blocks or MAX_TASKS_PER_GRAPH, MAX_TASKS_PER_GRAPH)
     n_pixels, n_done = array.shape[0] * array.shape[1], 0
-    for part, (first_row, first_column) in _split_with_offsets(array):
+    for part, (first_row, first_column) in _split_with_offsets(array, width):
         tasks = [
             make_task(block, (first_row + row, first_column + column))
             for block, (row, column) in zip(
@@ -271,10 +297,12 @@ def run_on_blocks(
         n_done += sum(sizes)
 
 
-def _split_with_offsets(array: da.Array) -> Iterator[tuple[da.Array, tuple[int, int]]]:
+def _split_with_offsets(
+    array: da.Array, max_blocks: int
+) -> Iterator[tuple[da.Array, tuple[int, int]]]:
     """Yield parts of ``array`` and the row and column at which each begins."""
     row = column = 0
-    for part in split_blocks(array, MAX_TASKS_PER_GRAPH):
+    for part in split_blocks(array, max_blocks):
         yield part, (row, column)
         column += part.shape[1]
         if column == array.shape[1]:

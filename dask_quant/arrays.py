@@ -55,7 +55,8 @@ def count_colors(image: ImageLike, *, listener: Listener = ignore_event) -> Colo
 
     Notes
     -----
-    O(pixels). A task takes its block, 32 MiB, and 16 bytes per distinct colour of it.
+    O(pixels). On threads, each takes its block and tables of at most 80 MiB, and the histogram, 12
+    bytes per distinct colour, is made at the end. Elsewhere each task makes one of its own block.
 
     Examples
     --------

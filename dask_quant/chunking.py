@@ -22,19 +22,33 @@ if TYPE_CHECKING:
     from dask_quant.options import ChunkOptions
 
 TARGET_PIXELS = 1 << 24
-"""Pixels of a task when nothing else is said: 50 MB, some 50 ms of counting, far above the
-milliseconds that a scheduler needs for a task."""
+"""Pixels of a task of a cluster when nothing else is said: 50 MB, some 50 ms of counting, far above
+the milliseconds that its scheduler needs for a task."""
+
+THREAD_TARGET_PIXELS = 1 << 22
+"""The same on threads, whose tasks cost less than a millisecond and are counted in shared tables:
+12 MB, which the allocator uses again, where larger blocks are fresh memory each time (measured: a
+third of the time of reading)."""
 
 PROCESS_BYTES = 400 * 2**20
 """A Python process with Dask, Zarr and compiled kernels loaded, generously (measured 250 MiB)."""
 
 _BANDS = 3
 
+_DECODE_BYTES = _BANDS + 4
+"""Bytes of a pixel while it is decoded: Pillow keeps four, and three are copied out of them."""
+
+_COPIES_IN_TASK = 2
+"""Copies of what a task reads or writes: the array, and the parts that its codec makes of it."""
+
+_WAITING_BLOCKS = 4
+"""Blocks of labels per thread that may be on the way: as many as have strips written at a time."""
+
 _COPIES_ON_THE_WAY = 3
 """Copies of the histogram while it comes from a worker: there, in the message, and as received."""
 
-_FIT_BYTES_PER_COLOR = 96
-"""Histogram, its sorted copy, labels, distances and temporaries while fitting (measured 70)."""
+_FIT_BYTES_PER_COLOR = 40
+"""Histogram, its sorted copy, labels, distances and temporaries while fitting (measured 31)."""
 
 _COLLECT_BYTES_PER_COLOR = BYTES_PER_COLOR + 4
 """A counted colour while a block is collected: code, count and bin."""
@@ -51,8 +65,10 @@ class ChunkPlan:
     """Pixels of the image."""
     count_chunks: tuple[int, int]
     """Pixels of a counting task."""
+    relabel_chunks: tuple[int, int]
+    """Pixels of a relabelling task: whole units of the input."""
     write_chunks: tuple[int, int]
-    """Pixels of a relabelling task: whole units of the output."""
+    """Pixels of a writing task: whole units of the output."""
     n_count_tasks: int
     """Counting tasks."""
     n_write_tasks: int
@@ -116,6 +132,7 @@ def plan_image(
     *,
     read_unit: tuple[int, int],
     write_unit: tuple[int, int],
+    relabel_unit: tuple[int, int] | None = None,
     label_bytes_per_pixel: int = 1,
     n_processes: int = 0,
     n_threads: int = 1,
@@ -129,6 +146,8 @@ def plan_image(
     ----------
     shape, read_unit, write_unit : tuple of int
         Rows and columns of the image and of what its source and its output store as a unit.
+    relabel_unit : tuple of int, optional
+        Rows and columns of what is read as a unit while relabelling on threads; None: as above.
     label_bytes_per_pixel : int, default 1
         1 up to 256 colours, else 2.
     n_processes : int, default 0
@@ -147,32 +166,31 @@ def plan_image(
     ChunkPlan
         With ``projected_bytes`` an upper bound of the peak resident memory of all processes.
     """
-    count_chunks = plan_chunks(shape, read_unit, requested=requested)
+    on_threads = n_processes == 0
+    target = THREAD_TARGET_PIXELS if on_threads else TARGET_PIXELS
+    count_chunks = plan_chunks(shape, read_unit, requested=requested, target_pixels=target)
     write_chunks = plan_chunks(shape, write_unit, requested=requested)
+    relabel_chunks = write_chunks  # workers would have to send labels to one another
+    if on_threads:
+        unit = relabel_unit or read_unit
+        relabel_chunks = plan_chunks(shape, unit, requested=requested, target_pixels=target)
     n_pixels = shape[0] * shape[1]
-    n_colors = min(n_pixels, N_CODES)
-    count_bytes = _count_task_bytes(_n_pixels(count_chunks, shape))
-    write_pixels = _n_pixels(write_chunks, shape)
-    # Compressed copies of input and output live beside the arrays for a while.
-    write_bytes = 2 * write_pixels * (_BANDS + label_bytes_per_pixel)
-    merge_bytes = _MERGE_WIDTH * n_colors * BYTES_PER_COLOR
-    task_bytes = max(count_bytes, write_bytes, merge_bytes)
-    # Pillow keeps four bytes a pixel while three are copied out of them.
-    whole_bytes = n_pixels * (_BANDS + 4) if decodes_whole else 0
-    processes = 1 + n_processes
-    # Nothing is counted any more while the fit runs, and nothing is fitted while labels are made.
-    fit_bytes = n_colors * _FIT_BYTES_PER_COLOR + engine_bytes
-    if n_processes:
-        fit_bytes += _COPIES_ON_THE_WAY * n_colors * BYTES_PER_COLOR
-    projected = (
-        processes * (PROCESS_BYTES + MAX_TABLE_BYTES)
-        + max(n_threads * task_bytes, fit_bytes)
-        + n_colors * BYTES_PER_COLOR  # the histogram, which stays
-        + whole_bytes
+    tasks = _TaskBytes(
+        n_colors=min(n_pixels, N_CODES),
+        n_count_tasks=_n_chunks(shape, count_chunks),
+        count_pixels=_n_pixels(count_chunks, shape),
+        relabel_pixels=_n_pixels(relabel_chunks, shape),
+        write_pixels=_n_pixels(_cover(relabel_chunks, write_unit), shape),
+        label_bytes=label_bytes_per_pixel,
+        whole_bytes=_DECODE_BYTES * n_pixels if decodes_whole else 0,
+        engine_bytes=engine_bytes,
     )
+    most = tasks.on_threads(n_threads) if on_threads else tasks.on_cluster(n_threads)
+    projected = (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES) + most
     return ChunkPlan(
         shape=shape,
         count_chunks=count_chunks,
+        relabel_chunks=relabel_chunks,
         write_chunks=write_chunks,
         n_count_tasks=_n_chunks(shape, count_chunks),
         n_write_tasks=_n_chunks(shape, write_chunks),
@@ -180,6 +198,59 @@ def plan_image(
         label_bytes=n_pixels * label_bytes_per_pixel,
         projected_bytes=projected,
     )
+
+
+@dataclass(frozen=True)
+class _TaskBytes:
+    """What the stages of a job on one image hold, from the sizes of its tasks."""
+
+    n_colors: int
+    """Distinct colours at most."""
+    n_count_tasks: int
+    """Counting tasks."""
+    count_pixels: int
+    """Pixels of a counting task."""
+    relabel_pixels: int
+    """Pixels of a relabelling task."""
+    write_pixels: int
+    """Pixels of a writing task, where labels come in chunks of the input."""
+    label_bytes: int
+    """Bytes of a label."""
+    whole_bytes: int
+    """What decoding takes beside the tasks."""
+    engine_bytes: int
+    """What the fit holds beside the histogram."""
+
+    def on_threads(self, n_threads: int) -> int:
+        """Return the most that any stage holds; none keeps what the next one does not need."""
+        found_bytes = self.n_colors * BYTES_PER_COLOR
+        reading_bytes = n_threads * _COPIES_IN_TASK * _BANDS * self.count_pixels
+        count_bytes = n_threads * SCRATCH_BYTES + max(reading_bytes, found_bytes)
+        # Blocks that are put together, or wait for that, while each thread writes one.
+        n_blocks = (_WAITING_BLOCKS + _COPIES_IN_TASK) * n_threads
+        label_bytes = self.label_bytes * (
+            n_threads * self.relabel_pixels + n_blocks * self.write_pixels
+        )
+        return max(
+            self.whole_bytes + count_bytes,
+            self.n_colors * _FIT_BYTES_PER_COLOR + self.engine_bytes,
+            self.whole_bytes + reading_bytes + label_bytes,
+        )
+
+    def on_cluster(self, n_threads: int) -> int:
+        """Return the most that driver and workers hold; results stay where they are made."""
+        found_bytes = self.n_colors * BYTES_PER_COLOR
+        task_bytes = max(
+            _count_task_bytes(self.count_pixels),
+            _COPIES_IN_TASK * self.relabel_pixels * (_BANDS + self.label_bytes),
+            _MERGE_WIDTH * found_bytes,
+        )
+        fit_bytes = self.n_colors * _FIT_BYTES_PER_COLOR + self.engine_bytes
+        fit_bytes += _COPIES_ON_THE_WAY * found_bytes
+        # Of a tree that is merged branch by branch, each level has a histogram that waits.
+        waiting_bytes = found_bytes * self.n_count_tasks.bit_length()
+        counting_bytes = n_threads * task_bytes + waiting_bytes
+        return self.whole_bytes + max(counting_bytes, fit_bytes + found_bytes)
 
 
 def plan_collection(n_pixels: Sequence[int], *, n_processes: int = 0, n_threads: int = 1) -> int:
@@ -199,8 +270,9 @@ def plan_collection(n_pixels: Sequence[int], *, n_processes: int = 0, n_threads:
     """
     largest = max(n_pixels, default=0)
     n_colors = min(largest, N_CODES)
-    # Pillow's four bytes a pixel, three of the copy, and a label.
-    image_bytes = 8 * largest + SCRATCH_BYTES + _FIT_BYTES_PER_COLOR * n_colors
+    fit_bytes = SCRATCH_BYTES + _FIT_BYTES_PER_COLOR * n_colors
+    # Pillow's four bytes a pixel go before the fit, pixels and then labels are beside it.
+    image_bytes = max(_DECODE_BYTES * largest, (_BANDS + 1) * largest + fit_bytes)
     all_colors = min(sum(n_pixels), N_CODES)
     merge_bytes = _MERGE_WIDTH * all_colors * BYTES_PER_COLOR
     return (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES) + max(
@@ -239,12 +311,17 @@ def check_budget(projected_bytes: int, budget_bytes: int | None, what: str) -> N
 def _count_task_bytes(n_pixels: int) -> int:
     """Return the peak bytes of counting one block: block, raw copy, scratch and result."""
     found = min(n_pixels, N_CODES)
-    return 2 * _BANDS * n_pixels + SCRATCH_BYTES + _COLLECT_BYTES_PER_COLOR * found
+    return _COPIES_IN_TASK * _BANDS * n_pixels + SCRATCH_BYTES + _COLLECT_BYTES_PER_COLOR * found
 
 
 def _n_pixels(chunks: tuple[int, int], shape: tuple[int, int]) -> int:
     """Return the pixels of the largest chunk."""
     return min(chunks[0], shape[0]) * min(chunks[1], shape[1])
+
+
+def _cover(chunks: tuple[int, int], unit: tuple[int, int]) -> tuple[int, int]:
+    """Return the least whole units that hold a chunk."""
+    return _round_up(chunks[0], unit[0]), _round_up(chunks[1], unit[1])
 
 
 def _n_chunks(shape: tuple[int, int], chunks: tuple[int, int]) -> int:

@@ -12,6 +12,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import dask
+import dask.local
+import dask.threaded
+from dask.base import get_scheduler
 from dask.callbacks import Callback
 
 from dask_quant.errors import ClusterError
@@ -119,6 +122,15 @@ class Executor:
     def n_processes(self) -> int:
         """Worker processes beside this one."""
         return 0 if self.client is None else len(self.client.nthreads())
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether tasks run in this process, each of them exactly once."""
+        if self.client is not None:
+            return False
+        with self.activate():
+            # None: what delayed values choose by themselves, which is threads.
+            return get_scheduler() in (None, dask.threaded.get, dask.local.get_sync)
 
     def part_of(self, total: int, n_done: int) -> Executor:
         """Return an executor for one part of a stage: ``n_done`` of ``total`` units are done."""

@@ -15,8 +15,12 @@ import numpy as np
 
 from dask_quant.errors import PixelFormatError
 from dask_quant.kernels.count_block import (
+    CountTables,
+    add_block,
+    collect_tables,
     count_block,
     merge_counts_block,
+    merge_tables_block,
     pack_colors,
     unpack_colors,
 )
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
 
 BYTES_PER_COLOR = 12
 """Bytes of one histogram entry: a uint32 code and an int64 count."""
+
+_SLICE = 1 << 20
+"""Colours looked at together where that takes temporary arrays."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,12 +74,7 @@ class ColorHistogram:
         >>> hist.colors.tolist(), hist.counts.tolist(), hist.n_pixels
         ([[1, 2, 3]], [2], 2)
         """
-        if pixels.dtype != np.uint8 or pixels.ndim < 1 or pixels.shape[-1] != 3:
-            message = (
-                f"Got pixels of type {pixels.dtype} and shape {pixels.shape}; "
-                "colours are counted in uint8 arrays of shape (..., 3)."
-            )
-            raise PixelFormatError(message)
+        _check_pixels(pixels)
         return cls(*count_block(pixels))
 
     @classmethod
@@ -136,12 +138,15 @@ class ColorHistogram:
         if self.n_pixels == 0:
             return 0.0
         # Python integers: exact whatever the number of pixels.
-        spread = 0
-        for band in self.colors.T.astype(np.int64):
-            first = int((self.counts * band).sum())
-            second = int((self.counts * band * band).sum())
-            spread += second * self.n_pixels - first * first
-        return spread / self.n_pixels**2
+        firsts, seconds = [0, 0, 0], [0, 0, 0]
+        for begin in range(0, len(self), _SLICE):
+            part = slice(begin, begin + _SLICE)
+            counts = self.counts[part]
+            for band, levels in enumerate(unpack_colors(self.codes[part]).T.astype(np.int64)):
+                firsts[band] += int((counts * levels).sum())
+                seconds[band] += int((counts * levels * levels).sum())
+        spreads = (b * self.n_pixels - a * a for a, b in zip(firsts, seconds, strict=True))
+        return sum(spreads) / self.n_pixels**2
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -155,3 +160,64 @@ class ColorHistogram:
 
     def __repr__(self) -> str:
         return f"<ColorHistogram of {len(self):,} colours, {self.n_pixels:,} pixels>"
+
+
+class ColorCounter:
+    """Counts blocks as they come, on any number of threads, without a histogram of each.
+
+    For tasks that run in one process, each exactly once. A thread that adds a block takes tables
+    that no other one uses, so there are as many tables as threads that ever counted side by side,
+    and no more is held however many blocks are counted.
+
+    Notes
+    -----
+    Peak bytes: `dask_quant.kernels.count_block.SCRATCH_BYTES` for each thread; at the end one of
+    them and the histogram.
+
+    Examples
+    --------
+    >>> counter = ColorCounter()
+    >>> counter.add(np.zeros((2, 3), dtype=np.uint8)), counter.add(np.ones((1, 3), dtype=np.uint8))
+    (2, 1)
+    >>> counter.finish().counts.tolist()
+    [2, 1]
+    """
+
+    def __init__(self) -> None:
+        self._idle: list[CountTables] = []
+
+    def add(self, pixels: NDArray[np.uint8]) -> int:
+        """Count the pixels of a block, sRGB uint8 ``(..., 3)``, and return how many they are.
+
+        Raises
+        ------
+        PixelFormatError
+            When the array is of another type or shape.
+        """
+        _check_pixels(pixels)
+        try:
+            tables = self._idle.pop()  # list's methods are atomic, and so need no lock
+        except IndexError:
+            tables = CountTables.zeros()
+        add_block(pixels, tables)
+        self._idle.append(tables)
+        return pixels.size // 3
+
+    def finish(self) -> ColorHistogram:
+        """Return the histogram of all pixels added, none being added now, and start again."""
+        if not self._idle:
+            return ColorHistogram.empty()
+        total = self._idle.pop()
+        while self._idle:
+            merge_tables_block(*total, *self._idle.pop())
+        return ColorHistogram(*collect_tables(total))
+
+
+def _check_pixels(pixels: NDArray[np.uint8]) -> None:
+    """Raise `PixelFormatError` unless pixels are uint8 ``(..., 3)``."""
+    if pixels.dtype != np.uint8 or pixels.ndim < 1 or pixels.shape[-1] != 3:
+        message = (
+            f"Got pixels of type {pixels.dtype} and shape {pixels.shape}; "
+            "colours are counted in uint8 arrays of shape (..., 3)."
+        )
+        raise PixelFormatError(message)

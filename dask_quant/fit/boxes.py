@@ -6,17 +6,23 @@ Built once per fit; every Lloyd step and every assignment reads it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dask_quant.histogram import ColorHistogram
 from dask_quant.kernels.assign import assign_block, tie_block
-from dask_quant.kernels.cells import N_CELLS, sort_codes_by_bin_block
-from dask_quant.kernels.count_block import pack_colors
+from dask_quant.kernels.cells import (
+    N_CELLS,
+    bound_cells_block,
+    sort_by_cell_block,
+    sum_cubes_block,
+)
 from dask_quant.kernels.lloyd import group_cells, lloyd_step_block
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from numpy.typing import NDArray
 
     Layout = tuple[
@@ -29,6 +35,9 @@ if TYPE_CHECKING:
         NDArray[np.float64],
     ]
 
+_SLICE = 1 << 20
+"""Colours looked at together where that takes temporary arrays."""
+
 
 @dataclass(frozen=True)
 class ColorBoxes:
@@ -38,8 +47,6 @@ class ColorBoxes:
     """Distinct sRGB colours uint8 ``(n, 3)``."""
     weights: NDArray[np.int64]
     """Pixels of each, int64 ``(n,)``."""
-    order: NDArray[np.int64]
-    """Position of each in the histogram, int64 ``(n,)``."""
     starts: NDArray[np.int64]
     """Where each cell begins, int64 ``(m + 1,)``."""
     low: NDArray[np.float64]
@@ -61,48 +68,43 @@ class ColorBoxes:
 
     @classmethod
     def from_histogram(cls, histogram: ColorHistogram) -> ColorBoxes:
-        """Sort the colours of a histogram of at least one pixel. O(colours)."""
-        order = np.empty(len(histogram), dtype=np.int64)
+        """Sort the colours of a histogram of at least one pixel. O(colours).
+
+        Takes 11 bytes a colour, and nothing more for a while.
+        """
+        points = np.empty((len(histogram), 3), dtype=np.uint8)
+        weights = np.empty(len(histogram), dtype=np.int64)
         all_starts = np.empty(N_CELLS + 1, dtype=np.int64)
-        sort_codes_by_bin_block(histogram.codes, order, all_starts)
-        points, weights = histogram.colors[order], histogram.counts[order]
+        sort_by_cell_block(histogram.codes, histogram.counts, points, weights, all_starts)
         cells = np.flatnonzero(np.diff(all_starts))
-        begins = all_starts[cells]
-        low = np.minimum.reduceat(points, begins).astype(np.float64)
-        high = np.maximum.reduceat(points, begins).astype(np.float64)
-        block_starts = group_cells(cells)
+        starts = np.append(all_starts[cells], len(points))
+        low, high = (np.empty((len(cells), 3)) for _ in range(2))
+        cell_weights = np.empty(len(cells), dtype=np.int64)
         sums = np.empty((len(cells), 3), dtype=np.int64)
-        sum_squares = 0
-        for band in range(3):  # band by band: a third of the temporary memory
-            moment = weights * points[:, band]
-            sums[:, band] = np.add.reduceat(moment, begins)
-            sum_squares += int((moment * points[:, band]).sum())
+        sum_squares = bound_cells_block(points, weights, starts, low, high, cell_weights, sums)
+        block_starts = group_cells(cells)
         return cls(
             points=points,
             weights=weights,
-            order=order,
-            starts=np.append(begins, len(points)),
+            starts=starts,
             low=low,
             high=high,
-            cell_weights=np.add.reduceat(weights, begins),
+            cell_weights=cell_weights,
             cell_sums=sums,
             block_starts=block_starts,
             block_low=np.minimum.reduceat(low, block_starts[:-1]),
             block_high=np.maximum.reduceat(high, block_starts[:-1]),
-            sum_squares=sum_squares,
+            sum_squares=int(sum_squares),
         )
 
     def coarsen(self, side: int) -> ColorBoxes:
         """Return the boxes of fewer points: the means of cubes of ``side`` levels, a power of 2."""
-        cubes = pack_colors(self.points & np.uint8(256 - side))
-        order = np.argsort(cubes, kind="stable")
-        begins = np.flatnonzero(np.diff(cubes[order], prepend=np.uint32(0xFFFFFFFF)))
-        weights = np.add.reduceat(self.weights[order], begins)
-        means = np.empty((len(begins), 3), dtype=np.uint8)
-        for band in range(3):
-            moment = self.weights * self.points[:, band]
-            means[:, band] = np.rint(np.add.reduceat(moment[order], begins) / weights)
-        return ColorBoxes.from_histogram(ColorHistogram.from_colors(means, weights))
+        n_bits = 9 - side.bit_length()  # of each band, that tell the cubes apart
+        moments = np.zeros((1 << (3 * n_bits), 4), dtype=np.int64)
+        sum_cubes_block(self.points, self.weights, n_bits, moments)
+        moments = moments[moments[:, 0] > 0]
+        means = np.rint(moments[:, 1:] / moments[:, :1]).astype(np.uint8)
+        return ColorBoxes.from_histogram(ColorHistogram.from_colors(means, moments[:, 0]))
 
     def step(self, centroids: NDArray[np.float64]) -> Moments:
         """Assign every colour to the nearest of ``centroids`` ``(k, 3)``: one Lloyd step."""
@@ -193,18 +195,50 @@ class Assignment:
 
     def count(self, n_entries: int) -> NDArray[np.int64]:
         """Return the pixels that each of ``n_entries`` palette entries won, int64."""
-        # float64 sums of integers are exact up to 2^53 pixels.
-        return np.bincount(self.labels, self.weights, n_entries).astype(np.int64)
-
-    @property
-    def errors(self) -> NDArray[np.int64]:
-        """Squared error that each colour contributes, weight times distance, int64 ``(n,)``."""
-        return self.weights * self.distances
+        counts = np.zeros(n_entries)
+        for part in slice_colors(len(self.weights)):
+            # float64 sums of integers are exact up to 2^53 pixels.
+            counts += np.bincount(self.labels[part], self.weights[part], n_entries)
+        return counts.astype(np.int64)
 
     @property
     def squared_error(self) -> int:
         """Squared error over all pixels, summed over the bands."""
-        return int(self.errors.sum())
+        return sum(int(self._errors(part).sum()) for part in slice_colors(len(self.weights)))
+
+    def find_worst(self, n_colors: int) -> NDArray[np.int64]:
+        """Return the colours that contribute most to the error, at most ``n_colors``, int64.
+
+        The largest first, of equals the first; none that contributes nothing.
+        """
+        worst, errors = find_largest(len(self.weights), n_colors, self._errors)
+        return worst[errors > 0]
+
+    def _errors(self, part: slice) -> NDArray[np.int64]:
+        """Return the squared error that each colour of a part contributes, int64."""
+        return self.weights[part] * self.distances[part]
+
+
+def slice_colors(n: int) -> Iterator[slice]:
+    """Yield parts of ``n`` colours, few enough for temporary arrays to be small."""
+    for begin in range(0, n, _SLICE):
+        yield slice(begin, min(begin + _SLICE, n))
+
+
+def find_largest(
+    n: int, n_wanted: int, values_of: Callable[[slice], NDArray[Any]]
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Return the positions of the largest of ``n`` values, the first of equals first, and them.
+
+    ``values_of`` gives the values of a part; those of all are never held together.
+    """
+    positions, values = np.empty(0, dtype=np.int64), values_of(slice(0, 0))
+    for part in slice_colors(n):
+        values = np.concatenate([values, values_of(part)])
+        positions = np.concatenate([positions, np.arange(part.start, part.stop)])
+        order = np.argsort(-values, kind="stable")[:n_wanted]
+        positions, values = positions[order], values[order]
+    return positions, values
 
 
 @dataclass(frozen=True)

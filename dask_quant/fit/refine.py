@@ -83,10 +83,9 @@ def _fill_up(boxes: ColorBoxes, entries: NDArray[np.uint8], n_entries: int) -> N
         missing = n_entries - len(entries)
         if missing == 0:
             return entries
-        errors = assignment.errors
-        wanted = -(-missing // _REFILL_SHARE)
-        worst = np.argsort(-errors, kind="stable")[:wanted]
-        entries = np.concatenate([entries, boxes.points[worst[errors[worst] > 0]]])
+        worst = assignment.find_worst(-(-missing // _REFILL_SHARE))
+        del assignment  # before the next one is made
+        entries = np.concatenate([entries, boxes.points[worst]])
 
 
 def _sort_entries(
@@ -100,10 +99,10 @@ def _sort_entries(
     assignment = boxes.assign(entries)
     ties = boxes.find_ties(entries, assignment)
     order = order_entries(assignment, ties, pack_colors(entries))
-    rank = np.argsort(order)
+    rank = np.argsort(order).astype(np.uint16)
     labels = rank[assignment.labels]
     np.minimum.at(labels, ties.colors, rank[ties.entries])
-    return entries[order], replace(assignment, labels=labels.astype(np.uint16))
+    return entries[order], replace(assignment, labels=labels)
 
 
 def order_entries(
@@ -130,10 +129,9 @@ def order_entries(
         Positions of the entries, int64 ``(k,)``.
     """
     weights = assignment.weights
-    untied = np.ones(len(weights), dtype=bool)
-    untied[ties.colors] = False
-    winnable = np.zeros(len(codes), dtype=np.int64)
-    np.add.at(winnable, assignment.labels[untied], weights[untied])
+    winnable = assignment.count(len(codes))
+    tied = np.unique(ties.colors)
+    np.subtract.at(winnable, assignment.labels[tied], weights[tied])
     np.add.at(winnable, ties.entries, weights[ties.colors])
     if len(ties.colors) == 0:
         return np.lexsort((codes, -winnable))

@@ -58,19 +58,23 @@ BLUE_BINS: Final = _spread_level(2)
 
 
 @compile_kernel
-def sort_codes_by_bin_block(
-    codes: NDArray[np.uint32], order: NDArray[np.int64], starts: NDArray[np.int64]
+def sort_by_cell_block(
+    codes: NDArray[np.uint32],
+    counts: NDArray[np.int64],
+    colors: NDArray[np.uint8],
+    weights: NDArray[np.int64],
+    starts: NDArray[np.int64],
 ) -> None:
-    """Sort ``codes`` by cell, keeping their order within each: a counting sort.
+    """Unpack colours, cell after cell, keeping their order within each: a counting sort.
 
     Parameters
     ----------
-    codes : ndarray
-        Packed colours, uint32 ``(n,)``, ascending.
-    order : ndarray
-        Out: positions into ``codes``, cell after cell, int64 ``(n,)``.
+    codes, counts : ndarray
+        Packed colours, uint32, ascending, and the pixels of each, int64, both ``(n,)``.
+    colors, weights : ndarray
+        Out: the colours uint8 ``(n, 3)`` and the pixels of each, int64 ``(n,)``.
     starts : ndarray
-        Out: where each cell begins in ``order``, int64 ``(N_CELLS + 1,)``.
+        Out: where each cell begins in ``colors``, int64 ``(N_CELLS + 1,)``.
     """
     starts[:] = 0
     for i in range(codes.shape[0]):
@@ -79,9 +83,86 @@ def sort_codes_by_bin_block(
         starts[cell + 1] += starts[cell]
     cursor = starts[:-1].copy()
     for i in range(codes.shape[0]):
-        home = _cell_of(codes[i])
-        order[cursor[home]] = i
+        code = codes[i]
+        home = _cell_of(code)
+        position = cursor[home]
         cursor[home] += 1
+        colors[position, 0] = code >> 16
+        colors[position, 1] = (code >> 8) & 255
+        colors[position, 2] = code & 255
+        weights[position] = counts[i]
+
+
+@compile_kernel
+def bound_cells_block(
+    points: NDArray[np.uint8],
+    weights: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    cell_weights: NDArray[np.int64],
+    cell_sums: NDArray[np.int64],
+) -> int:
+    """Find the bounding box and the moments of the colours of each cell.
+
+    Parameters
+    ----------
+    points, weights : ndarray
+        Colours uint8 ``(n, 3)``, cell after cell, and their weights int64 ``(n,)``.
+    starts : ndarray
+        Where each non-empty cell begins, int64 ``(m + 1,)``.
+    low, high : ndarray
+        Out: lowest and highest level of each band, float64 ``(m, 3)``.
+    cell_weights, cell_sums : ndarray
+        Out: sums of the weights and of the weighted colours, int64 ``(m,)`` and ``(m, 3)``.
+
+    Returns
+    -------
+    int
+        Weighted sum of the squared levels of all bands of all colours.
+    """
+    sum_squares = 0
+    for cell in range(starts.shape[0] - 1):
+        cell_weights[cell] = 0
+        for band in range(3):
+            low[cell, band], high[cell, band], cell_sums[cell, band] = 255, 0, 0
+        for i in range(starts[cell], starts[cell + 1]):
+            weight = weights[i]
+            cell_weights[cell] += weight
+            for band in range(3):
+                level = np.int64(points[i, band])
+                low[cell, band] = min(low[cell, band], level)
+                high[cell, band] = max(high[cell, band], level)
+                cell_sums[cell, band] += weight * level
+                sum_squares += weight * level * level
+    return sum_squares
+
+
+@compile_kernel
+def sum_cubes_block(
+    points: NDArray[np.uint8], weights: NDArray[np.int64], n_bits: int, moments: NDArray[np.int64]
+) -> None:
+    """Sum weights and weighted colours in cubes of colour space.
+
+    Parameters
+    ----------
+    points, weights : ndarray
+        Colours uint8 ``(n, 3)`` and their weights int64 ``(n,)``.
+    n_bits : int
+        Leading bits of each band that tell the cubes apart, 1 to 8.
+    moments : ndarray
+        Out, zeroed: weight and sum of each band of every cube, int64 ``(8^n_bits, 4)``.
+    """
+    low_bits = 8 - n_bits
+    for i in range(points.shape[0]):
+        r, g, b = np.int64(points[i, 0]), np.int64(points[i, 1]), np.int64(points[i, 2])
+        cube = (
+            ((r >> low_bits) << (2 * n_bits)) | ((g >> low_bits) << n_bits) | (b >> low_bits)
+        )
+        moments[cube, 0] += weights[i]
+        moments[cube, 1] += weights[i] * r
+        moments[cube, 2] += weights[i] * g
+        moments[cube, 3] += weights[i] * b
 
 
 @compile_kernel

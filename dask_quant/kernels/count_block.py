@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -34,7 +34,7 @@ DENSE_MIN_PIXELS: Final = 1 << 21
 """Pixels from which the dense table is quicker than sorting (measured, flat around the optimum)."""
 
 SCRATCH_BYTES: Final = 5 * N_CODES + N_CELLS
-"""Bytes of the dense tables that each thread keeps, once every colour was common (80 MiB)."""
+"""Bytes of dense tables, once every colour was common (80 MiB)."""
 
 CELL_SHIFT: Final = np.uint64(CELL_BITS)
 
@@ -47,6 +47,26 @@ BITS_16: Final = np.uint32(16)
 BITS_24: Final = np.uint32(24)
 
 _scratch = threading.local()
+
+
+class CountTables(NamedTuple):
+    """Counts of all 2^24 colours: what pixels are added to, block after block."""
+
+    low: NDArray[np.uint8]
+    """Low bits of the bins, uint8 ``(2^24,)``."""
+    high: NDArray[np.uint32]
+    """What they carried, uint32 ``(2^24,)``: together they count to 2^40."""
+    carried: NDArray[np.uint8]
+    """Whether any bin of a cell carried, uint8 ``(N_CELLS,)``."""
+
+    @classmethod
+    def zeros(cls) -> CountTables:
+        """Return tables of no pixel; their memory is taken as it is used."""
+        return cls(
+            np.zeros(N_CODES, dtype=np.uint8),
+            np.zeros(N_CODES, dtype=np.uint32),
+            np.zeros(N_CELLS, dtype=np.uint8),
+        )
 
 
 def count_block(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
@@ -89,30 +109,32 @@ def _count_by_sorting(rows: NDArray[np.uint8]) -> tuple[NDArray[np.uint32], NDAr
 def _count_densely(rows: NDArray[np.uint8]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """Count ``(n, 3)`` rows in this thread's tables, and leave them zeroed."""
     tables = _borrow_tables()
-    head, words, tail = split_words(rows)
-    for ends in (head, tail):
-        _add_rows(ends, *tables, RED_BINS, GREEN_BINS, BLUE_BINS)
-    _add_words(words, *tables, RED_BINS, GREEN_BINS, BLUE_BINS)
-    counted = _collect(*tables, RED_BINS, GREEN_BINS, BLUE_BINS)
+    add_block(rows, tables)
+    counted = collect_tables(tables)
     _scratch.tables = tables
     return counted
 
 
-def _borrow_tables() -> tuple[NDArray[np.uint8], NDArray[np.uint32], NDArray[np.uint8]]:
+def _borrow_tables() -> CountTables:
     """Take this thread's zeroed tables; whoever borrows them puts them back zeroed.
 
     A count that is interrupted keeps what it borrowed, so that no other finds its remains.
-    Low bins uint8 and carries uint32, both ``(2^24,)``, and for each cell whether it has carries.
     """
-    tables: tuple[NDArray[np.uint8], NDArray[np.uint32], NDArray[np.uint8]] | None
-    tables = vars(_scratch).pop("tables", None)
-    if tables is None:
-        tables = (
-            np.zeros(N_CODES, dtype=np.uint8),
-            np.zeros(N_CODES, dtype=np.uint32),
-            np.zeros(N_CELLS, dtype=np.uint8),
-        )
-    return tables
+    tables: CountTables | None = vars(_scratch).pop("tables", None)
+    return tables or CountTables.zeros()
+
+
+def add_block(pixels: NDArray[np.uint8], tables: CountTables) -> None:
+    """Count the pixels of a block, uint8 ``(..., 3)``, into tables. O(pixels)."""
+    head, words, tail = split_words(np.ascontiguousarray(pixels).reshape(-1, 3))
+    for ends in (head, tail):
+        _add_rows(ends, *tables, RED_BINS, GREEN_BINS, BLUE_BINS)
+    _add_words(words, *tables, RED_BINS, GREEN_BINS, BLUE_BINS)
+
+
+def collect_tables(tables: CountTables) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Return what tables counted, as `count_block` does, and zero them."""
+    return _collect(*tables, RED_BINS, GREEN_BINS, BLUE_BINS)
 
 
 def split_words(
@@ -268,6 +290,30 @@ def _collect(
                 words[first >> 3] = 0
     carried[:] = 0
     return codes, counts
+
+
+@compile_kernel
+def merge_tables_block(
+    low: NDArray[np.uint8],
+    high: NDArray[np.uint32],
+    carried: NDArray[np.uint8],
+    other_low: NDArray[np.uint8],
+    other_high: NDArray[np.uint32],
+    other_carried: NDArray[np.uint8],
+) -> None:
+    """Add other tables to tables, cell by cell; the arrays are those of `CountTables`."""
+    for cell in range(N_CELLS):
+        first = cell * CELL_COLORS
+        for bin_ in range(first, first + CELL_COLORS):
+            both = np.uint32(low[bin_]) + np.uint32(other_low[bin_])
+            low[bin_] = both & BYTE
+            if both > BYTE:
+                high[bin_] += np.uint32(1)
+                carried[cell] = 1
+        if other_carried[cell]:
+            carried[cell] = 1
+            for bin_ in range(first, first + CELL_COLORS):
+                high[bin_] += other_high[bin_]
 
 
 @compile_kernel

@@ -30,15 +30,19 @@ from dask_quant.sources.arrays import as_image
 from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.opening import open_image, read_any_header
 from dask_quant.sources.pillow import read_header
-from dask_quant.sources.zarr_store import open_zarr_array, read_unit, read_zarr_header
+from dask_quant.sources.zarr_store import (
+    decode_unit,
+    open_zarr_array,
+    read_unit,
+    read_zarr_header,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from dask_quant.chunking import ChunkPlan
-    from dask_quant.fit.fitting import PaletteFit
-    from dask_quant.histogram import ColorHistogram
+    from dask_quant.flow import ImageOutcome
     from dask_quant.palette import Palette
     from dask_quant.results import Report
     from dask_quant.routes.common import Job
@@ -55,6 +59,8 @@ class ChunkedSource:
     """Rows and columns."""
     unit: tuple[int, int]
     """Rows and columns of what storage reads as a whole."""
+    part: tuple[int, int]
+    """Rows and columns of the least that can be read without decoding anything twice."""
     decodes_whole: bool
     """Whether any part costs a decode of all."""
     input_bytes: int
@@ -67,12 +73,13 @@ def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Repor
     _check_palette_size(job.palette, out)
     with open_executor(job) as executor:
         source, plan, input_bytes = _prepare_source(job, image, out, executor)
-        histogram, fit = _fit_source(job, source, plan, out, executor)
+        outcome = _fit_source(job, source, plan, out, executor)
         with job.watch.measure("relabel"):
-            chunks = None if _is_dask(source.image) else plan.write_chunks
-            labels = relabel_blocks(open_image(source.image, chunks=chunks), fit.palette)
-            n_bytes = write_labels(labels, fit.palette, out, executor, overwrite=job.run.overwrite)
-        outcome = replace(describe_fit(histogram, fit), output_bytes=n_bytes)
+            chunks = None if _is_dask(source.image) else plan.relabel_chunks
+            palette = outcome.palette
+            labels = relabel_blocks(open_image(source.image, chunks=chunks), palette)
+            n_bytes = write_labels(labels, palette, out, executor, overwrite=job.run.overwrite)
+        outcome = replace(outcome, output_bytes=n_bytes)
         peak = executor.peak_rss_bytes()
     return report_one(job, outcome, out, n_ignored, input_bytes, peak)
 
@@ -81,9 +88,9 @@ def fit_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
     """Write the palette of one image, read as a Dask array."""
     with open_executor(job) as executor:
         source, plan, input_bytes = _prepare_source(job, image, out, executor)
-        histogram, fit = _fit_source(job, source, plan, out, executor)
+        outcome = _fit_source(job, source, plan, out, executor)
         peak = executor.peak_rss_bytes()
-    outcome = write_palette_file(job, describe_fit(histogram, fit), out)
+    outcome = write_palette_file(job, outcome, out)
     return report_one(job, outcome, out, n_ignored, input_bytes, peak)
 
 
@@ -104,8 +111,8 @@ def count_chunked(job: Job, path: str) -> tuple[ImageHeader, int]:
 
 def _fit_source(
     job: Job, source: ChunkedSource, plan: ChunkPlan, out: Path, executor: Executor
-) -> tuple[ColorHistogram, PaletteFit]:
-    """Count one image and fit, or take, its palette."""
+) -> ImageOutcome:
+    """Count one image and fit, or take, its palette; what that took is given up here."""
     own_chunks = _is_dask(source.image) and not job.run.chunks.given
     image = open_image(source.image, chunks=None if own_chunks else plan.count_chunks)
     with job.watch.measure("count"):
@@ -114,8 +121,10 @@ def _fit_source(
         bit_depth_for(min(job.fit.n_colors, len(histogram)))  # before the fit, which takes longer
     with job.watch.measure("fit"):
         if job.palette is not None:
-            return histogram, fit_given(histogram, job.palette)
-        return histogram, fit_image(image, histogram, job.fit, executor)
+            fit = fit_given(histogram, job.palette)
+        else:
+            fit = fit_image(image, histogram, job.fit, executor)
+        return describe_fit(histogram, fit)
 
 
 @contextmanager
@@ -179,15 +188,15 @@ def open_source(image: Any) -> ChunkedSource:
     if is_array(image):
         array = as_image(image)
         unit = array.chunksize[:2] if _is_dask(image) else (1, array.shape[1])
-        return ChunkedSource(image, array.shape[:2], unit, False, int(image.nbytes))
+        return ChunkedSource(image, array.shape[:2], unit, unit, False, int(image.nbytes))
     if not is_zarr_store(image):
         header = read_header(image)
-        return ChunkedSource(
-            image, (header.height, header.width), (1, header.width), True, header.input_bytes
-        )
+        shape, unit = (header.height, header.width), (1, header.width)
+        return ChunkedSource(image, shape, unit, unit, True, header.input_bytes)
     header = read_zarr_header(image)
-    unit = read_unit(open_zarr_array(image))
-    return ChunkedSource(image, (header.height, header.width), unit, False, header.input_bytes)
+    shape, array = (header.height, header.width), open_zarr_array(image)
+    unit, part = read_unit(array), decode_unit(array)
+    return ChunkedSource(image, shape, unit, part, False, header.input_bytes)
 
 
 def _is_dask(image: Any) -> bool:
@@ -203,6 +212,8 @@ def plan_source(
         source.shape,
         read_unit=source.unit,
         write_unit=(1, 1) if out is None else write_unit(source.shape, out),
+        # Strips are of few rows, and so must be what they are cut from.
+        relabel_unit=source.unit if out is None or out.suffix == ".zarr" else source.part,
         label_bytes_per_pixel=1 if job.fit.n_colors <= MAX_COLORS_8BIT else 2,
         n_processes=n_processes,
         n_threads=n_threads,

@@ -17,6 +17,7 @@ from dask_quant.sources.arrays import check_query_planning, normalize_bands
 from dask_quant.sources.bands import check_pixels, to_rgb
 from dask_quant.sources.header import ImageHeader, show_cause, show_path
 from dask_quant.sources.pillow_state import MAX_PIXELS
+from dask_quant.sources.zarr_shards import ShardedArray, can_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,6 +143,15 @@ def read_unit(array: zarr.Array) -> tuple[int, int]:
     return rows, columns
 
 
+def decode_unit(array: zarr.Array) -> tuple[int, int]:
+    """Return rows and columns of the least that a store decodes: its chunk, within a shard or not.
+
+    Parts of a shard cost no more to read than the whole.
+    """
+    rows, columns = array.chunks[:2]
+    return rows, columns
+
+
 def open_zarr(path: str | Path, *, chunks: tuple[int, int]) -> da.Array:
     """Open a Zarr store as an image.
 
@@ -171,7 +181,7 @@ def open_zarr(path: str | Path, *, chunks: tuple[int, int]) -> da.Array:
     array = open_zarr_array(os.path.abspath(path))  # workers may have another working folder
     _check_array(array, path)
     stored = da.from_array(
-        array,
+        ShardedArray(array) if can_read(array) else array,
         chunks=(*chunks, *array.shape[2:]),
         name=f"zarr-{_tokenize_array(array, path, chunks)}",
         asarray=True,

@@ -4,6 +4,13 @@ import importlib.util
 import json
 from pathlib import Path
 
+import numpy as np
+import pytest
+import zarr
+from PIL import Image
+
+from dask_quant.kernels.count_block import pack_colors
+
 HERE = Path(__file__).parent
 
 
@@ -32,3 +39,51 @@ def test_kernel_benchmark_tells_a_missed_aim():
     assert row("count", 399, "Mpx/s", 400).met is False
     assert row("count", 400, "Mpx/s", 400).met is True
     assert row("step", 5.1, "ms", 5).met is False
+
+
+@pytest.fixture
+def gigapixel():
+    return load_command("gigapixel")
+
+
+def run_gigapixel(command, capsys, *arguments):
+    command.main([*map(str, arguments), "--gigapixels", "0.003", "--json"])
+    return json.loads(capsys.readouterr().out)["rows"]
+
+
+@pytest.mark.slow
+def test_gigapixel_benchmark_measures_a_small_mosaic(gigapixel, capsys, tmp_path, photo):
+    (tmp_path / "data").mkdir()
+    Image.fromarray(photo).save(tmp_path / "data" / "photo.jpg")
+    given = ("--data", tmp_path / "data", "--work", tmp_path / "work", "--layout", "plain")
+    zarr_row, png_row = run_gigapixel(gigapixel, capsys, *given, "--png")
+    assert (zarr_row["out"], png_row["out"]) == (".zarr", ".png")
+    assert zarr_row["wrong"] == png_row["wrong"] == 0
+    assert zarr_row["ratio"] > 0
+    assert 0 < zarr_row["peak_mb"] < zarr_row["projected_mb"]
+
+
+@pytest.mark.slow
+def test_gigapixel_benchmark_makes_images_of_scattered_colors(gigapixel, capsys, tmp_path):
+    (row,) = run_gigapixel(gigapixel, capsys, "--all-colors", "--work", tmp_path)
+    assert row["colors"] == 1732**2
+    assert row["wrong"] == 0
+
+
+def test_four_tiles_of_scattered_colors_hold_all_there_are(gigapixel):
+    mosaic = load_command("mosaic")
+    seen = np.zeros(1 << 24, dtype=bool)
+    for number in range(3, 7):
+        seen[pack_colors(mosaic.scatter_colors(number).reshape(-1, 3))] = True
+    assert seen.all()
+
+
+def test_wrong_labels_are_counted(tmp_path):
+    check = load_command("label_check")
+    pixels = np.array([[[0, 0, 0], [9, 9, 9], [5, 5, 5]]], dtype=np.uint8)
+    palette = np.array([[9, 9, 9], [1, 1, 1]], dtype=np.uint8)
+    assert check.find_nearest(pixels, palette).tolist() == [[1, 0, 0]]
+    zarr.create_array(tmp_path / "image.zarr" / "0", data=pixels)
+    zarr.create_array(tmp_path / "labels.zarr" / "0", data=np.array([[1, 0, 1]], dtype=np.uint8))
+    given = (tmp_path / "image.zarr", tmp_path / "labels.zarr", palette)
+    assert check.count_wrong_labels(*given, n_tiles=1) == 1

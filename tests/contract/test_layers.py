@@ -67,6 +67,8 @@ THIRD_PARTY = {
     "distributed": ("cluster", "execute"),
     "dask_ml": ("graphs",),
     "zarr": ("sources", "sinks"),
+    "numcodecs": ("sources",),
+    "google_crc32c": ("sources",),
     "PIL": ("sources", "sinks"),
     "matplotlib": ("palette",),
     "click": ("faces",),

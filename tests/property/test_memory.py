@@ -13,6 +13,9 @@ import dask_quant as dq
 
 N_CODES = 1 << 24
 
+LAPTOP_BYTES = 1_500_000_000
+"""What an image of any size must be content with."""
+
 
 def scattered_colors(n_pixels):
     """The first ``n_pixels`` of a permutation of all 2^24 colours, as ``(n, 3)``."""
@@ -31,8 +34,9 @@ def run(*arguments):
     return json.loads(done.stdout)
 
 
-def check_peak(source, out, chunks=None):
-    projected = dq.plan_job(source, out, n_colors=2, chunks=chunks).projected_bytes
+def check_peak(source, out, chunks=None, limit=None):
+    plan = dq.plan_job(source, out, n_colors=2, chunks=chunks, cluster=limit)
+    projected = plan.projected_bytes
     asked = () if chunks is None else ("--chunks", f"{chunks[0]},{chunks[1]}")
     report = run(source, "-o", out, "-k", 2, "--n-init", 1, "--max-iter", 1, *asked)
     # Not by so much that the projection says nothing.
@@ -40,11 +44,20 @@ def check_peak(source, out, chunks=None):
     return report
 
 
+@pytest.fixture(scope="module")
+def every_color(tmp_path_factory):
+    """A store in which each of two large blocks holds all colours."""
+    store = tmp_path_factory.mktemp("stores") / "all.zarr"
+    pixels = np.concatenate([scattered_colors(N_CODES)] * 2).reshape(8192, 4096, 3)
+    zarr.create_array(store, data=pixels, chunks=(1024, 1024, 3), compressors=None)
+    return store
+
+
 @pytest.mark.slow
-def test_the_projection_holds_with_every_color_there_is(tmp_path):
-    pixels = scattered_colors(N_CODES).reshape(4096, 4096, 3)
-    zarr.create_array(tmp_path / "all.zarr", data=pixels, chunks=(1024, 1024, 3), compressors=None)
-    report = check_peak(tmp_path / "all.zarr", tmp_path / "o.zarr", (1024, 1024))
+@pytest.mark.parametrize(("name", "chunks"), [("o.zarr", None), ("o.png", (4096, 4096))])
+def test_the_projection_holds_with_every_color_there_is(every_color, tmp_path, name, chunks):
+    limit = dq.ClusterOptions(memory_limit_bytes=LAPTOP_BYTES)
+    report = check_peak(every_color, tmp_path / name, chunks, limit)
     assert report["n_unique_colors"] == N_CODES
 
 

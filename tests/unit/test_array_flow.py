@@ -44,6 +44,15 @@ def test_counting_is_chunk_invariant(executor, chunks):
     assert count_image(image, executor) == ColorHistogram.from_pixels(PIXELS)
 
 
+@pytest.mark.parametrize("chunks", CHUNKS)
+def test_large_images_are_counted_in_shared_tables(executor, monkeypatch, chunks):
+    monkeypatch.setattr(array_flow, "DENSE_MIN_PIXELS", 1)
+    monkeypatch.setattr(array_flow, "MAX_TASKS_PER_GRAPH", 5)
+    monkeypatch.setattr(array_flow, "count_leaves", None)
+    image = da.from_array(PIXELS, chunks=(*chunks, 3))
+    assert count_image(image, executor) == ColorHistogram.from_pixels(PIXELS)
+
+
 @pytest.mark.parametrize("width", [1, 5, 16])
 def test_waves_count_and_write_the_same(monkeypatch, tmp_path, executor, width, small_units):
     monkeypatch.setattr(array_flow, "MAX_TASKS_PER_GRAPH", width)
@@ -150,3 +159,14 @@ def test_dask_ml_is_not_asked_for_colors_that_fit(executor, monkeypatch):
     assert fit.engine == "dask-ml"
     assert fit.squared_error == 0
     assert len(fit.palette) == len(histogram)
+
+
+def test_few_blocks_of_strips_are_on_the_way(tmp_path, executor, small_units):
+    graphs = []
+    labels = da.from_array(LABELS, chunks=(1, 70))
+    with Callback(start=graphs.append):
+        write_labels(labels, PALETTE, tmp_path / "o.png", executor, overwrite=False)
+    most = array_flow.STRIP_TASKS_PER_THREAD * executor.n_threads
+    written = [sum("write_strip_files" in str(key) for key in graph) for graph in graphs]
+    assert 0 < max(written) <= most
+    np.testing.assert_array_equal(read_back(tmp_path / "o.png"), LABELS)

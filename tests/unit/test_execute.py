@@ -142,3 +142,13 @@ def test_a_part_reports_within_the_whole_and_passes_notices_on():
 
 def test_peak_memory_without_a_cluster_is_that_of_this_process():
     assert Executor().peak_rss_bytes() == pytest.approx(execute.peak_rss_bytes(), rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("setting", "shares"),
+    [(None, True), ("threads", True), ("sync", True), ("processes", False), (dask.get, True)],
+)
+def test_memory_is_shared_where_tasks_run_here(setting, shares):
+    with dask.config.set(scheduler=setting):
+        assert Executor().shares_memory is shares
+        assert Executor(scheduler="synchronous").shares_memory is True

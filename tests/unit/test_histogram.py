@@ -1,4 +1,5 @@
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import numpy as np
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dask_quant.errors import PixelFormatError
-from dask_quant.histogram import ColorHistogram
+from dask_quant.histogram import ColorCounter, ColorHistogram
 
 
 def test_a_photograph_is_counted_exactly(photo, count_oracle):
@@ -83,3 +84,22 @@ def test_mean_color_mse_is_the_exact_variance(weighted):
         variance += sum(n * (color[band] - mean) ** 2 for color, n in weighted.items()) / total
     assert histogram.mean_color_mse == pytest.approx(float(variance), rel=1e-12)
     assert (histogram.mean_color_mse == 0) == (len(weighted) == 1)
+
+
+def test_blocks_counted_side_by_side_are_one_histogram():
+    pixels = np.random.default_rng(0).integers(0, 9, (80_000, 3), dtype=np.uint8)
+    pixels[::2] = 7  # more than 8 bits can count, on every thread
+    counter = ColorCounter()
+    with ThreadPoolExecutor(4) as pool:
+        sizes = list(pool.map(counter.add, np.array_split(pixels, 40)))
+    assert sizes == [2000] * 40
+    assert counter.finish() == ColorHistogram.from_pixels(pixels)
+    assert counter.finish() == ColorHistogram.empty()
+
+
+def test_a_block_that_cannot_be_counted_is_refused_and_costs_nothing():
+    counter = ColorCounter()
+    counter.add(np.zeros((2, 2, 3), np.uint8))
+    with pytest.raises(PixelFormatError, match="uint8 arrays of shape"):
+        counter.add(np.zeros((2, 2, 3)))
+    assert counter.finish().counts.tolist() == [4]

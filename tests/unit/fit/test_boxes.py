@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dask_quant.fit import boxes as module
 from dask_quant.fit.boxes import ColorBoxes, Moments
 from dask_quant.histogram import ColorHistogram
 
@@ -67,9 +68,7 @@ def test_a_pruned_step_on_a_photograph_equals_brute_force(photo, k):
 def test_boxes_hold_every_color_with_its_weight(photo):
     histogram = ColorHistogram.from_pixels(photo)
     boxes = ColorBoxes.from_histogram(histogram)
-    assert sorted(boxes.order.tolist()) == list(range(len(histogram)))
-    np.testing.assert_array_equal(boxes.points, histogram.colors[boxes.order])
-    np.testing.assert_array_equal(boxes.weights, histogram.counts[boxes.order])
+    assert ColorHistogram.from_colors(boxes.points, boxes.weights) == histogram
     levels = photo.reshape(-1, 3).astype(np.int64)
     assert boxes.sum_squares == (levels**2).sum()
     np.testing.assert_array_equal(boxes.cell_sums.sum(axis=0), levels.sum(axis=0))
@@ -165,3 +164,17 @@ def test_means_are_of_what_was_won_and_stay_where_nothing_was():
     moments = Moments(np.array([2, 0]), np.array([[1, 2, 3], [0, 0, 0]]))
     means = moments.means(np.array([[9.0, 9, 9], [7, 7, 7]]))
     assert means.tolist() == [[0.5, 1.0, 1.5], [7.0, 7.0, 7.0]]
+
+
+@given(weighted=WEIGHTED, palette=CENTROIDS, n=st.integers(1, 70), width=st.integers(1, 70))
+def test_the_worst_colors_are_those_of_a_stable_sort(weighted, palette, n, width):
+    boxes = make_boxes(weighted)
+    assigned = boxes.assign(np.clip(palette, 0, 255).astype(np.uint8))
+    errors = boxes.weights * assigned.distances
+    expected = [i for i in np.argsort(-errors, kind="stable")[:n].tolist() if errors[i] > 0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_SLICE", width)
+        assert assigned.find_worst(n).tolist() == expected
+        assert assigned.squared_error == errors.sum()
+        counts = np.bincount(assigned.labels, boxes.weights, len(palette))
+        assert assigned.count(len(palette)).tolist() == counts.tolist()

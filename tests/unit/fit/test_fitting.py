@@ -1,8 +1,12 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from dask_quant.chunking import _FIT_BYTES_PER_COLOR
 from dask_quant.errors import FitError
 from dask_quant.fit.fitting import finish_fit, fit_given, fit_histogram
+from dask_quant.flow import describe_fit
 from dask_quant.histogram import ColorHistogram
 from dask_quant.options import FitOptions
 from dask_quant.palette import Palette
@@ -88,3 +92,18 @@ def test_a_given_palette_is_not_fitted(histogram, label_oracle):
     ]
     assert fit.squared_error == int((histogram.counts * distances).sum())
     assert (fit.engine, fit.n_iter) == ("none", 0)
+
+
+def test_a_fit_takes_no_more_bytes_a_color_than_are_planned():
+    n = 1 << 21
+    histogram = ColorHistogram(np.arange(n, dtype=np.uint32) << 3, np.full(n, 3, dtype=np.int64))
+    tracemalloc.start()
+    try:
+        fit = fit_histogram(histogram, FitOptions(n_colors=2, n_init=1, max_iter=1))
+        describe_fit(histogram, fit)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    fixed_bytes = 50 * 2**20  # tables of cells and cubes, and slices of colours
+    assert histogram.nbytes + peak < _FIT_BYTES_PER_COLOR * n + fixed_bytes
+    assert fit.palette.counts.sum() == 3 * n

@@ -9,8 +9,9 @@ from dask_quant.kernels.cells import (
     N_CELLS,
     N_CODES,
     RED_BINS,
-    sort_codes_by_bin_block,
+    sort_by_cell_block,
 )
+from dask_quant.kernels.count_block import pack_colors, unpack_colors
 
 
 def bin_of(colors):
@@ -37,12 +38,16 @@ def test_cells_and_blocks_of_cells_are_cubes(bits, side):
     assert N_CODES >> 15 == N_CELLS // CELLS_PER_BLOCK
 
 
-def test_codes_are_sorted_by_cell_and_keep_their_order_within():
-    codes = np.unique(np.random.default_rng(1).integers(0, N_CODES, 4000)).astype(np.uint32)
-    order = np.empty(len(codes), dtype=np.int64)
+def test_colors_are_sorted_by_cell_and_keep_their_order_within():
+    rng = np.random.default_rng(1)
+    codes = np.unique(rng.integers(0, N_CODES, 4000)).astype(np.uint32)
+    counts = rng.integers(1, 10**12, len(codes))
+    colors, weights = np.empty((len(codes), 3), dtype=np.uint8), np.empty_like(counts)
     starts = np.empty(N_CELLS + 1, dtype=np.int64)
-    sort_codes_by_bin_block(codes, order, starts)
-    cells = bin_of(np.stack([codes >> 16, (codes >> 8) & 255, codes & 255], axis=1)) >> CELL_BITS
-    np.testing.assert_array_equal(order, np.argsort(cells, kind="stable"))
+    sort_by_cell_block(codes, counts, colors, weights, starts)
+    cells = bin_of(unpack_colors(codes)) >> CELL_BITS
+    order = np.argsort(cells, kind="stable")
+    np.testing.assert_array_equal(pack_colors(colors), codes[order])
+    np.testing.assert_array_equal(weights, counts[order])
     expected = np.concatenate([[0], np.cumsum(np.bincount(cells, minlength=N_CELLS))])
     np.testing.assert_array_equal(starts, expected)

@@ -8,8 +8,12 @@ from hypothesis.extra.numpy import arrays
 
 from dask_quant.kernels import count_block as module
 from dask_quant.kernels.count_block import (
+    CountTables,
+    add_block,
+    collect_tables,
     count_block,
     merge_counts_block,
+    merge_tables_block,
     pack_colors,
     unpack_colors,
 )
@@ -128,6 +132,22 @@ def test_packing_can_be_undone_and_orders_by_red_green_blue(rows):
     np.testing.assert_array_equal(unpack_colors(codes), rows)
     as_tuples = [tuple(row) for row in rows.tolist()]
     assert codes.tolist() == [(r << 16) | (g << 8) | b for r, g, b in as_tuples]
+
+
+@given(
+    first=arrays(np.uint8, st.tuples(st.integers(0, 50), st.just(3)), elements=LEVELS),
+    second=arrays(np.uint8, st.tuples(st.integers(0, 50), st.just(3)), elements=LEVELS),
+    repeats=st.integers(1, 300),
+)
+@settings(max_examples=15)
+def test_merged_tables_are_those_of_all_pixels(first, second, repeats, count_oracle):
+    both = [np.repeat(first, repeats, axis=0), np.repeat(second, 1 + repeats // 2, axis=0)]
+    tables = [CountTables.zeros(), CountTables.zeros()]
+    for rows, own in zip(both, tables, strict=True):
+        add_block(rows, own)
+    merge_tables_block(*tables[0], *tables[1])
+    assert as_dict(collect_tables(tables[0])) == count_oracle(np.concatenate(both))
+    assert len(collect_tables(tables[0])[0]) == 0
 
 
 SPARSE = st.dictionaries(st.integers(0, 12) | st.just(2**24 - 1), st.integers(1, 2**40))

@@ -21,6 +21,7 @@ from dask_quant.sinks.png import (
     Strip,
     bit_depth_for,
     combine_adler32,
+    deflate_level,
     dump_strip,
     encode_labels,
     encode_strip,
@@ -265,3 +266,13 @@ def test_every_torn_or_flipped_strip_is_detected():
             load_strip(bytes(flipped))
     with pytest.raises(OutputError, match="torn strip"):
         load_strip(whole + b"\0")
+
+
+@pytest.mark.parametrize(("height", "level"), [(64, 6), (65, 3)])
+def test_the_effort_depends_on_the_shape_alone(monkeypatch, height, level):
+    monkeypatch.setattr(png, "STRIP_PIXELS", 64 * 100)
+    labels = np.repeat(make_labels((height, 25), 16), 4, axis=1)
+    assert deflate_level((height, 100)) == level
+    first = next(encode_labels(labels, make_palette(16)))
+    assert first == encode_strip(labels[:64], bit_depth=4, level=level)
+    assert first != encode_strip(labels[:64], bit_depth=4, level=9 - level)
