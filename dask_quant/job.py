@@ -28,7 +28,7 @@ from dask_quant.results import Quarantined
 from dask_quant.sinks.atomic import write_file_atomically
 from dask_quant.sinks.png import label_chunks
 from dask_quant.sources.header import show_path
-from dask_quant.sources.opening import read_pixels
+from dask_quant.sources.reading import read_pixels
 from dask_quant.tables import label_pixels
 
 if TYPE_CHECKING:

@@ -82,6 +82,7 @@ FACES_KNOW = ("errors", "options", "events", "__init__", "faces")
 
 IMPORTS_WITHIN = {
     f"{ROOT}.routes.choose": "a photograph from the shell must not wait for Dask and Zarr",
+    f"{ROOT}.sources.reading": "a folder of photographs must not wait for Dask arrays and Zarr",
 }
 """Modules that import modules of ours inside functions, and why."""
 
