@@ -12,7 +12,7 @@ import numpy as np
 
 from dask_quant.histogram import ColorHistogram
 from dask_quant.kernels.assign import assign_block, tie_block
-from dask_quant.kernels.cells import N_CELLS, sort_codes_by_bin_block
+from dask_quant.kernels.cells import N_CELLS, box_cells_block, sort_codes_by_bin_block
 from dask_quant.kernels.count_block import pack_colors
 from dask_quant.kernels.lloyd import group_cells, lloyd_step_block
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
         NDArray[np.float64],
         NDArray[np.float64],
     ]
+
+_COLORS_PER_PAIR = 8
+"""Room for one pair of a tie for as many colours: enough but for strange palettes (arbitrary)."""
 
 
 @dataclass(frozen=True)
@@ -65,31 +68,30 @@ class ColorBoxes:
         order = np.empty(len(histogram), dtype=np.int64)
         all_starts = np.empty(N_CELLS + 1, dtype=np.int64)
         sort_codes_by_bin_block(histogram.codes, order, all_starts)
-        points, weights = histogram.colors[order], histogram.counts[order]
         cells = np.flatnonzero(np.diff(all_starts))
-        begins = all_starts[cells]
-        low = np.minimum.reduceat(points, begins).astype(np.float64)
-        high = np.maximum.reduceat(points, begins).astype(np.float64)
+        starts = np.append(all_starts[cells], len(order))
+        points = np.empty((len(order), 3), dtype=np.uint8)
+        weights = np.empty(len(order), dtype=np.int64)
+        low, high = np.empty((2, len(cells), 3), dtype=np.float64)
+        cell_weights = np.empty(len(cells), dtype=np.int64)
+        cell_sums = np.empty((len(cells), 3), dtype=np.int64)
+        colors = (histogram.codes, histogram.counts, order, starts)
+        moments = (cell_weights, cell_sums)
+        squares = box_cells_block(*colors, points, weights, low, high, *moments)
         block_starts = group_cells(cells)
-        sums = np.empty((len(cells), 3), dtype=np.int64)
-        sum_squares = 0
-        for band in range(3):  # band by band: a third of the temporary memory
-            moment = weights * points[:, band]
-            sums[:, band] = np.add.reduceat(moment, begins)
-            sum_squares += int((moment * points[:, band]).sum())
         return cls(
             points=points,
             weights=weights,
             order=order,
-            starts=np.append(begins, len(points)),
+            starts=starts,
             low=low,
             high=high,
-            cell_weights=np.add.reduceat(weights, begins),
-            cell_sums=sums,
+            cell_weights=cell_weights,
+            cell_sums=cell_sums,
             block_starts=block_starts,
             block_low=np.minimum.reduceat(low, block_starts[:-1]),
             block_high=np.maximum.reduceat(high, block_starts[:-1]),
-            sum_squares=sum_squares,
+            sum_squares=sum(squares.tolist()),
         )
 
     def coarsen(self) -> ColorBoxes:
@@ -142,14 +144,13 @@ class ColorBoxes:
     def find_ties(self, palette: NDArray[np.uint8], assignment: Assignment) -> Ties:
         """Find the colours with several nearest entries of ``palette``, given its assignment."""
         boxes = (*self._layout, palette.astype(np.float64), assignment.distances)
-        colors, entries = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32)
-        n = tie_block(*boxes, colors, entries)
-        if n:
-            colors, entries = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int32)
-            tie_block(*boxes, colors, entries)
-            order = np.lexsort((entries, colors))
-            colors, entries = colors[order], entries[order]
-        return Ties(colors, entries)
+        room = len(self.points) // _COLORS_PER_PAIR
+        while True:
+            colors, entries = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int32)
+            n = tie_block(*boxes, colors, entries)
+            if n <= room:
+                return Ties(colors[:n], entries[:n])
+            room = n
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,62 @@ def sort_codes_by_bin_block(
 
 
 @compile_kernel
+def box_cells_block(
+    codes: NDArray[np.uint32],
+    counts: NDArray[np.int64],
+    order: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    points: NDArray[np.uint8],
+    weights: NDArray[np.int64],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    cell_weights: NDArray[np.int64],
+    cell_sums: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Unpack sorted colours, and sum up the cells that hold any.
+
+    Parameters
+    ----------
+    codes, counts : ndarray
+        Packed colours uint32 ``(n,)`` and their weights int64 ``(n,)``.
+    order : ndarray
+        Positions into them, cell after cell, int64 ``(n,)``.
+    starts : ndarray
+        Where each of the cells in use begins in ``order``, int64 ``(m + 1,)``.
+    points, weights : ndarray
+        Out: the colours uint8 ``(n, 3)`` and their weights int64 ``(n,)``, in that order.
+    low, high : ndarray
+        Out: lowest and highest level of each band in each cell, float64 ``(m, 3)``.
+    cell_weights, cell_sums : ndarray
+        Out: weight of each cell int64 ``(m,)``, weighted sum of each band int64 ``(m, 3)``.
+
+    Returns
+    -------
+    ndarray
+        Weighted sum of the squared levels of each band, int64 ``(3,)``.
+    """
+    sums_squares = np.zeros(3, dtype=np.int64)
+    for cell in range(starts.shape[0] - 1):
+        cell_weights[cell] = 0
+        for band in range(3):
+            low[cell, band] = 255.0
+            high[cell, band] = 0.0
+            cell_sums[cell, band] = 0
+        for i in range(starts[cell], starts[cell + 1]):
+            weight = counts[order[i]]
+            weights[i] = weight
+            cell_weights[cell] += weight
+            for band in range(3):
+                level = np.int64(codes[order[i]] >> np.uint32(16 - 8 * band)) & 255
+                points[i, band] = level
+                low[cell, band] = min(low[cell, band], float(level))
+                high[cell, band] = max(high[cell, band], float(level))
+                cell_sums[cell, band] += weight * level
+                sums_squares[band] += weight * level * level
+    return sums_squares
+
+
+@compile_kernel
 def _cell_of(code: np.uint32) -> np.int64:
     """Return the cell of a packed colour."""
     bin_ = RED_BINS[code >> 16] | GREEN_BINS[(code >> 8) & 255] | BLUE_BINS[code & 255]
