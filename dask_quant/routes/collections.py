@@ -19,7 +19,7 @@ from dask_quant.routes.common import (
     write_palette_file,
 )
 from dask_quant.routes.executing import open_executor
-from dask_quant.sinks.atomic import check_output, resolve_below
+from dask_quant.sinks.atomic import check_output, resolve_all_below
 from dask_quant.sources.discover import STDIN, is_zarr_store
 from dask_quant.sources.output_names import plan_output_names
 from dask_quant.sources.reading import read_any_header
@@ -152,8 +152,8 @@ def plan_items(found: Discovery, out: Path, *, overwrite: bool) -> list[Item]:
         raise OutputExistsError(message)
     names = plan_output_names([entry.relative for entry in found.inputs], ".png")
     items = [
-        Item(entry.path, resolve_below(out, name))
-        for entry, name in zip(found.inputs, names, strict=True)
+        Item(entry.path, target)
+        for entry, target in zip(found.inputs, resolve_all_below(out, names), strict=True)
     ]
     for item in items:
         check_output(item.out, overwrite=overwrite)
