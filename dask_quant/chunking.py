@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dask_quant.errors import MemoryBudgetError
-from dask_quant.histogram import BYTES_PER_COLOR
+from dask_quant.histogram import BYTES_PER_COLOR, POOL_BYTES
 from dask_quant.kernels.cells import N_CODES
 from dask_quant.kernels.count_block import SCRATCH_BYTES
 from dask_quant.options import format_bytes
@@ -199,8 +199,8 @@ def plan_collection(n_pixels: Sequence[int], *, n_processes: int = 0, n_threads:
     """
     largest = max(n_pixels, default=0)
     n_colors = min(largest, N_CODES)
-    # Pillow's four bytes a pixel, three of the copy, and a label.
-    image_bytes = 8 * largest + SCRATCH_BYTES + _FIT_BYTES_PER_COLOR * n_colors
+    # Pillow's four bytes a pixel, three of the copy, and a label; small images that wait.
+    image_bytes = 8 * largest + SCRATCH_BYTES + _FIT_BYTES_PER_COLOR * n_colors + POOL_BYTES
     all_colors = min(sum(n_pixels), N_CODES)
     merge_bytes = _MERGE_WIDTH * all_colors * BYTES_PER_COLOR
     return (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES) + max(

@@ -24,7 +24,7 @@ from dask_quant.errors import JobError, PixelFormatError, SourceError
 from dask_quant.execute import MAX_TASKS_PER_GRAPH
 from dask_quant.flow import quantize_pixels
 from dask_quant.graphs.counting import reduce_tree
-from dask_quant.histogram import ColorHistogram
+from dask_quant.histogram import ColorCounter, ColorHistogram
 from dask_quant.results import Quarantined
 from dask_quant.sinks.atomic import write_file_atomically
 from dask_quant.sinks.png import label_chunks
@@ -187,17 +187,17 @@ def relabel_collection(
 
 def count_batch(batch: Sequence[tuple[int, Item]]) -> CountedImages:
     """Count the colours of a few images, inside a task. **Eager**."""
-    total, readable, checksums, quarantined = ColorHistogram.empty(), [], [], []
+    counter, readable, checksums, quarantined = ColorCounter(), [], [], []
     for position, item in batch:
         try:
             pixels = read_pixels(item.source_path)
-            total = total.merge(ColorHistogram.from_pixels(pixels))
         except (SourceError, PixelFormatError) as error:
             quarantined.append((position, item.set_aside(error)))
         else:
+            counter.add(pixels)
             readable.append(position)
             checksums.append(_checksum(pixels))
-    return CountedImages(total, tuple(readable), tuple(checksums), tuple(quarantined))
+    return CountedImages(counter.finish(), tuple(readable), tuple(checksums), tuple(quarantined))
 
 
 def merge_counted(parts: Sequence[CountedImages]) -> CountedImages:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dask_quant import histogram as histogram_module
 from dask_quant.errors import PixelFormatError
-from dask_quant.histogram import ColorHistogram
+from dask_quant.histogram import ColorCounter, ColorHistogram
 
 
 def test_a_photograph_is_counted_exactly(photo, count_oracle):
@@ -83,3 +84,22 @@ def test_mean_color_mse_is_the_exact_variance(weighted):
         variance += sum(n * (color[band] - mean) ** 2 for color, n in weighted.items()) / total
     assert histogram.mean_color_mse == pytest.approx(float(variance), rel=1e-12)
     assert (histogram.mean_color_mse == 0) == (len(weighted) == 1)
+
+
+@pytest.mark.parametrize("limit", [1, 30, 100, 10_000])
+def test_images_counted_together_are_the_sum_of_each(limit, monkeypatch):
+    monkeypatch.setattr(histogram_module, "POOL_PIXELS", limit)
+    rng = np.random.default_rng(0)
+    shapes = [(5, 6, 3), (1, 1, 3), (40, 3), (9, 9, 3), (2, 2, 3)]
+    images = [rng.integers(0, 6, shape, dtype=np.uint8) for shape in shapes]
+    counter = ColorCounter()
+    for image in images:
+        counter.add(image)
+    total = counter.finish()
+    expected = ColorHistogram.merge_all(ColorHistogram.from_pixels(image) for image in images)
+    assert np.array_equal(total.codes, expected.codes)
+    assert np.array_equal(total.counts, expected.counts)
+
+
+def test_no_image_is_the_empty_histogram():
+    assert len(ColorCounter().finish()) == 0
