@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dask_quant.errors import MemoryBudgetError
-from dask_quant.histogram import BYTES_PER_COLOR
+from dask_quant.histogram import BYTES_PER_COLOR, POOL_BYTES
 from dask_quant.kernels.cells import N_CODES
 from dask_quant.kernels.count_block import SCRATCH_BYTES
 from dask_quant.options import format_bytes
@@ -272,7 +272,7 @@ def plan_collection(n_pixels: Sequence[int], *, n_processes: int = 0, n_threads:
     n_colors = min(largest, N_CODES)
     fit_bytes = SCRATCH_BYTES + _FIT_BYTES_PER_COLOR * n_colors
     # Pillow's four bytes a pixel go before the fit, pixels and then labels are beside it.
-    image_bytes = max(_DECODE_BYTES * largest, (_BANDS + 1) * largest + fit_bytes)
+    image_bytes = max(_DECODE_BYTES * largest, (_BANDS + 1) * largest + fit_bytes) + POOL_BYTES
     all_colors = min(sum(n_pixels), N_CODES)
     merge_bytes = _MERGE_WIDTH * all_colors * BYTES_PER_COLOR
     return (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES) + max(

@@ -152,9 +152,7 @@ def compare(
     """
     name, sheet = str(as_path(source, "source")), as_path(out, "out")
     given = [
-        FitOptions(
-            n_colors=k, effort=effort, seed=seed, n_init=n_init, max_iter=max_iter, tol=tol
-        )
+        FitOptions(n_colors=k, effort=effort, seed=seed, n_init=n_init, max_iter=max_iter, tol=tol)
         for k in _as_sequence(n_colors)
     ]
     options = list({option.n_colors: option for option in given}.values())

@@ -5,11 +5,12 @@ The same calls run on threads, on the synchronous scheduler and on a distributed
 
 from __future__ import annotations
 
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import dask
 import dask.local
@@ -22,7 +23,7 @@ from dask_quant.events import Event, Notice, ignore_event
 from dask_quant.process import count_cpus, peak_rss_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from dask.delayed import Delayed
     from distributed import Client, Worker
@@ -88,7 +89,7 @@ class Executor:
         if self.client is not None:
             return _compute_on_cluster(self.client, root, leaves, progress)
         with self.activate(), progress:
-            return dask.compute(root)[0]
+            return dask.compute(root, scheduler=_find_get())[0]
 
     def compute_all(
         self, tasks: Sequence[Delayed], *, stage: str, sizes: Sequence[int], unit: str
@@ -243,6 +244,16 @@ def _own_threads() -> Iterator[None]:
             yield
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _find_get() -> Callable[..., Any] | None:
+    """Return the function by which Dask's threads compute; None leaves the choice to Dask.
+
+    To choose, Dask imports distributed, which takes as long as a small job.
+    """
+    if "distributed" in sys.modules or dask.config.get("scheduler", None) not in _THREADS:
+        return None
+    return cast("Callable[..., Any]", dask.threaded.get)
 
 
 class _Progress(Callback):  # type: ignore[misc]  # Dask is not annotated

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import zlib
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,18 +24,19 @@ from dask_quant.errors import JobError, PixelFormatError, SourceError
 from dask_quant.execute import MAX_TASKS_PER_GRAPH
 from dask_quant.flow import quantize_pixels
 from dask_quant.graphs.counting import reduce_tree
-from dask_quant.histogram import ColorHistogram
+from dask_quant.histogram import ColorHistogram, ImageCounter
 from dask_quant.results import Quarantined
 from dask_quant.sinks.atomic import write_file_atomically
 from dask_quant.sinks.png import label_chunks
 from dask_quant.sources.header import show_path
-from dask_quant.sources.opening import read_pixels
+from dask_quant.sources.reading import read_pixels
 from dask_quant.tables import label_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import numpy as np
+    from dask.delayed import Delayed
     from numpy.typing import NDArray
 
     from dask_quant.execute import Executor
@@ -126,8 +128,8 @@ def count_collection(items: Sequence[Item], executor: Executor) -> CountedImages
 
 def _count_wave(batches: Sequence[list[tuple[int, Item]]], executor: Executor) -> CountedImages:
     """Count batches in one graph, merged by its tasks."""
-    count, merge = delayed(count_batch, pure=False), delayed(merge_counted, pure=False)
-    leaves = [count(batch) for batch in batches]
+    merge = delayed(merge_counted, pure=False)
+    leaves = [_make_task(count_batch, batch) for batch in batches]
     counted: CountedImages = executor.compute(
         reduce_tree(leaves, merge),
         stage="count",
@@ -151,7 +153,7 @@ def quantize_each(items: Sequence[Item], options: FitOptions, executor: Executor
     return _run_batches(
         items,
         executor,
-        lambda batch: delayed(quantize_batch, pure=False)(batch, options),
+        lambda batch: _make_task(quantize_batch, batch, options),
     )
 
 
@@ -178,24 +180,24 @@ def relabel_collection(
     written = _run_batches(
         chosen,
         executor,
-        lambda batch: delayed(relabel_batch, pure=False)(batch, palette),
+        lambda batch: _make_task(relabel_batch, batch, palette),
     )
     return replace(written, written=tuple((positions[i], size) for i, size in written.written))
 
 
 def count_batch(batch: Sequence[tuple[int, Item]]) -> CountedImages:
     """Count the colours of a few images, inside a task. **Eager**."""
-    total, readable, checksums, quarantined = ColorHistogram.empty(), [], [], []
+    counter, readable, checksums, quarantined = ImageCounter(), [], [], []
     for position, item in batch:
         try:
             pixels = read_pixels(item.source_path)
-            total = total.merge(ColorHistogram.from_pixels(pixels))
         except (SourceError, PixelFormatError) as error:
             quarantined.append((position, item.set_aside(error)))
         else:
+            counter.add(pixels)
             readable.append(position)
             checksums.append(_checksum(pixels))
-    return CountedImages(total, tuple(readable), tuple(checksums), tuple(quarantined))
+    return CountedImages(counter.finish(), tuple(readable), tuple(checksums), tuple(quarantined))
 
 
 def merge_counted(parts: Sequence[CountedImages]) -> CountedImages:
@@ -273,7 +275,7 @@ def _write_batch(
 
 
 def _run_batches(
-    items: Sequence[Item], executor: Executor, make_task: Callable[..., object]
+    items: Sequence[Item], executor: Executor, make_task: Callable[..., Delayed]
 ) -> WrittenImages:
     """Compute one task per batch and join what they say, in the order of the items."""
     batches = _make_batches(items, executor.n_threads)
@@ -291,6 +293,11 @@ def _run_batches(
     if not written.written:
         raise JobError(_nothing_left_message([q for _, q in written.quarantined]))
     return written
+
+
+def _make_task(function: Callable[..., object], *arguments: object) -> Delayed:
+    """Return a call as a task that Dask does not look into, field by field of every item."""
+    return delayed(partial(function, *arguments), pure=False, traverse=False)()
 
 
 def count_batches(n_items: int, n_threads: int) -> int:

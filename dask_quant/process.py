@@ -1,4 +1,4 @@
-"""What the operating system says about this process."""
+"""What is known about this process: whose it is, and what the operating system says of it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,22 @@ from pathlib import Path
 
 _LINUX_STATUS = Path("/proc/self/status")
 """Where Linux tells the peak of this process alone."""
+
+_is_ours = False
+
+
+def claim_process() -> None:
+    """Say that this process is a command of ours: nobody else's code runs in it.
+
+    To be called before anything else of the package is loaded.
+    """
+    global _is_ours
+    _is_ours = True
+
+
+def is_process_ours() -> bool:
+    """Return whether this process is a command of ours, and not one that imports the package."""
+    return _is_ours
 
 
 def peak_rss_bytes() -> int:

@@ -21,6 +21,7 @@ from dask_quant.options import (
     parse_chunks,
     parse_k_list,
 )
+from dask_quant.process import claim_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -292,7 +293,8 @@ def _job_options(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line, in a process of its own."""
+    claim_process()
     cli(prog_name="dask-quant")
 
 

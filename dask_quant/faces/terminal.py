@@ -290,7 +290,7 @@ class Screen:
 
     def _show_swatches(self, palette: Palette) -> None:
         """Show a palette as coloured blocks, where the terminal has colours."""
-        if not self.console.is_terminal:
+        if not sys.stderr.isatty() or not self.console.is_terminal:  # rich takes 40 ms to load
             return
         from rich.text import Text
 

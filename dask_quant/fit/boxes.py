@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 _SLICE = 1 << 20
 """Colours looked at together where that takes temporary arrays."""
 
+_COLORS_PER_PAIR = 8
+"""Room for one pair of a tie for as many colours: enough but for strange palettes (arbitrary)."""
+
 
 @dataclass(frozen=True)
 class ColorBoxes:
@@ -144,14 +147,13 @@ class ColorBoxes:
     def find_ties(self, palette: NDArray[np.uint8], assignment: Assignment) -> Ties:
         """Find the colours with several nearest entries of ``palette``, given its assignment."""
         boxes = (*self._layout, palette.astype(np.float64), assignment.distances)
-        colors, entries = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32)
-        n = tie_block(*boxes, colors, entries)
-        if n:
-            colors, entries = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int32)
-            tie_block(*boxes, colors, entries)
-            order = np.lexsort((entries, colors))
-            colors, entries = colors[order], entries[order]
-        return Ties(colors, entries)
+        room = len(self.points) // _COLORS_PER_PAIR
+        while True:
+            colors, entries = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int32)
+            n = tie_block(*boxes, colors, entries)
+            if n <= room:
+                return Ties(colors[:n], entries[:n])
+            room = n
 
 
 @dataclass(frozen=True)

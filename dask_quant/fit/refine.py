@@ -7,19 +7,16 @@ which lowers the error each time, until ``min(n_colors, distinct colours)`` entr
 
 from __future__ import annotations
 
-import heapq
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dask_quant.kernels.count_block import pack_colors, unpack_colors
+from dask_quant.kernels.order import order_block
 from dask_quant.palette import Palette
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from dask_quant.fit.boxes import Assignment, ColorBoxes, Ties
@@ -55,8 +52,8 @@ def finish_palette(
     n_entries = min(n_colors, len(boxes.points))
     entries = _distinct(np.rint(np.clip(colors, 0, 255)).astype(np.uint8))[:n_entries]
     while True:
-        entries = _fill_up(boxes, entries, n_entries)
-        entries, assignment = _sort_entries(boxes, entries)
+        entries, assignment = _fill_up(boxes, entries, n_entries)
+        entries, assignment = _sort_entries(boxes, entries, assignment)
         counts = assignment.count(n_entries)
         if counts.all():  # the order decides ties, and so could empty an entry
             return FinishedPalette(Palette(entries, counts), assignment)
@@ -75,28 +72,33 @@ def _distinct(entries: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return unpack_colors(np.unique(pack_colors(entries)))
 
 
-def _fill_up(boxes: ColorBoxes, entries: NDArray[np.uint8], n_entries: int) -> NDArray[np.uint8]:
-    """Drop entries that win no pixel and add colours with much error until all are in use."""
+def _fill_up(
+    boxes: ColorBoxes, entries: NDArray[np.uint8], n_entries: int
+) -> tuple[NDArray[np.uint8], Assignment]:
+    """Drop entries that win no pixel and add colours with much error until all are in use.
+
+    Returns them with the assignment of the colours to them.
+    """
     while True:
         assignment = boxes.assign(entries)
-        entries = entries[assignment.count(len(entries)) > 0]
+        is_used = assignment.count(len(entries)) > 0
+        if len(entries) == n_entries and is_used.all():
+            return entries, assignment
+        entries = entries[is_used]
         missing = n_entries - len(entries)
-        if missing == 0:
-            return entries
         worst = assignment.find_worst(-(-missing // _REFILL_SHARE))
         del assignment  # before the next one is made
         entries = np.concatenate([entries, boxes.points[worst]])
 
 
 def _sort_entries(
-    boxes: ColorBoxes, entries: NDArray[np.uint8]
+    boxes: ColorBoxes, entries: NDArray[np.uint8], assignment: Assignment
 ) -> tuple[NDArray[np.uint8], Assignment]:
-    """Order entries by descending count, ties by colour value, and assign every colour to them.
+    """Order entries by descending count, ties by colour value, and the assignment to them with it.
 
     A colour as near to two entries goes to the one that comes first, so the order decides the
     counts by which it is made; see `order_entries`.
     """
-    assignment = boxes.assign(entries)
     ties = boxes.find_ties(entries, assignment)
     order = order_entries(assignment, ties, pack_colors(entries))
     rank = np.argsort(order).astype(np.uint16)
@@ -133,59 +135,4 @@ def order_entries(
     tied = np.unique(ties.colors)
     np.subtract.at(winnable, assignment.labels[tied], weights[tied])
     np.add.at(winnable, ties.entries, weights[ties.colors])
-    if len(ties.colors) == 0:
-        return np.lexsort((codes, -winnable))
-    heap = [(-n, code, entry) for entry, (n, code) in enumerate(_pairs(winnable, codes))]
-    heapq.heapify(heap)
-    claims = _Claims(ties)
-    order = []
-    while heap:
-        negative, _, entry = heapq.heappop(heap)
-        if -negative != winnable[entry] or claims.has_claimed[entry]:
-            continue  # an earlier, higher estimate, or a repeated one
-        order.append(entry)
-        colors, others = claims.claim(entry)
-        np.subtract.at(winnable, others, weights[colors])
-        for other in np.unique(others).tolist():
-            heapq.heappush(heap, (-int(winnable[other]), int(codes[other]), other))
-    return np.array(order, dtype=np.int64)
-
-
-def _pairs(winnable: NDArray[np.int64], codes: NDArray[np.uint32]) -> Iterator[tuple[int, int]]:
-    """Return pairs of Python integers, which a heap compares quickly."""
-    return zip(winnable.tolist(), codes.tolist(), strict=True)
-
-
-class _Claims:
-    """Which tied colours were claimed, and by which entries."""
-
-    def __init__(self, ties: Ties) -> None:
-        self._ties = ties
-        n_entries = int(ties.entries.max()) + 1
-        self._by_entry = np.argsort(ties.entries, kind="stable")
-        self._entry_starts = np.searchsorted(
-            ties.entries, np.arange(n_entries + 1), sorter=self._by_entry
-        )
-        self._claimed = np.zeros(int(ties.colors[-1]) + 1, dtype=bool)
-        self.has_claimed: defaultdict[int, bool] = defaultdict(bool)
-        """Whether an entry was given its place."""
-
-    def claim(self, entry: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Give ``entry`` the tied colours that are left to it; return whom it takes them from.
-
-        As pairs of a colour and another entry without a place.
-        """
-        self.has_claimed[entry] = True
-        if entry + 1 >= len(self._entry_starts):
-            return self._ties.colors[:0], self._ties.entries[:0]
-        own = self._by_entry[self._entry_starts[entry] : self._entry_starts[entry + 1]]
-        colors = self._ties.colors[own]
-        colors = colors[~self._claimed[colors]]
-        self._claimed[colors] = True
-        begins = np.searchsorted(self._ties.colors, colors, side="left")
-        lengths = np.searchsorted(self._ties.colors, colors, side="right") - begins
-        ends = np.cumsum(lengths)
-        positions = np.arange(ends[-1] if len(ends) else 0)
-        positions += np.repeat(begins - (ends - lengths), lengths)
-        pairs = positions[self._ties.entries[positions] != entry]
-        return self._ties.colors[pairs], self._ties.entries[pairs]
+    return order_block(winnable, codes, ties.colors, ties.entries, weights)

@@ -156,9 +156,7 @@ def sum_cubes_block(
     low_bits = 8 - n_bits
     for i in range(points.shape[0]):
         r, g, b = np.int64(points[i, 0]), np.int64(points[i, 1]), np.int64(points[i, 2])
-        cube = (
-            ((r >> low_bits) << (2 * n_bits)) | ((g >> low_bits) << n_bits) | (b >> low_bits)
-        )
+        cube = ((r >> low_bits) << (2 * n_bits)) | ((g >> low_bits) << n_bits) | (b >> low_bits)
         moments[cube, 0] += weights[i]
         moments[cube, 1] += weights[i] * r
         moments[cube, 2] += weights[i] * g

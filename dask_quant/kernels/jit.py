@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from numba import njit
 from numba.core.errors import NumbaWarning
 
+from dask_quant.process import is_process_ours
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     Kernel = TypeVar("Kernel", bound=Callable[..., object])
+
+_BLAS = "scipy.linalg.cython_blas"
+"""Where Numba looks for BLAS when it loads, and finds none where SciPy is not installed."""
+
+
+@contextmanager
+def _without_blas() -> Iterator[None]:
+    """Let imports in the block find no BLAS, unless it is loaded already."""
+    if _BLAS in sys.modules:
+        yield
+        return
+    sys.modules[_BLAS] = None  # type: ignore[assignment]  # how Python marks what cannot be imported
+    try:
+        yield
+    finally:
+        del sys.modules[_BLAS]
+
+
+if is_process_ours():
+    # No kernel of ours calls BLAS, and SciPy takes a fifth of a second of a small job. Kernels of
+    # others would miss it (for np.cov), so it is left out only where there are none.
+    with _without_blas():
+        import numba.np.arraymath  # noqa: F401
 
 
 def compile_kernel(function: Kernel) -> Kernel:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +13,7 @@ from dask_quant.array_flow import (
     write_unit,
 )
 from dask_quant.chunking import check_budget, plan_image
-from dask_quant.cluster import LOCAL_SCHEDULERS, dashboard_link, open_client
 from dask_quant.errors import OptionError
-from dask_quant.events import Notice
-from dask_quant.execute import Executor
 from dask_quant.fit.fitting import fit_given
 from dask_quant.flow import describe_fit
 from dask_quant.graphs.relabel import relabel_blocks
@@ -25,11 +21,13 @@ from dask_quant.graphs.scalable import plan_fit_bytes
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.persist import persist_image
 from dask_quant.routes.common import is_array, report_one, write_palette_file
+from dask_quant.routes.executing import open_executor
 from dask_quant.sinks.png import bit_depth_for
 from dask_quant.sources.arrays import as_image
 from dask_quant.sources.discover import is_zarr_store
-from dask_quant.sources.opening import open_image, read_any_header
+from dask_quant.sources.opening import open_image
 from dask_quant.sources.pillow import read_header
+from dask_quant.sources.reading import read_any_header
 from dask_quant.sources.zarr_store import (
     decode_unit,
     open_zarr_array,
@@ -38,10 +36,10 @@ from dask_quant.sources.zarr_store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from dask_quant.chunking import ChunkPlan
+    from dask_quant.execute import Executor
     from dask_quant.flow import ImageOutcome
     from dask_quant.palette import Palette
     from dask_quant.results import Report
@@ -125,21 +123,6 @@ def _fit_source(
         else:
             fit = fit_image(image, histogram, job.fit, executor)
         return describe_fit(histogram, fit)
-
-
-@contextmanager
-def open_executor(job: Job) -> Iterator[Executor]:
-    """Open what computes, and close it at the end."""
-    options = job.run.cluster
-    scheduler = options.scheduler if options.scheduler in LOCAL_SCHEDULERS else None
-    with job.watch.measure("connect"):
-        stack = ExitStack()
-        client = stack.enter_context(open_client(options))
-    with stack:
-        link = dashboard_link(client) if client is not None and options.dashboard else None
-        if link:
-            job.listener(Notice(f"Dashboard: {link}"))
-        yield Executor(client, scheduler, job.listener)
 
 
 def _prepare_source(

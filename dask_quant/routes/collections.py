@@ -10,7 +10,6 @@ from dask_quant.chunking import check_budget, plan_collection
 from dask_quant.errors import DaskQuantError, OptionError, OutputExistsError
 from dask_quant.flow import ImageOutcome, describe_fit
 from dask_quant.job import Item, count_collection, quantize_each, relabel_collection
-from dask_quant.routes.chunked import open_executor
 from dask_quant.routes.common import (
     LABEL_SUFFIXES,
     count_file_bytes,
@@ -19,10 +18,11 @@ from dask_quant.routes.common import (
     warn_fewer,
     write_palette_file,
 )
-from dask_quant.sinks.atomic import check_output, resolve_below
+from dask_quant.routes.executing import open_executor
+from dask_quant.sinks.atomic import check_output, resolve_all_below
 from dask_quant.sources.discover import STDIN, is_zarr_store
-from dask_quant.sources.opening import read_any_header
 from dask_quant.sources.output_names import plan_output_names
+from dask_quant.sources.reading import read_any_header
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,8 +152,8 @@ def plan_items(found: Discovery, out: Path, *, overwrite: bool) -> list[Item]:
         raise OutputExistsError(message)
     names = plan_output_names([entry.relative for entry in found.inputs], ".png")
     items = [
-        Item(entry.path, resolve_below(out, name))
-        for entry, name in zip(found.inputs, names, strict=True)
+        Item(entry.path, target)
+        for entry, target in zip(found.inputs, resolve_all_below(out, names), strict=True)
     ]
     for item in items:
         check_output(item.out, overwrite=overwrite)

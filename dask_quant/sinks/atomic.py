@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from dask_quant.errors import OutputError, OutputExistsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path, PurePosixPath
 
 _MAX_NAME_BYTES = 255
@@ -265,10 +265,28 @@ def resolve_below(root: Path, relative: PurePosixPath) -> Path:
     >>> resolve_below(Path("out"), PurePosixPath("a/b.png")).as_posix()
     'out/a/b.png'
     """
-    if relative.is_absolute() or not relative.parts or ".." in relative.parts:
-        message = f"Got the output name {str(relative)!r}; it must lie below {str(root)!r}."
-        raise OutputError(message)
-    target = root / relative
+    (target,) = resolve_all_below(root, [relative])
+    return target
+
+
+def resolve_all_below(root: Path, relatives: Sequence[PurePosixPath]) -> list[Path]:
+    """Return `resolve_below` of each of ``relatives``; every folder is looked at once."""
+    checked: set[Path] = set()
+    targets = []
+    for relative in relatives:
+        if relative.is_absolute() or not relative.parts or ".." in relative.parts:
+            message = f"Got the output name {str(relative)!r}; it must lie below {str(root)!r}."
+            raise OutputError(message)
+        target = root / relative
+        if target.parent not in checked:
+            _check_inside(root, target)
+            checked.add(target.parent)
+        targets.append(target)
+    return targets
+
+
+def _check_inside(root: Path, target: Path) -> None:
+    """Raise `OutputError` when the folder of ``target`` is not really below ``root``."""
     try:
         inside = target.parent.resolve().is_relative_to(root.resolve())
     except (OSError, RuntimeError, ValueError) as error:  # a loop of symlinks, a NUL in a name
@@ -277,4 +295,3 @@ def resolve_below(root: Path, relative: PurePosixPath) -> Path:
     if not inside:
         message = f"Cannot write {str(target)!r}: a symlink leads out of {str(root)!r}; remove it."
         raise OutputError(message)
-    return target

@@ -38,6 +38,8 @@ def show_path(path: str) -> str:
     >>> show_path("photos/a b.png"), show_path("two\nlines.png")
     ('photos/a b.png', 'two\\nlines.png')
     """
+    if path.isprintable():  # nearly always, and every image is named several times
+        return path
     printable = (
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
         for char in path

@@ -14,47 +14,14 @@ from dask.delayed import delayed
 from dask_quant.errors import OptionError, SourceError
 from dask_quant.options import as_chunks
 from dask_quant.sources.arrays import as_image, check_query_planning
-from dask_quant.sources.discover import is_url, is_zarr_store
-from dask_quant.sources.header import ImageHeader, show_path
+from dask_quant.sources.discover import is_zarr_store
+from dask_quant.sources.header import show_path
 from dask_quant.sources.pillow import check_supported, read_header, read_image
-from dask_quant.sources.zarr_store import (
-    open_zarr,
-    open_zarr_array,
-    read_unit,
-    read_zarr_header,
-    read_zarr_image,
-)
+from dask_quant.sources.reading import refuse_url
+from dask_quant.sources.zarr_store import open_zarr, open_zarr_array, read_unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-
-def read_any_header(source: str | Path) -> ImageHeader:
-    """Read what an image file or a Zarr store says about itself, without decoding it.
-
-    Raises
-    ------
-    SourceNotFoundError, SourceError, PixelFormatError
-        As `read_header` and `read_zarr_header` do.
-    """
-    _refuse_url(source)
-    return read_zarr_header(source) if is_zarr_store(source) else read_header(source)
-
-
-def read_pixels(path: str | Path) -> NDArray[np.uint8]:
-    """Read a whole image file or Zarr store. **Eager**.
-
-    Returns
-    -------
-    ndarray
-        sRGB uint8 ``(y, x, 3)``, C-contiguous.
-
-    Raises
-    ------
-    SourceNotFoundError, SourceError, PixelFormatError
-        As `read_image` and `read_zarr_image` do.
-    """
-    return read_zarr_image(path) if is_zarr_store(path) else read_image(path)
 
 
 def open_image(
@@ -96,7 +63,7 @@ def open_image(
     if not isinstance(source, (str, Path)):
         return as_image(source, chunks=shape)
     check_query_planning()
-    _refuse_url(source)
+    refuse_url(source)
     if is_zarr_store(source):
         return open_zarr(source, chunks=shape or read_unit(open_zarr_array(source)))
     return _open_file(source, shape)
@@ -109,15 +76,6 @@ def _as_pair(chunks: int | tuple[int, int]) -> tuple[int, int]:
         message = f"Got chunks {chunks!r}; use N or (ROWS, COLS), integers, in pixels."
         raise OptionError(message)
     return given.rows, given.columns
-
-
-def _refuse_url(source: str | Path) -> None:
-    """Raise `SourceError` for an address, which is not supported yet."""
-    if is_url(source):
-        message = (
-            f"Got the address {show_path(str(source))}; only local paths are supported so far."
-        )
-        raise SourceError(message)
 
 
 def _open_file(path: str | Path, chunks: tuple[int, int] | None) -> da.Array:

@@ -87,3 +87,47 @@ def test_wrong_labels_are_counted(tmp_path):
     zarr.create_array(tmp_path / "labels.zarr" / "0", data=np.array([[1, 0, 1]], dtype=np.uint8))
     given = (tmp_path / "image.zarr", tmp_path / "labels.zarr", palette)
     assert check.count_wrong_labels(*given, n_tiles=1) == 1
+
+
+def test_folder_benchmark_reports_every_tool(capsys, tmp_path):
+    for i in range(2):
+        pixels = np.random.default_rng(i).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    folder = load_command("folder")
+    sizes = ["--n-images", "3", "--size", "32", "-k", "4"]
+    assert folder.main(["--data", str(tmp_path), *sizes, "--json"]) == 0
+    rows = {row["what"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    for what, row in rows.items():
+        if row["images_per_s"] is None:
+            assert row["note"] == "not installed"
+        else:
+            assert row["images_per_s"] > 0
+            assert (row["mse"] is None) == what.startswith("floor")
+    ours = [what for what in rows if what.startswith("dask_quant")]
+    assert all(rows[what]["images_per_s"] for what in [*ours, "Pillow, median cut, a loop"])
+
+
+def test_crops_are_the_same_every_time_and_spread(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 80, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    folder = load_command("folder")
+    contents = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        crops = folder.cut_crops(
+            tmp_path / "a.png", tmp_path / name, n_images=9, size=16, suffix=".png"
+        )
+        contents.append([file.read_bytes() for file in crops.files])
+    assert contents[0] == contents[1]
+    assert len(set(contents[0])) == 9
+
+
+def test_photo_benchmark_reports_commands_and_steps(capsys, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    arguments = ["--image", str(tmp_path / "a.png"), "-k", "4", "--repeats", "1", "--json"]
+    assert load_command("photo").main(arguments) in (0, 1)
+    report = json.loads(capsys.readouterr().out)
+    assert report["rows"][0]["best_s"] > 0
+    assert report["rows"][-1]["best_s"] > 0
+    assert {"import Numba", "fit", "write"} <= {step["what"] for step in report["steps"]}

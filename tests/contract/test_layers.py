@@ -79,11 +79,13 @@ THIRD_PARTY = {
 SLOW_PACKAGES = ("dask_ml", "distributed", "matplotlib", "rasterio", "rich", "sklearn")
 """Packages that may be imported inside a function: optional, or too slow for every start."""
 
-FACES_KNOW = ("errors", "options", "events", "__init__", "faces")
-"""What the faces import when they run: the exported names, and how to ask and to listen."""
+FACES_KNOW = ("errors", "options", "events", "process", "__init__", "faces")
+"""What the faces import when they run: the exported names, how to ask and to listen, whose the
+process is."""
 
 IMPORTS_WITHIN = {
     f"{ROOT}.routes.choose": "a photograph from the shell must not wait for Dask and Zarr",
+    f"{ROOT}.sources.reading": "a folder of photographs must not wait for Dask arrays and Zarr",
 }
 """Modules that import modules of ours inside functions, and why."""
 

@@ -46,9 +46,22 @@ def test_a_small_image_needs_no_dask(tmp_path, cat):
     arguments = ["quantize", "cat.png", "-o", "out.png", "-k", "5", "--quiet"]
     loaded = imports_of(command, *arguments, folder=tmp_path)
     assert {"numpy", "numba", "PIL", "dask_quant.flow"} <= loaded
-    heavy = {"dask.array", "distributed", "zarr", "sklearn", "dask_ml", "rich"}
+    heavy = {"dask.array", "distributed", "zarr", "sklearn", "dask_ml", "rich", "scipy.linalg"}
     assert loaded & heavy == set()
     assert (tmp_path / "out.png").is_file()
+
+
+@pytest.mark.parametrize("palettes", [[], ["--per-image"]], ids=["shared", "each"])
+def test_a_folder_of_files_needs_no_arrays_of_dask(tmp_path, cat, palettes):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(cat).save(tmp_path / "in" / "cat.png")
+    command = "from dask_quant.faces.cli import main\nmain()"
+    arguments = ["quantize", "in", "-o", "out", "-k", "5", "--quiet", *palettes]
+    loaded = imports_of(command, *arguments, folder=tmp_path)
+    assert {"dask", "numba", "dask_quant.job"} <= loaded
+    heavy = {"dask.array", "distributed", "zarr", "sklearn", "dask_ml", "rich"}
+    assert loaded & heavy == set()
+    assert (tmp_path / "out" / "cat.png").is_file()
 
 
 def test_the_installed_commands_are_there(spawn, tmp_path, cat):

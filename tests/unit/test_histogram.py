@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dask_quant import histogram as histogram_module
 from dask_quant.errors import PixelFormatError
-from dask_quant.histogram import ColorCounter, ColorHistogram
+from dask_quant.histogram import ColorCounter, ColorHistogram, ImageCounter
 
 
 def test_a_photograph_is_counted_exactly(photo, count_oracle):
@@ -103,3 +104,22 @@ def test_a_block_that_cannot_be_counted_is_refused_and_costs_nothing():
     with pytest.raises(PixelFormatError, match="uint8 arrays of shape"):
         counter.add(np.zeros((2, 2, 3)))
     assert counter.finish().counts.tolist() == [4]
+
+
+@pytest.mark.parametrize("limit", [1, 30, 100, 10_000])
+def test_images_counted_together_are_the_sum_of_each(limit, monkeypatch):
+    monkeypatch.setattr(histogram_module, "POOL_PIXELS", limit)
+    rng = np.random.default_rng(0)
+    shapes = [(5, 6, 3), (1, 1, 3), (40, 3), (9, 9, 3), (2, 2, 3)]
+    images = [rng.integers(0, 6, shape, dtype=np.uint8) for shape in shapes]
+    counter = ImageCounter()
+    for image in images:
+        counter.add(image)
+    total = counter.finish()
+    expected = ColorHistogram.merge_all(ColorHistogram.from_pixels(image) for image in images)
+    assert np.array_equal(total.codes, expected.codes)
+    assert np.array_equal(total.counts, expected.counts)
+
+
+def test_no_image_is_the_empty_histogram():
+    assert len(ImageCounter().finish()) == 0

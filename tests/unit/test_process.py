@@ -37,3 +37,10 @@ def test_without_a_proc_file_system_the_peak_is_what_getrusage_says(monkeypatch,
 def test_without_affinity_all_processors_count(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     assert count_cpus() == os.cpu_count()
+
+
+def test_a_process_is_ours_when_it_was_claimed(monkeypatch):
+    monkeypatch.setattr(process, "_is_ours", False)
+    assert not process.is_process_ours()
+    process.claim_process()
+    assert process.is_process_ours()

@@ -1,3 +1,6 @@
+import importlib
+import sys
+
 import pytest
 from numba.core.errors import NumbaWarning
 
@@ -28,3 +31,18 @@ def test_without_a_writable_cache_a_kernel_is_compiled_all_the_same(monkeypatch)
     with pytest.warns(NumbaWarning, match="NUMBA_CACHE_DIR"):
         kernel = jit.compile_kernel(double)
     assert kernel(4) == 8
+
+
+def test_blas_is_missing_inside_the_block_alone(monkeypatch):
+    monkeypatch.delitem(sys.modules, "scipy.linalg.cython_blas", raising=False)
+    with pytest.raises(ImportError, match="cython_blas"), jit._without_blas():
+        importlib.import_module("scipy.linalg.cython_blas")
+    assert "scipy.linalg.cython_blas" not in sys.modules
+
+
+def test_blas_that_is_loaded_is_left_alone(monkeypatch):
+    loaded = object()
+    monkeypatch.setitem(sys.modules, "scipy.linalg.cython_blas", loaded)
+    with jit._without_blas():
+        assert sys.modules["scipy.linalg.cython_blas"] is loaded
+    assert sys.modules["scipy.linalg.cython_blas"] is loaded

@@ -14,6 +14,7 @@ from dask_quant.sinks import atomic
 from dask_quant.sinks.atomic import (
     check_output,
     partial_path,
+    resolve_all_below,
     resolve_below,
     write_file_atomically,
 )
@@ -269,6 +270,17 @@ def test_resolve_below_follows_a_root_that_is_a_symlink(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "out").symlink_to("real")
     assert resolve_below(tmp_path / "out", PurePosixPath("a/b")) == tmp_path / "out" / "a/b"
+
+
+def test_resolve_all_below_looks_at_every_folder(tmp_path):
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    root.mkdir()
+    elsewhere.mkdir()
+    (root / "out").symlink_to(elsewhere)
+    near = [PurePosixPath("a/b"), PurePosixPath("a/c"), PurePosixPath("d")]
+    assert resolve_all_below(root, near) == [root / "a/b", root / "a/c", root / "d"]
+    with pytest.raises(OutputError, match="a symlink leads out"):
+        resolve_all_below(root, [*near, PurePosixPath("out/b")])
 
 
 def test_light_modules_import_nothing_heavy():

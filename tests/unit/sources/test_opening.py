@@ -7,7 +7,7 @@ import zarr
 from PIL import Image
 
 from dask_quant.errors import PixelFormatError, SourceError, SourceNotFoundError
-from dask_quant.sources.opening import open_image, read_any_header, read_pixels
+from dask_quant.sources.opening import open_image
 
 
 @pytest.fixture
@@ -91,33 +91,3 @@ def test_names_that_are_not_utf8_work(tmp_path, rgb):
     for layer in image.dask.layers:
         layer.encode("utf-8")
     assert np.array_equal(image.compute(scheduler="synchronous"), rgb)
-
-
-def test_headers_of_both_kinds_are_read(photo, store):
-    assert read_any_header(photo).format == "PNG"
-    assert read_any_header(store).format == "ZARR"
-
-
-def test_files_and_stores_are_read_whole(photo, store, rgb):
-    for source in (photo, str(store), store):
-        assert np.array_equal(read_pixels(source), rgb)
-
-
-def test_a_grey_store_is_read_as_rgb(tmp_path, rgb):
-    zarr.create_array(tmp_path / "grey.zarr", data=rgb[..., 0], chunks=(8, 8))
-    assert np.array_equal(read_pixels(tmp_path / "grey.zarr"), np.dstack([rgb[..., 0]] * 3))
-
-
-def test_a_store_too_large_to_be_read_whole_names_the_way_out(store, monkeypatch):
-    monkeypatch.setattr("dask_quant.sources.zarr_store.MAX_PIXELS", 599)
-    with pytest.raises(SourceError, match=r"600 pixels, .* have 599; give it a \.zarr or \.png"):
-        read_pixels(store)
-
-
-def test_a_damaged_store_is_a_source_error(store):
-    for chunk in (store / "c").rglob("*"):
-        if chunk.is_file():
-            chunk.write_bytes(b"torn")
-    with pytest.raises(SourceError, match="a part of it is damaged") as caught:
-        read_pixels(store)
-    assert "\n" not in str(caught.value)

@@ -1,0 +1,67 @@
+"""Whole images and their headers, whatever kind of source they are, without Dask arrays.
+
+What stores need is imported when the first of them is read: Zarr and `dask.array` take half a
+second, which a folder of photographs must not wait for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dask_quant.errors import SourceError
+from dask_quant.sources.discover import is_url, is_zarr_store
+from dask_quant.sources.header import show_path
+from dask_quant.sources.pillow import read_header, read_image
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from dask_quant.sources.header import ImageHeader
+
+
+def read_any_header(source: str | Path) -> ImageHeader:
+    """Read what an image file or a Zarr store says about itself, without decoding it.
+
+    Raises
+    ------
+    SourceNotFoundError, SourceError, PixelFormatError
+        As `read_header` and `read_zarr_header` do.
+    """
+    refuse_url(source)
+    if not is_zarr_store(source):
+        return read_header(source)
+    from dask_quant.sources.zarr_store import read_zarr_header
+
+    return read_zarr_header(source)
+
+
+def read_pixels(path: str | Path) -> NDArray[np.uint8]:
+    """Read a whole image file or Zarr store. **Eager**.
+
+    Returns
+    -------
+    ndarray
+        sRGB uint8 ``(y, x, 3)``, C-contiguous.
+
+    Raises
+    ------
+    SourceNotFoundError, SourceError, PixelFormatError
+        As `read_image` and `read_zarr_image` do.
+    """
+    if not is_zarr_store(path):
+        return read_image(path)
+    from dask_quant.sources.zarr_store import read_zarr_image
+
+    return read_zarr_image(path)
+
+
+def refuse_url(source: str | Path) -> None:
+    """Raise `SourceError` for an address, which is not supported yet."""
+    if is_url(source):
+        message = (
+            f"Got the address {show_path(str(source))}; only local paths are supported so far."
+        )
+        raise SourceError(message)
