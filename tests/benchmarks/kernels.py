@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
+from machine import describe_host
 
 import dask_quant
 from dask_quant.fit.boxes import ColorBoxes
@@ -147,13 +148,8 @@ def run_benchmark(
 
 def describe_machine() -> str:
     """Return machine and versions in one line."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        model = names[0].split(":")[1].strip() if names else model
     return (
-        f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"{describe_host()}, Python {platform.python_version()}, "
         f"NumPy {np.__version__}, Numba {numba.__version__}, dask_quant {dask_quant.__version__}"
     )
 

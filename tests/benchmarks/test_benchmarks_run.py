@@ -1,32 +1,22 @@
 """Benchmarks are commands; here they run in a short form, so that they cannot rot."""
 
-import importlib.util
 import json
-from pathlib import Path
 
+import folder
+import gigapixel
+import kernels
+import label_check
+import mosaic
 import numpy as np
+import photo as photo_command
 import pytest
 import zarr
 from PIL import Image
 
 from dask_quant.kernels.count_block import pack_colors
 
-HERE = Path(__file__).parent
-
-
-def load_command(name):
-    """Return a benchmark as a module."""
-    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    import sys
-
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
 
 def test_kernel_benchmark_reports_every_row(capsys):
-    kernels = load_command("kernels")
     kernels.main(["--short", "--pixels", "100000", "--repeats", "1", "--json"])
     report = json.loads(capsys.readouterr().out)
     assert [row["unit"] for row in report["rows"]] == ["Mpx/s", "Mpx/s", "ms", "ms"]
@@ -35,28 +25,23 @@ def test_kernel_benchmark_reports_every_row(capsys):
 
 
 def test_kernel_benchmark_tells_a_missed_aim():
-    row = load_command("kernels").Row
+    row = kernels.Row
     assert row("count", 399, "Mpx/s", 400).met is False
     assert row("count", 400, "Mpx/s", 400).met is True
     assert row("step", 5.1, "ms", 5).met is False
 
 
-@pytest.fixture
-def gigapixel():
-    return load_command("gigapixel")
-
-
-def run_gigapixel(command, capsys, *arguments):
-    command.main([*map(str, arguments), "--gigapixels", "0.003", "--json"])
+def run_gigapixel(capsys, *arguments):
+    gigapixel.main([*map(str, arguments), "--gigapixels", "0.003", "--json"])
     return json.loads(capsys.readouterr().out)["rows"]
 
 
 @pytest.mark.slow
-def test_gigapixel_benchmark_measures_a_small_mosaic(gigapixel, capsys, tmp_path, photo):
+def test_gigapixel_benchmark_measures_a_small_mosaic(capsys, tmp_path, photo):
     (tmp_path / "data").mkdir()
     Image.fromarray(photo).save(tmp_path / "data" / "photo.jpg")
     given = ("--data", tmp_path / "data", "--work", tmp_path / "work", "--layout", "plain")
-    zarr_row, png_row = run_gigapixel(gigapixel, capsys, *given, "--png")
+    zarr_row, png_row = run_gigapixel(capsys, *given, "--png")
     assert (zarr_row["out"], png_row["out"]) == (".zarr", ".png")
     assert zarr_row["wrong"] == png_row["wrong"] == 0
     assert zarr_row["ratio"] > 0
@@ -64,14 +49,13 @@ def test_gigapixel_benchmark_measures_a_small_mosaic(gigapixel, capsys, tmp_path
 
 
 @pytest.mark.slow
-def test_gigapixel_benchmark_makes_images_of_scattered_colors(gigapixel, capsys, tmp_path):
-    (row,) = run_gigapixel(gigapixel, capsys, "--all-colors", "--work", tmp_path)
+def test_gigapixel_benchmark_makes_images_of_scattered_colors(capsys, tmp_path):
+    (row,) = run_gigapixel(capsys, "--all-colors", "--work", tmp_path)
     assert row["colors"] == 1732**2
     assert row["wrong"] == 0
 
 
-def test_four_tiles_of_scattered_colors_hold_all_there_are(gigapixel):
-    mosaic = load_command("mosaic")
+def test_four_tiles_of_scattered_colors_hold_all_there_are():
     seen = np.zeros(1 << 24, dtype=bool)
     for number in range(3, 7):
         seen[pack_colors(mosaic.scatter_colors(number).reshape(-1, 3))] = True
@@ -79,21 +63,19 @@ def test_four_tiles_of_scattered_colors_hold_all_there_are(gigapixel):
 
 
 def test_wrong_labels_are_counted(tmp_path):
-    check = load_command("label_check")
     pixels = np.array([[[0, 0, 0], [9, 9, 9], [5, 5, 5]]], dtype=np.uint8)
     palette = np.array([[9, 9, 9], [1, 1, 1]], dtype=np.uint8)
-    assert check.find_nearest(pixels, palette).tolist() == [[1, 0, 0]]
+    assert label_check.find_nearest(pixels, palette).tolist() == [[1, 0, 0]]
     zarr.create_array(tmp_path / "image.zarr" / "0", data=pixels)
     zarr.create_array(tmp_path / "labels.zarr" / "0", data=np.array([[1, 0, 1]], dtype=np.uint8))
     given = (tmp_path / "image.zarr", tmp_path / "labels.zarr", palette)
-    assert check.count_wrong_labels(*given, n_tiles=1) == 1
+    assert label_check.count_wrong_labels(*given, n_tiles=1) == 1
 
 
 def test_folder_benchmark_reports_every_tool(capsys, tmp_path):
     for i in range(2):
         pixels = np.random.default_rng(i).integers(0, 256, (40, 50, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{i}.png")
-    folder = load_command("folder")
     sizes = ["--n-images", "3", "--size", "32", "-k", "4"]
     assert folder.main(["--data", str(tmp_path), *sizes, "--json"]) == 0
     rows = {row["what"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
@@ -110,7 +92,6 @@ def test_folder_benchmark_reports_every_tool(capsys, tmp_path):
 def test_crops_are_the_same_every_time_and_spread(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (90, 80, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    folder = load_command("folder")
     contents = []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
@@ -126,7 +107,7 @@ def test_photo_benchmark_reports_commands_and_steps(capsys, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     arguments = ["--image", str(tmp_path / "a.png"), "-k", "4", "--repeats", "1", "--json"]
-    assert load_command("photo").main(arguments) in (0, 1)
+    assert photo_command.main(arguments) in (0, 1)
     report = json.loads(capsys.readouterr().out)
     assert report["rows"][0]["best_s"] > 0
     assert report["rows"][-1]["best_s"] > 0
