@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dask_quant.fit.fitting import fit_histogram
-from dask_quant.fit.kmeans import DEFAULT_MAX_ITER, choose_n_init
+from dask_quant.fit.kmeans import DEFAULT_MAX_ITER
 from dask_quant.fit.rows import WeightedRows, float_type
 from dask_quant.histogram import ColorHistogram
 
@@ -28,6 +28,12 @@ _DEFAULT_TOL = 1e-4
 
 _MAX_PIXELS = 2**47
 """Pixels up to which the sums of squared levels, at most 255^2 each, fit into 64 bits."""
+
+_MOST_RESTARTS = 8
+"""Restarts of scikit-learn's k-means at most when nothing else is said (arbitrary)."""
+
+_RESTARTED_CENTERS = 128
+"""Restarts times centres, so that the time of a fit hardly depends on k (arbitrary)."""
 
 _SKLEARN_SEEDS = 2**32
 """Seeds that scikit-learn takes; ours are reduced to them."""
@@ -133,13 +139,18 @@ def _fit_rows(rows: WeightedRows, options: FitOptions) -> SampleFit:
         return SampleFit("scikit-learn", rows.rank(rows.rows), 0, None)
     model = KMeans(
         n_clusters=options.n_colors,
-        n_init=options.n_init or choose_n_init(options.n_colors),
+        n_init=options.n_init or _choose_restarts(options.n_colors),
         max_iter=options.max_iter or DEFAULT_MAX_ITER,
         tol=_DEFAULT_TOL if options.tol is None else _relative_tol(rows.rows, options.tol),
         random_state=options.seed % _SKLEARN_SEEDS,
     ).fit(rows.rows, sample_weight=rows.weights)
     ranked = rows.rank(rows.move(model.cluster_centers_))
     return SampleFit("scikit-learn", ranked, int(model.n_iter_), None)
+
+
+def _choose_restarts(n_centers: int) -> int:
+    """Return the restarts of scikit-learn's k-means when nothing else is said."""
+    return max(1, min(_MOST_RESTARTS, _RESTARTED_CENTERS // n_centers))
 
 
 def _relative_tol(rows: Numbers, tol: float) -> float:
