@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         SourceError,
         SourceNotFoundError,
     )
+    from dask_quant.estimator import ColorQuantizer
     from dask_quant.events import Event, Notice
     from dask_quant.histogram import ColorHistogram
     from dask_quant.options import ClusterOptions
@@ -60,6 +61,7 @@ __all__ = [
     "ClusterError",
     "ClusterOptions",
     "ColorHistogram",
+    "ColorQuantizer",
     "Comparison",
     "DaskQuantError",
     "DaskQuantWarning",
@@ -101,6 +103,7 @@ __all__ = [
 _HOMES = {
     "dask_quant.arrays": ("count_colors", "fit_palette", "relabel", "render", "write"),
     "dask_quant.comparison": ("Candidate", "Comparison", "compare", "make_demo"),
+    "dask_quant.estimator": ("ColorQuantizer",),
     "dask_quant.events": ("Event", "Notice"),
     "dask_quant.histogram": ("ColorHistogram",),
     "dask_quant.options": ("ClusterOptions",),

@@ -33,6 +33,8 @@ class PaletteFit:
     """What fitted it: ``histogram``, ``dask-ml``, or ``none`` for a palette that was given."""
     n_iter: int
     """Lloyd iterations of the restart that won; 0 where nothing had to be fitted."""
+    centroids: NDArray[np.floating | np.uint8]
+    """sRGB levels before they were rounded and repaired, ``(k, 3)``, in no order."""
 
     @property
     def palette(self) -> Palette:
@@ -79,7 +81,7 @@ def fit_histogram(
     if len(histogram) <= options.n_colors:
         listener(Event("fit", 1, 1, "rounds"))
         finished = finish_palette(boxes, boxes.points, options.n_colors)
-        return PaletteFit(finished, boxes, "histogram", 0)
+        return PaletteFit(finished, boxes, "histogram", 0, boxes.points)
     fit = fit_centroids(
         boxes,
         n_centroids=options.n_colors,
@@ -91,7 +93,7 @@ def fit_histogram(
         listener=listener,
     )
     finished = finish_palette(boxes, fit.centroids, options.n_colors)
-    return PaletteFit(finished, boxes, "histogram", fit.n_iter)
+    return PaletteFit(finished, boxes, "histogram", fit.n_iter, fit.centroids)
 
 
 def finish_fit(
@@ -121,7 +123,8 @@ def finish_fit(
         When the histogram is empty.
     """
     boxes = _sort_colors(histogram)
-    return PaletteFit(finish_palette(boxes, centroids, n_colors), boxes, engine, n_iter)
+    finished = finish_palette(boxes, centroids, n_colors)
+    return PaletteFit(finished, boxes, engine, n_iter, centroids)
 
 
 def fit_given(histogram: ColorHistogram, palette: Palette) -> PaletteFit:
@@ -133,7 +136,7 @@ def fit_given(histogram: ColorHistogram, palette: Palette) -> PaletteFit:
         When the histogram is empty.
     """
     boxes = _sort_colors(histogram)
-    return PaletteFit(apply_palette(boxes, palette), boxes, "none", 0)
+    return PaletteFit(apply_palette(boxes, palette), boxes, "none", 0, palette.colors)
 
 
 def _sort_colors(histogram: ColorHistogram) -> ColorBoxes:

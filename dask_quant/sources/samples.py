@@ -8,8 +8,7 @@ from pathlib import Path
 from dask_quant.errors import SourceNotFoundError
 
 SAMPLE_NAMES = ("china.jpg", "flower.jpg")
-"""Two photographs of 640 x 427 pixels (CC BY 2.0) that scikit-learn, a dependency of dask-ml,
-ships."""
+"""Two photographs of 640 x 427 pixels (CC BY 2.0) that scikit-learn ships."""
 
 
 def find_sample_images() -> list[Path]:

@@ -49,6 +49,7 @@ LAYERS = (
     "comparison",
     "pipeline",
     "arrays",
+    "estimator",
     "__init__",
     "faces",
 )
@@ -63,13 +64,17 @@ LAZY_LAYERS = ("sources", "graphs")
 THIRD_PARTY = {
     "numpy": LAYERS,
     "numba": ("kernels",),
-    "dask": ("sources", "graphs", "cluster", "execute", "array_flow", "persist", "job", "arrays"),
+    "dask": (
+        *("sources", "graphs", "cluster", "execute", "array_flow", "persist", "job", "arrays"),
+        "estimator",
+    ),
     "distributed": ("cluster", "execute"),
     "dask_ml": ("graphs",),
     "zarr": ("sources", "sinks"),
     "numcodecs": ("sources",),
     "google_crc32c": ("sources",),
     "PIL": ("sources", "sinks"),
+    "sklearn": ("fit", "estimator"),
     "matplotlib": ("palette",),
     "click": ("faces",),
     "rich": ("faces",),

@@ -1,0 +1,165 @@
+"""Weighted rows of any numbers and features: the distinct ones, and what centres win of them.
+
+Rows are brought into one order and equal ones are added up before anything is fitted, so that
+neither the order of samples nor their repetition can show in a fit: a sample of weight 3 is three
+samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dask_quant.kernels.nearest import nearest_block
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[np.floating | np.integer]
+
+_BLOCK_NUMBERS = 1 << 18
+"""Numbers that are worked on at a time, 2 MiB of float64 (arbitrary)."""
+
+
+@dataclass(frozen=True)
+class WeightedRows:
+    """Distinct rows and how much each of them weighs."""
+
+    rows: Numbers
+    """Distinct rows, ascending by their first feature, then the next, ``(n, n_features)``."""
+    weights: NDArray[np.float64]
+    """Weight of each, above 0, ``(n,)``."""
+
+    @classmethod
+    def from_samples(
+        cls, samples: Numbers, weights: NDArray[np.float64] | None = None
+    ) -> WeightedRows:
+        """Return the distinct rows of samples.
+
+        Parameters
+        ----------
+        samples : ndarray
+            Finite numbers ``(n, n_features)``.
+        weights : ndarray, optional
+            Of each sample, at least 0, ``(n,)``; samples of 0 are left out. None: 1 each.
+
+        Notes
+        -----
+        O(n log n); peak bytes: the samples twice, and 24 per sample.
+        """
+        if weights is None:
+            weights = np.ones(len(samples))
+        elif not weights.all():
+            samples, weights = samples[weights > 0], weights[weights > 0]
+        # By weight last, so that equal rows are added up in one order as well.
+        order = np.lexsort((weights, *samples.T[::-1]))
+        rows = samples[order]
+        is_first = np.ones(len(rows), dtype=bool)
+        np.any(rows[1:] != rows[:-1], axis=1, out=is_first[1:])
+        begins = np.flatnonzero(is_first)
+        return cls(rows[begins], np.add.reduceat(weights[order], begins))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def move(self, centers: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return the means of what ``centers`` ``(k, n_features)`` win, without those of nothing.
+
+        Whatever fitted the centres, maybe in threads that add up in any order: the sums are made
+        here in one order.
+        """
+        labels, _ = find_nearest(self.rows, centers)
+        won = np.bincount(labels, self.weights)
+        sums = [np.bincount(labels, self.weights * column) for column in self.rows.T]
+        used = won > 0
+        means: NDArray[np.floating] = np.stack(sums, axis=1)[used] / won[used, np.newaxis]
+        return means.astype(centers.dtype)
+
+    def rank(self, centers: Numbers) -> RankedCenters:
+        """Order ``centers`` ``(k, n_features)`` by the weight that they win, and measure them."""
+        labels, _ = find_nearest(self.rows, centers)
+        won = np.bincount(labels, self.weights, len(centers))
+        ranked = centers[np.lexsort((*centers.T[::-1], -won))]
+        _, distances = find_nearest(self.rows, ranked)
+        return RankedCenters(ranked, float((self.weights * distances).sum()))
+
+
+@dataclass(frozen=True)
+class RankedCenters:
+    """Centres in order, and how far the rows are from them."""
+
+    centers: Numbers
+    """By descending weight of what each won, ties by value, ``(k, n_features)``."""
+    inertia: float
+    """Sum over the rows of weight times squared distance to the nearest centre."""
+
+
+def float_type(samples: Numbers) -> np.dtype[np.floating]:
+    """Return the type of what is computed of samples: float32 stays, all others get float64."""
+    return np.dtype(np.float32 if samples.dtype == np.float32 else np.float64)
+
+
+def find_nearest(
+    samples: Numbers, centers: Numbers
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Find the nearest of ``centers`` ``(k, n_features)`` of every sample, block by block.
+
+    Parameters
+    ----------
+    samples : ndarray
+        Real numbers ``(n, n_features)``.
+    centers : ndarray
+        ``(k, n_features)``, ``k`` at least 1.
+
+    Returns
+    -------
+    labels : ndarray
+        Index of the nearest centre, the lowest on ties, int32 ``(n,)``.
+    distances : ndarray
+        Squared distance to it, float64 ``(n,)``.
+    """
+    columns = np.array(centers.T, dtype=np.float64, order="C")
+    labels = np.empty(len(samples), dtype=np.int32)
+    distances = np.empty(len(samples), dtype=np.float64)
+    for block in _split(len(samples), samples.shape[1]):
+        # A copy always: memory that is read-only would be a type of its own to compile for.
+        rows = np.array(samples[block], dtype=np.float64, order="C")
+        labels[block], distances[block] = nearest_block(rows, columns)
+    return labels, distances
+
+
+def measure_distances(
+    samples: Numbers,
+    centers: Numbers,
+    dtype: np.dtype[np.floating],
+) -> NDArray[np.floating]:
+    """Return the distance of every sample to every centre, ``(n, k)``.
+
+    Parameters
+    ----------
+    samples : ndarray
+        Real numbers ``(n, n_features)``.
+    centers : ndarray
+        ``(k, n_features)``.
+    dtype : dtype
+        Type of the distances.
+    """
+    columns = centers.T.astype(np.float64)
+    distances = np.empty((len(samples), len(centers)), dtype=dtype)
+    for block in _split(len(samples), len(centers)):
+        rows = samples[block].astype(np.float64)
+        squares = np.zeros((len(rows), len(centers)))
+        for feature, column in enumerate(columns):
+            squares += np.square(rows[:, feature, np.newaxis] - column)
+        distances[block] = np.sqrt(squares)
+    return distances
+
+
+def _split(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Yield blocks of rows of about `_BLOCK_NUMBERS` numbers."""
+    size = max(1, _BLOCK_NUMBERS // n_columns)
+    return (slice(begin, begin + size) for begin in range(0, n_rows, size))
