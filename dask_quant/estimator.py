@@ -54,6 +54,9 @@ class ColorQuantizer(
     ----------
     n_colors : int, default 16
         Clusters, 1 to 65536.
+    effort : {"default", "fast", "best"}
+        How long to search for a lower inertia, as in `dask_quant.quantize`. Other rows than
+        colours have no search, only fewer or more restarts.
     random_state : int, RandomState or None, default 0
         Seed of every random draw. A `numpy.random.RandomState` draws one; so does None, from
         NumPy's global state.
@@ -115,12 +118,14 @@ class ColorQuantizer(
         self,
         n_colors: int = 16,
         *,
+        effort: str = "default",
         random_state: int | np.random.RandomState | None = 0,
         n_init: int | None = None,
         max_iter: int | None = None,
         tol: float | None = None,
     ) -> None:
         self.n_colors = n_colors
+        self.effort = effort
         self.random_state = random_state
         self.n_init = n_init
         self.max_iter = max_iter
@@ -290,6 +295,7 @@ class ColorQuantizer(
         """Return the parameters as options, or raise `OptionError`."""
         return FitOptions(
             n_colors=self.n_colors,
+            effort=self.effort,
             seed=_draw_seed(self.random_state),
             n_init=self.n_init,
             max_iter=self.max_iter,

@@ -1,6 +1,6 @@
 """Weighted colours sorted into boxes of colour space, each with its moments.
 
-Built once per fit; every Lloyd step and every assignment reads it.
+Built once per fit; the clusters and every assignment read it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dask_quant.kernels.cells import (
     sort_by_cell_block,
     sum_cubes_block,
 )
-from dask_quant.kernels.lloyd import group_cells, lloyd_step_block
+from dask_quant.kernels.prune import group_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,23 +109,6 @@ class ColorBoxes:
         means = np.rint(moments[:, 1:] / moments[:, :1]).astype(np.uint8)
         return ColorBoxes.from_histogram(ColorHistogram.from_colors(means, moments[:, 0]))
 
-    def step(self, centroids: NDArray[np.float64]) -> Moments:
-        """Assign every colour to the nearest of ``centroids`` ``(k, 3)``: one Lloyd step."""
-        weights, sums = lloyd_step_block(
-            self.points,
-            self.weights,
-            self.starts,
-            self.low,
-            self.high,
-            self.cell_weights,
-            self.cell_sums,
-            self.block_starts,
-            self.block_low,
-            self.block_high,
-            centroids,
-        )
-        return Moments(weights, sums)
-
     @property
     def _layout(self) -> Layout:
         """Points and boxes, as the kernels that assign take them."""
@@ -154,34 +137,6 @@ class ColorBoxes:
             if n <= room:
                 return Ties(colors[:n], entries[:n])
             room = n
-
-
-@dataclass(frozen=True)
-class Moments:
-    """What each of ``k`` centroids won in one assignment."""
-
-    weights: NDArray[np.int64]
-    """Pixels, int64 ``(k,)``."""
-    sums: NDArray[np.int64]
-    """Sums of each band over those pixels, int64 ``(k, 3)``."""
-
-    def means(self, centroids: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the mean of what each centroid won, itself where it won nothing, ``(k, 3)``."""
-        means = self.sums / np.maximum(self.weights, 1)[:, np.newaxis]
-        return np.where(self.weights[:, np.newaxis] > 0, means, centroids)
-
-    def inertia(self, centroids: NDArray[np.float64], sum_squares: int) -> float:
-        """Return the sum of squared distances of all pixels to ``centroids`` ``(k, 3)``.
-
-        First to the centroids rounded, in integers, then what is between: the difference of large
-        floating-point sums would be mere rounding error for billions of pixels.
-        """
-        rounded = np.rint(centroids).astype(np.int64)
-        offsets = centroids - rounded
-        residues = self.sums - self.weights[:, np.newaxis] * rounded
-        exact = sum_squares - int((rounded * (self.sums + residues)).sum())
-        shifted = self.weights * (offsets * offsets).sum(axis=1)
-        return exact + float((shifted - 2.0 * (offsets * residues).sum(axis=1)).sum())
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ better; when it is not, it goes on with fewer. Here a centroid is added by split
 cluster with the largest error along one axis, on that axis; and one is removed by merging the two
 clusters whose union costs least, which leaves their mean. Nothing in a breath is random.
 
-Where no breath gains any more, `disturb` takes over: it splits clusters drawn at random, in the way of
-random swap [2]_, merges as many, and breathes again; what is not better is put back.
+Where no breath gains any more, `disturb` takes over: it splits clusters drawn at random, in the
+way of random swap [2]_, merges as many, and breathes again; what is not better is put back.
 
 References
 ----------

@@ -7,7 +7,7 @@ follow from the moments of the clusters alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -91,11 +91,13 @@ class Clusters:
 
     def save(self) -> State:
         """Return a copy of the clusters as they are."""
-        return State(*(array.copy() for array in self._state))
+        copies: list[NDArray[Any]] = [array.copy() for array in self._state]
+        return State(*copies)
 
     def restore(self, saved: State) -> None:
         """Make the clusters what they were when ``saved`` was."""
-        for array, old in zip(self._state, saved, strict=True):
+        arrays: zip[tuple[NDArray[Any], NDArray[Any]]] = zip(self._state, saved, strict=True)
+        for array, old in arrays:
             array[...] = old
 
     @property
@@ -117,6 +119,11 @@ class Clusters:
     def weights(self) -> NDArray[np.int64]:
         """Pixels that each cluster won, int64 ``(k,)``."""
         return self._moments[:, 0]
+
+    @property
+    def sums(self) -> NDArray[np.int64]:
+        """Sums of each band over those pixels, int64 ``(k, 3)``."""
+        return self._moments[:, 1:4]
 
     @property
     def means(self) -> NDArray[np.float64]:
@@ -189,7 +196,8 @@ class Clusters:
         # Clusters without a pixel cost nothing to drop, and would all be merged with one another.
         empty = np.flatnonzero(weights == 0)[:n_merges]
         self._drop(slots[empty])
-        slots, weights, means = (np.delete(a, empty, axis=0) for a in (slots, weights, means))
+        slots = np.delete(slots, empty)
+        weights, means = np.delete(weights, empty), np.delete(means, empty, axis=0)
         before = weights.copy()
         left = merge_block(weights, means, n_merges - len(empty))
         self._drop(slots[~left])

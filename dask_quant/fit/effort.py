@@ -35,7 +35,7 @@ class SearchPlan:
     n_swaps: int
     """Clusters that are split, and merged, to disturb it."""
     cube_side: int
-    """Side, in levels, of the cubes of colours whose means stand for them in the search: 1, 4, 8."""
+    """Side, in levels, of the cubes of colours whose means the search looks at: 1, 4 or 8."""
     max_iter: int
     """Lloyd iterations of the last descent, over all colours."""
     tol: float
@@ -105,7 +105,7 @@ def plan_search(
     n_centroids, n_colors : int
         How many to find, among how many.
     n_init : int, optional
-        Restarts that are made in any case. None: what ``effort`` says, or fewer when they end alike.
+        Restarts that are made in any case. None: what ``effort`` says, fewer if they end alike.
     """
     given = _EFFORTS[effort]
     is_searched = n_centroids <= given.max_searched

@@ -2,8 +2,8 @@
 
 A search (`dask_quant.fit.search`) finds good centroids, on every colour or, where there are plenty,
 on means of neighbouring ones; Lloyd's algorithm moves them to their final rest over all colours.
-Every random draw is a hash of the seed, the round and the number of the draw; every sum is of integers
-or in a fixed order: the same histogram and seed give the same bytes.
+Every random draw is a hash of the seed, the round and the number of the draw; every sum is of
+integers or in a fixed order: the same histogram and seed give the same bytes.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dask_quant.fit.boxes import find_largest
 from dask_quant.fit.clusters import Clusters
 
 if TYPE_CHECKING:
@@ -60,6 +61,12 @@ def _find_worst(
     boxes: ColorBoxes, centroids: NDArray[np.float64], n_colors: int
 ) -> NDArray[np.uint8]:
     """Return the ``n_colors`` colours with the largest errors, uint8 ``(n_colors, 3)``."""
-    nearest = centroids[boxes.assign(centroids).labels]
-    errors = boxes.weights * ((boxes.points - nearest) ** 2).sum(axis=1)
-    return boxes.points[np.argsort(-errors, kind="stable")[:n_colors]]
+    labels = boxes.assign(centroids).labels
+
+    def measure_errors(part: slice) -> NDArray[np.float64]:
+        offsets = boxes.points[part] - centroids[labels[part]]
+        errors: NDArray[np.float64] = boxes.weights[part] * (offsets * offsets).sum(axis=1)
+        return errors
+
+    worst, _ = find_largest(len(boxes.points), n_colors, measure_errors)
+    return boxes.points[worst]

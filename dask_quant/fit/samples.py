@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dask_quant.fit.fitting import fit_histogram
-from dask_quant.fit.kmeans import DEFAULT_MAX_ITER
 from dask_quant.fit.rows import WeightedRows, float_type
 from dask_quant.histogram import ColorHistogram
 
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
     from dask_quant.fit.rows import Numbers, RankedCenters
     from dask_quant.options import FitOptions
     from dask_quant.palette import Palette
+
+_DEFAULT_MAX_ITER = 300
+"""Iterations of scikit-learn's k-means when nothing else is said: its own default."""
 
 _DEFAULT_TOL = 1e-4
 """Relative tolerance of scikit-learn's k-means when nothing else is said: its own default."""
@@ -34,6 +36,9 @@ _MOST_RESTARTS = 8
 
 _RESTARTED_CENTERS = 128
 """Restarts times centres, so that the time of a fit hardly depends on k (arbitrary)."""
+
+_MORE_RESTARTS = 4
+"""Times as many restarts where the best is asked for (arbitrary)."""
 
 _SKLEARN_SEEDS = 2**32
 """Seeds that scikit-learn takes; ours are reduced to them."""
@@ -139,8 +144,8 @@ def _fit_rows(rows: WeightedRows, options: FitOptions) -> SampleFit:
         return SampleFit("scikit-learn", rows.rank(rows.rows), 0, None)
     model = KMeans(
         n_clusters=options.n_colors,
-        n_init=options.n_init or _choose_restarts(options.n_colors),
-        max_iter=options.max_iter or DEFAULT_MAX_ITER,
+        n_init=options.n_init or _choose_restarts(options),
+        max_iter=options.max_iter or _DEFAULT_MAX_ITER,
         tol=_DEFAULT_TOL if options.tol is None else _relative_tol(rows.rows, options.tol),
         random_state=options.seed % _SKLEARN_SEEDS,
     ).fit(rows.rows, sample_weight=rows.weights)
@@ -148,9 +153,12 @@ def _fit_rows(rows: WeightedRows, options: FitOptions) -> SampleFit:
     return SampleFit("scikit-learn", ranked, int(model.n_iter_), None)
 
 
-def _choose_restarts(n_centers: int) -> int:
+def _choose_restarts(options: FitOptions) -> int:
     """Return the restarts of scikit-learn's k-means when nothing else is said."""
-    return max(1, min(_MOST_RESTARTS, _RESTARTED_CENTERS // n_centers))
+    if options.effort == "fast":
+        return 1
+    more = _MORE_RESTARTS if options.effort == "best" else 1
+    return more * max(1, min(_MOST_RESTARTS, _RESTARTED_CENTERS // options.n_colors))
 
 
 def _relative_tol(rows: Numbers, tol: float) -> float:

@@ -1,8 +1,8 @@
 """The search for good centroids: restarts, breaths and disturbances, on every colour or on means.
 
 Greedy k-means++ chooses first centroids (`dask_quant.kernels.seed`), Lloyd's algorithm moves them
-until they rest, clusters are split and merged (`breathe`); the best of a few restarts is disturbed a
-few times for what else there is to find.
+until they rest, clusters are split and merged (`breathe`); the best of a few restarts is disturbed
+a few times for what else there is to find.
 """
 
 from __future__ import annotations

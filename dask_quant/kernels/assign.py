@@ -2,7 +2,7 @@
 
 Distances are squared and integer-valued (float64 holds them exactly up to 2^53), ties go to the
 lower index, so labels are those of a comparison with every entry. Boxes of colour space prune the
-entries exactly as in a Lloyd step (see `lloyd`).
+entries exactly (see `prune`).
 
 Pixels are labelled through a table over all 2^24 colours: one gather each, whatever the palette.
 """
@@ -25,7 +25,7 @@ from dask_quant.kernels.cells import (
 )
 from dask_quant.kernels.count_block import BITS_8, BITS_16, BITS_24, BYTE, split_words
 from dask_quant.kernels.jit import compile_kernel
-from dask_quant.kernels.lloyd import list_everyone, prune_block
+from dask_quant.kernels.prune import list_everyone, prune_block
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,7 +50,7 @@ def assign_block(
     Parameters
     ----------
     points, starts, cell_low, cell_high, block_starts, block_low, block_high
-        Colours in boxes, as `lloyd_step_block` takes them.
+        Colours in boxes, as `dask_quant.kernels.clusters.Layout` describes them.
     palette : ndarray
         Integer-valued float64 ``(k, 3)``, ``k <= 65536``.
 

@@ -1,19 +1,19 @@
-"""Clusters of weighted colours that remember what they won: exact Lloyd steps, cheap when little moves.
+"""Clusters of weighted colours that remember what they won: exact Lloyd steps, ever cheaper.
 
-Colours come sorted into cells, cells into blocks of cells (see `cells`), each with its bounding box.
-Every cell keeps the cluster that won it whole, or the clusters of its colours, and an upper bound of
-the distance from its colours to their centroids. When some centroids have moved, a cell is looked
-at again only if one of its own clusters moved, or if a centroid that moved is now as near as that
-bound: any other comparison would come out as before. In the spirit of the triangle-inequality
+Colours come sorted into cells, cells into blocks of cells (see `cells`), each with its bounding
+box. Every cell keeps the cluster that won it whole, or the clusters of its colours, and an upper
+bound of the distance from its colours to their centroids. When some centroids have moved, a cell is
+looked at again only if one of its own clusters moved, or if a centroid that moved is now as near as
+that bound: any other comparison would come out as before. In the spirit of the triangle-inequality
 bounds of Elkan [1]_ and Hamerly [2]_, but per cell, with boxes in the place of the triangle.
 
 A cell that is looked at is pruned as Kanungo et al. [3]_ do: with ``b`` the centroid nearest to the
 middle of a box, a centroid ``c`` loses everywhere in the box if it loses at the corner that lies
-furthest in the direction from ``b`` to ``c``. First the centroids are pruned for the block, then what
-is left for the cell. A cell that is left with one centroid is won whole, in one sum.
+furthest in the direction from ``b`` to ``c``. First the centroids are pruned for the block, then
+what is left for the cell. A cell that is left with one centroid is won whole, in one sum.
 
-The moments of the clusters are integers, moved from the old cluster to the new one when a colour or a
-cell changes hands. So the result is that of comparing every colour with every centroid, bit for
+The moments of the clusters are integers, moved from the old cluster to the new one when a colour or
+a cell changes hands. So the result is that of comparing every colour with every centroid, bit for
 bit, whatever the path: distances are summed in a fixed order, ties go to the lower index, and
 centroids are dropped only when they lose by more than the rounding error.
 
@@ -34,14 +34,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from dask_quant.kernels.jit import compile_kernel, inline_kernel
-from dask_quant.kernels.lloyd import MARGIN
+from dask_quant.kernels.prune import MARGIN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 N_MOMENTS: Final = 10
-"""Moments of a cluster: weight, sums of the bands, sums of their squares, of red * green, red * blue
-and green * blue."""
+"""Moments of a cluster: weight, sums of the bands, of their squares, and of red * green,
+red * blue, green * blue."""
 
 FEW_COLORS: Final = 2
 """Colours of a cell up to which it is quicker to compare them than to prune for the cell."""
@@ -139,7 +139,7 @@ def _box_distance(
     gap_0 = max(low[box, 0] - x, x - high[box, 0], 0.0)
     gap_1 = max(low[box, 1] - y, y - high[box, 1], 0.0)
     gap_2 = max(low[box, 2] - z, z - high[box, 2], 0.0)
-    return gap_0 * gap_0 + gap_1 * gap_1 + gap_2 * gap_2
+    return float(gap_0 * gap_0 + gap_1 * gap_1 + gap_2 * gap_2)
 
 
 @compile_kernel
@@ -157,7 +157,7 @@ def _prune(
     """Keep the centroids that can be nearest to some point of a box, in order; return how many.
 
     ``given`` and ``kept`` are ``(3, s)``, the bands apart, so that loops vectorise. The same test,
-    and so the same answer, as `dask_quant.kernels.lloyd.prune_block`.
+    and so the same answer, as `dask_quant.kernels.prune.prune_block`.
     """
     low_0, low_1, low_2 = low[box, 0], low[box, 1], low[box, 2]
     high_0, high_1, high_2 = high[box, 0], high[box, 1], high[box, 2]
@@ -208,7 +208,7 @@ def _give_cell(
     slot: int,
     moments: NDArray[np.int64],
 ) -> None:
-    """Move all of a cell, its colours ``begin`` to ``end``, from what it belonged to to ``slot``."""
+    """Give all of a cell, its colours ``begin`` to ``end``, to the cluster in ``slot``."""
     if label != MIXED:
         for moment in range(N_MOMENTS):
             moments[label, moment] -= cell_moments[cell, moment]
@@ -402,8 +402,8 @@ def descend_block(
 ) -> int:
     """Assign, then move centroids to their means, until none is further than ``tol`` from it.
 
-    Takes a `Layout` and a `State`, unpacked. A centroid that is nearer than that stays where it is,
-    and so does one that won nothing. Colours are assigned to the centroids as they stand at the end.
+    Takes a `Layout` and a `State`, unpacked. A centroid that is nearer than that stays where it
+    is, and so does one that won nothing. Colours are assigned to the centroids as they end.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """What a search by splitting and merging clusters needs to know of them.
 
-`cluster_moments_block` sums the first and second moments of every cluster, from which follow its
-error and the axis along which it is longest. `merge_block` merges clusters pairwise, always the two
+`longest_axis_block` finds the axis along which each cluster is longest, and its error along it.
+`merge_block` merges clusters pairwise, always the two
 whose union costs least (Ward's criterion; the pairwise nearest neighbour method of Equitz [1]_).
 
 References
@@ -25,50 +25,6 @@ if TYPE_CHECKING:
 
 JACOBI_SWEEPS: Final = 10
 """Sweeps over the three off-diagonal elements; convergence is quadratic, five reach float64."""
-
-
-@compile_kernel
-def cluster_moments_block(
-    points: NDArray[np.uint8],
-    weights: NDArray[np.int64],
-    labels: NDArray[np.uint16],
-    n_clusters: int,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Sum the moments of every cluster.
-
-    Parameters
-    ----------
-    points, weights, labels : ndarray
-        Colours uint8 ``(n, 3)``, their weights int64 and their clusters uint16, both ``(n,)``.
-    n_clusters : int
-        Number of clusters, k.
-
-    Returns
-    -------
-    weights : ndarray
-        Int64 ``(k,)``.
-    sums : ndarray
-        Weighted sums of the bands, int64 ``(k, 3)``.
-    products : ndarray
-        Weighted sums of the products of two bands, int64 ``(k, 3, 3)``.
-    """
-    cluster_weights = np.zeros(n_clusters, dtype=np.int64)
-    sums = np.zeros((n_clusters, 3), dtype=np.int64)
-    products = np.zeros((n_clusters, 3, 3), dtype=np.int64)
-    for i in range(points.shape[0]):
-        c = labels[i]
-        weight = weights[i]
-        cluster_weights[c] += weight
-        for a in range(3):
-            weighted = weight * np.int64(points[i, a])
-            sums[c, a] += weighted
-            for b in range(a, 3):
-                products[c, a, b] += weighted * np.int64(points[i, b])
-    for c in range(n_clusters):
-        for a in range(3):
-            for b in range(a):
-                products[c, a, b] = products[c, b, a]
-    return cluster_weights, sums, products
 
 
 @compile_kernel

@@ -136,6 +136,7 @@ def test_weights_that_are_none_are_refused(weights):
     [
         {"n_colors": 0},
         {"n_colors": 2.5},
+        {"effort": "none"},
         {"n_init": 0},
         {"max_iter": 0},
         {"tol": -1},

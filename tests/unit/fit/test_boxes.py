@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dask_quant.fit import boxes as module
-from dask_quant.fit.boxes import ColorBoxes, Moments
+from dask_quant.fit.boxes import ColorBoxes
+from dask_quant.fit.clusters import Clusters
 from dask_quant.histogram import ColorHistogram
 
 LEVEL = st.sampled_from([0, 1, 2, 7, 8, 9, 31, 32, 100, 128, 255])
@@ -45,11 +46,13 @@ def step_by_brute_force(boxes, centroids):
 
 def check_step(boxes, centroids):
     weights, sums, inertia = step_by_brute_force(boxes, centroids)
-    moments = boxes.step(centroids)
-    np.testing.assert_array_equal(moments.weights, weights)
-    np.testing.assert_array_equal(moments.sums, sums)
+    clusters = Clusters(boxes, len(centroids))
+    clusters.start(centroids)
+    clusters.descend(0, 0.0)
+    np.testing.assert_array_equal(clusters.weights, weights)
+    np.testing.assert_array_equal(clusters.sums, sums)
     scale = max(1.0, float(boxes.sum_squares))
-    assert abs(moments.inertia(centroids, boxes.sum_squares) - inertia) <= 1e-11 * scale
+    assert abs(clusters.measure_inertia(centroids) - inertia) <= 1e-11 * scale
 
 
 @given(weighted=WEIGHTED, centroids=CENTROIDS)
@@ -126,30 +129,26 @@ def test_assignment_to_large_palettes(photo, k, label_oracle):
     np.testing.assert_array_equal(assigned.distances, distances)
 
 
-def test_inertia_of_the_means_is_the_within_cluster_sum_of_squares():
-    moments = Moments(np.array([3, 1]), np.array([[9, 0, 3], [7, 7, 7]]))
-    # Colours (3, 0, 1) three times and (7, 7, 7) once: both at their centroids.
-    assert moments.inertia(np.array([[3.0, 0, 1], [7, 7, 7]]), 3 * 10 + 147) == 0.0
-
-
 def test_sums_of_a_trillion_pixels_do_not_overflow():
     boxes = make_boxes({(255, 255, 255): 10**12, (0, 0, 0): 1})
-    moments = boxes.step(np.array([[0.0, 0, 0], [255, 255, 255]]))
-    assert moments.sums.tolist() == [[0, 0, 0], [255 * 10**12] * 3]
+    clusters = Clusters(boxes, 2)
+    clusters.start(np.array([[0.0, 0, 0], [255, 255, 255]]))
+    clusters.descend(0, 0.0)
+    assert clusters.sums.tolist() == [[0, 0, 0], [255 * 10**12] * 3]
     assert boxes.sum_squares == 3 * 255**2 * 10**12
     assert boxes.assign(np.zeros((1, 3), np.uint8)).squared_error == 3 * 255**2 * 10**12
 
 
-@given(weighted=WEIGHTED)
-def test_coarse_points_are_the_means_of_small_cubes(weighted):
+@given(weighted=WEIGHTED, side=st.sampled_from([2, 4, 8]))
+def test_coarse_points_are_the_means_of_small_cubes(weighted, side):
     boxes = make_boxes(weighted)
-    coarse = boxes.coarsen()
+    coarse = boxes.coarsen(side)
     cubes = {}
     for color, weight in weighted.items():
-        cubes.setdefault(tuple(level // 4 for level in color), []).append((color, weight))
+        cubes.setdefault(tuple(level // side for level in color), []).append((color, weight))
     assert len(coarse.points) == len(cubes)
     found = [
-        (tuple(level // 4 for level in color), color, weight)
+        (tuple(level // side for level in color), color, weight)
         for color, weight in zip(coarse.points.tolist(), coarse.weights.tolist(), strict=True)
     ]
     for cube, color, weight in found:
@@ -158,12 +157,6 @@ def test_coarse_points_are_the_means_of_small_cubes(weighted):
         mean = [sum(c[band] * w for c, w in members) / weight for band in range(3)]
         assert np.abs(np.subtract(color, mean)).max() <= 0.5
     assert coarse.weights.sum() == boxes.weights.sum()
-
-
-def test_means_are_of_what_was_won_and_stay_where_nothing_was():
-    moments = Moments(np.array([2, 0]), np.array([[1, 2, 3], [0, 0, 0]]))
-    means = moments.means(np.array([[9.0, 9, 9], [7, 7, 7]]))
-    assert means.tolist() == [[0.5, 1.0, 1.5], [7.0, 7.0, 7.0]]
 
 
 @given(weighted=WEIGHTED, palette=CENTROIDS, n=st.integers(1, 70), width=st.integers(1, 70))

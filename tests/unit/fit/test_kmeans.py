@@ -3,10 +3,10 @@ import itertools
 import numpy as np
 import pytest
 
-from dask_quant.fit import kmeans
 from dask_quant.fit.boxes import ColorBoxes
-from dask_quant.fit.kmeans import _mix, choose_n_init, fit_centroids
-from dask_quant.fit.lloyd import CentroidFit, iterate_lloyd
+from dask_quant.fit.clusters import Clusters
+from dask_quant.fit.kmeans import fit_centroids
+from dask_quant.fit.search import mix_seed
 from dask_quant.histogram import ColorHistogram
 
 
@@ -23,8 +23,10 @@ def photo_boxes(photo):
 
 def test_at_rest_every_centroid_is_the_mean_of_what_it_wins(photo_boxes):
     fit = fit_centroids(photo_boxes, n_centroids=8, n_init=1, tol=0)
-    moments = photo_boxes.step(fit.centroids)
-    np.testing.assert_array_equal(moments.sums / moments.weights[:, np.newaxis], fit.centroids)
+    clusters = Clusters(photo_boxes, 8)
+    clusters.start(fit.centroids)
+    clusters.descend(0, 0.0)
+    np.testing.assert_array_equal(clusters.means, fit.centroids)
 
 
 def test_the_same_seed_fits_the_same_and_seeds_differ(photo_boxes):
@@ -36,24 +38,6 @@ def test_the_same_seed_fits_the_same_and_seeds_differ(photo_boxes):
     assert any(not np.array_equal(fits[0].centroids, fit.centroids) for fit in fits[2:])
 
 
-def test_the_best_restart_wins_the_first_of_equals(photo_boxes, monkeypatch):
-    inertias, found, starts = iter([5.0, 3.0, 4.0, 3.0]), [], []
-
-    def search(boxes, fit):
-        found.append(CentroidFit(fit.centroids, next(inertias), 1))
-        return found[-1]
-
-    def spy(boxes, centroids, **options):
-        starts.append(centroids)
-        return iterate_lloyd(boxes, centroids, **options)
-
-    monkeypatch.setattr(kmeans, "breathe", search)
-    monkeypatch.setattr(kmeans, "iterate_lloyd", spy)
-    fit_centroids(photo_boxes, n_centroids=6, n_init=4)
-    assert len(found) == 4
-    assert starts[-1] is found[1].centroids
-
-
 def test_more_restarts_never_end_with_more_error(photo_boxes):
     inertias = [
         fit_centroids(photo_boxes, n_centroids=5, n_init=n, tol=0).inertia for n in (1, 2, 4)
@@ -62,23 +46,29 @@ def test_more_restarts_never_end_with_more_error(photo_boxes):
     assert all(b <= a * 1.001 for a, b in itertools.pairwise(inertias))
 
 
-@pytest.mark.parametrize(("k", "most"), [(1, 8), (16, 8), (64, 2), (256, 1), (65_536, 1)])
-def test_small_palettes_are_restarted_more_often(k, most):
-    assert choose_n_init(k) == most
-
-
-def test_every_restart_is_reported(photo_boxes):
+def test_every_round_is_reported(photo_boxes):
     events = []
     fit_centroids(photo_boxes, n_centroids=3, n_init=3, listener=events.append)
-    assert [(e.stage, e.done, e.total, e.unit) for e in events] == [
-        ("fit", i, 3, "restarts") for i in (1, 2, 3)
-    ]
+    assert {(e.stage, e.total, e.unit) for e in events} == {("fit", events[-1].total, "rounds")}
+    assert [e.done for e in events] == list(range(1, events[-1].total + 1))
+    assert len(events) > 3  # restarts, and then disturbances
+
+
+@pytest.mark.parametrize("k", [6, 48])
+def test_more_effort_ends_with_less_error(photo_boxes, k):
+    fast, default, best = (
+        fit_centroids(photo_boxes, n_centroids=k, effort=effort).inertia
+        for effort in ("fast", "default", "best")
+    )
+    assert best <= default * 1.0005  # each is rounded off by a last descent of its own
+    assert default <= fast * 1.0005
+    assert best < fast
 
 
 def test_restarts_draw_from_streams_of_their_own():
-    streams = {int(_mix(seed, restart)) for seed in range(200) for restart in range(20)}
+    streams = {int(mix_seed(seed, restart)) for seed in range(200) for restart in range(20)}
     assert len(streams) == 200 * 20
-    assert int(_mix(2**63 - 1, 3)) != int(_mix(2**63 - 2, 3))
+    assert int(mix_seed(2**63 - 1, 3)) != int(mix_seed(2**63 - 2, 3))
 
 
 @pytest.mark.parametrize("k", [1, 40, 41, 100])

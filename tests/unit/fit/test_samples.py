@@ -100,6 +100,14 @@ def test_restarts_iterations_and_seeds_are_passed_on():
     assert many.ranked.inertia < inertias[0]
 
 
+def test_more_effort_finds_better_centers_by_more_restarts():
+    fits = [
+        fit_samples(ROWS, None, FitOptions(n_colors=30, effort=effort)).ranked.inertia
+        for effort in ("fast", "default", "best")
+    ]
+    assert fits[0] > fits[1] > fits[2]
+
+
 def test_tolerance_is_a_shift_in_the_units_of_the_samples():
     def n_iter(samples, tol):
         return fit_samples(samples, None, FitOptions(n_colors=20, n_init=1, tol=tol)).n_iter

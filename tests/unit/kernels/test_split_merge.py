@@ -3,23 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dask_quant.kernels.split_merge import cluster_moments_block, merge_block
-
-
-def test_moments_of_clusters_equal_those_by_numpy():
-    rng = np.random.default_rng(0)
-    points = rng.integers(0, 256, (500, 3), dtype=np.uint8)
-    weights = rng.integers(1, 10**9, 500)
-    labels = rng.integers(0, 6, 500).astype(np.uint16)
-    labels[labels == 4] = 3  # one cluster is empty
-    found = cluster_moments_block(points, weights, labels, 6)
-    wide = points.astype(np.int64)
-    for cluster in range(6):
-        own = labels == cluster
-        w, p = weights[own], wide[own]
-        assert found[0][cluster] == w.sum()
-        np.testing.assert_array_equal(found[1][cluster], w @ p)
-        np.testing.assert_array_equal(found[2][cluster], (p * w[:, np.newaxis]).T @ p)
+from dask_quant.kernels.split_merge import merge_block
 
 
 def merge_by_brute_force(weights, means, n_merges):

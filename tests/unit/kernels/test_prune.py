@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dask_quant.kernels.cells import CELLS_PER_BLOCK
-from dask_quant.kernels.lloyd import group_cells, prune_block
+from dask_quant.kernels.prune import group_cells, prune_block
 
 
 def prune(low, high, centroids, candidates):
