@@ -136,7 +136,7 @@ class FitOptions:
     engine: str = "auto"
     """``auto``, ``histogram`` (exact k-means on counted colours) or ``dask-ml``."""
     effort: str = "default"
-    """``fast`` (k-means alone), ``default`` (a search past its local optimum) or ``best``."""
+    """How long to search for a lower error: ``fast``, ``default`` or ``best``."""
     seed: int = 0
     """Seed of every random draw, 0 to 2**63 - 1; recorded in the output."""
     n_init: int | None = None

@@ -56,7 +56,7 @@ FIT_OPTIONS = _combine(
 
 SEARCH_OPTIONS = _combine(
     click.option("--effort", type=click.Choice(EFFORTS), default="default", show_default=True,
-                 help="How long to search for a lower error; fast is k-means alone."),
+                 help="How long to search for a lower error."),
     click.option("--seed", type=int, default=0, show_default=True,
                  help="Seed of every random draw."),
     click.option("--n-init", type=int, metavar="N", help="Restarts; the best is kept."),

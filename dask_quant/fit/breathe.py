@@ -62,7 +62,7 @@ def breathe(clusters: Clusters, n_splits: int) -> int:
         Lloyd iterations made.
     """
     n_iter = 0
-    saved, inertia = clusters.save(), clusters.inertia
+    saved, inertia = clusters.snapshot(), clusters.inertia
     for _ in range(_MAX_BREATHS):
         if n_splits == 0:
             break
@@ -73,7 +73,7 @@ def breathe(clusters: Clusters, n_splits: int) -> int:
         if gain <= _MIN_GAIN * inertia:
             n_splits //= 2
         if gain > 0:
-            saved, inertia = clusters.save(), inertia - gain
+            saved, inertia = clusters.snapshot(), inertia - gain
         else:
             clusters.restore(saved)
     return n_iter
@@ -96,7 +96,7 @@ def disturb(clusters: Clusters, n_swaps: int, seed: np.uint64) -> int:
     int
         Lloyd iterations made.
     """
-    saved, inertia = clusters.save(), clusters.inertia
+    saved, inertia = clusters.snapshot(), clusters.inertia
     errors, axes = clusters.find_axes()
     chosen = _draw_clusters(errors, n_swaps, seed)
     n_iter = _exchange(clusters, chosen, errors, axes)

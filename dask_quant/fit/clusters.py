@@ -11,14 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dask_quant.kernels.clusters import (
-    N_MOMENTS,
-    Layout,
-    State,
-    assign_clusters_block,
-    descend_block,
-    sum_cells_block,
-)
+from dask_quant.kernels.clusters import Layout, State, assign_clusters_block, descend_block
+from dask_quant.kernels.hand_over import N_MOMENTS, sum_cells_block
 from dask_quant.kernels.split_merge import longest_axis_block, merge_block
 
 if TYPE_CHECKING:
@@ -89,13 +83,13 @@ class Clusters:
         state.centroids[slots] = self.means
         assign_clusters_block(*self._layout, *state)
 
-    def save(self) -> State:
+    def snapshot(self) -> State:
         """Return a copy of the clusters as they are."""
         copies: list[NDArray[Any]] = [array.copy() for array in self._state]
         return State(*copies)
 
     def restore(self, saved: State) -> None:
-        """Make the clusters what they were when ``saved`` was."""
+        """Make the clusters what they were when ``saved`` was taken."""
         arrays: zip[tuple[NDArray[Any], NDArray[Any]]] = zip(self._state, saved, strict=True)
         for array, old in arrays:
             array[...] = old

@@ -94,7 +94,7 @@ def _restart(
             n_alike = 0
         n_alike += inertia <= lowest * (1 + _SAME)
         if inertia < lowest:
-            lowest, best = inertia, clusters.save()
+            lowest, best = inertia, clusters.snapshot()
         if n_alike >= plan.patience:
             break
     assert best is not None, "there is at least one restart"

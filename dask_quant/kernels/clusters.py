@@ -33,21 +33,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from dask_quant.kernels.jit import compile_kernel, inline_kernel
-from dask_quant.kernels.prune import MARGIN
+from dask_quant.kernels.hand_over import MIXED, give_cell, share_cell
+from dask_quant.kernels.jit import compile_kernel
+from dask_quant.kernels.prune import MARGIN, box_distance, farthest_distance, prune_bands_block
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-N_MOMENTS: Final = 10
-"""Moments of a cluster: weight, sums of the bands, of their squares, and of red * green,
-red * blue, green * blue."""
-
 FEW_COLORS: Final = 2
 """Colours of a cell up to which it is quicker to compare them than to prune for the cell."""
-
-MIXED: Final = -1
-"""Label of a cell whose colours belong to several clusters."""
 
 
 class Layout(NamedTuple):
@@ -101,167 +95,46 @@ class State(NamedTuple):
 
 
 @compile_kernel
-def sum_cells_block(
-    points: NDArray[np.uint8], weights: NDArray[np.int64], starts: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Return the moments of every cell, int64 ``(m, N_MOMENTS)``."""
-    moments = np.zeros((starts.shape[0] - 1, N_MOMENTS), dtype=np.int64)
-    for cell in range(moments.shape[0]):
-        for i in range(starts[cell], starts[cell + 1]):
-            _add_color(moments, cell, weights[i], points[i, 0], points[i, 1], points[i, 2])
-    return moments
-
-
-@inline_kernel
-def _add_color(
-    moments: NDArray[np.int64], row: int, weight: np.int64, r: np.uint8, g: np.uint8, b: np.uint8
-) -> None:
-    """Add a colour, ``weight`` times, to a row of moments."""
-    p0, p1, p2 = np.int64(r), np.int64(g), np.int64(b)
-    w0, w1, w2 = weight * p0, weight * p1, weight * p2
-    moments[row, 0] += weight
-    moments[row, 1] += w0
-    moments[row, 2] += w1
-    moments[row, 3] += w2
-    moments[row, 4] += w0 * p0
-    moments[row, 5] += w1 * p1
-    moments[row, 6] += w2 * p2
-    moments[row, 7] += w0 * p1
-    moments[row, 8] += w0 * p2
-    moments[row, 9] += w1 * p2
-
-
-@inline_kernel
-def _box_distance(
-    low: NDArray[np.float64], high: NDArray[np.float64], box: int, x: float, y: float, z: float
-) -> float:
-    """Return the squared distance from a point to the nearest point of a box."""
-    gap_0 = max(low[box, 0] - x, x - high[box, 0], 0.0)
-    gap_1 = max(low[box, 1] - y, y - high[box, 1], 0.0)
-    gap_2 = max(low[box, 2] - z, z - high[box, 2], 0.0)
-    return float(gap_0 * gap_0 + gap_1 * gap_1 + gap_2 * gap_2)
+def _list_centroids(
+    centroids: NDArray[np.float64],
+    alive: NDArray[np.bool_],
+    moved: NDArray[np.bool_],
+    everyone: NDArray[np.float64],
+    every_slot: NDArray[np.int32],
+    movers: NDArray[np.float64],
+) -> tuple[int, int]:
+    """List the living centroids, and those that moved, ``(3, s)``; return how many they are."""
+    n_everyone, n_movers = 0, 0
+    for slot in range(centroids.shape[0]):
+        if not alive[slot]:
+            continue
+        for band in range(3):
+            everyone[band, n_everyone] = centroids[slot, band]
+            movers[band, n_movers] = centroids[slot, band]  # kept if it moved
+        every_slot[n_everyone] = slot
+        n_everyone += 1
+        n_movers += moved[slot]
+    return n_everyone, n_movers
 
 
 @compile_kernel
-def _prune(
+def _list_near(
     low: NDArray[np.float64],
     high: NDArray[np.float64],
     box: int,
-    given: NDArray[np.float64],
-    given_slots: NDArray[np.int32],
-    n_given: int,
-    kept: NDArray[np.float64],
-    kept_slots: NDArray[np.int32],
-    scratch: NDArray[np.float64],
+    movers: NDArray[np.float64],
+    n_movers: int,
+    limit: float,
+    near: NDArray[np.float64],
 ) -> int:
-    """Keep the centroids that can be nearest to some point of a box, in order; return how many.
-
-    ``given`` and ``kept`` are ``(3, s)``, the bands apart, so that loops vectorise. The same test,
-    and so the same answer, as `dask_quant.kernels.prune.prune_block`.
-    """
-    low_0, low_1, low_2 = low[box, 0], low[box, 1], low[box, 2]
-    high_0, high_1, high_2 = high[box, 0], high[box, 1], high[box, 2]
-    middle_0 = 0.5 * (low_0 + high_0)
-    middle_1 = 0.5 * (low_1 + high_1)
-    middle_2 = 0.5 * (low_2 + high_2)
-    for j in range(n_given):
-        d0, d1, d2 = given[0, j] - middle_0, given[1, j] - middle_1, given[2, j] - middle_2
-        scratch[j] = d0 * d0 + d1 * d1 + d2 * d2
-    best = 0
-    best_distance = scratch[0]
-    for j in range(1, n_given):
-        if scratch[j] < best_distance:
-            best_distance = scratch[j]
-            best = j
-    b0, b1, b2 = given[0, best], given[1, best], given[2, best]
-    for j in range(n_given):
-        c0, c1, c2 = given[0, j], given[1, j], given[2, j]
-        corner_0 = high_0 if c0 > b0 else low_0
-        corner_1 = high_1 if c1 > b1 else low_1
-        corner_2 = high_2 if c2 > b2 else low_2
-        scratch[j] = (
-            (c0 - b0) * (c0 + b0 - 2.0 * corner_0)
-            + (c1 - b1) * (c1 + b1 - 2.0 * corner_1)
-            + (c2 - b2) * (c2 + b2 - 2.0 * corner_2)
-        )
-    n_kept = 0
-    for j in range(n_given):
-        if scratch[j] <= MARGIN:
-            kept[0, n_kept] = given[0, j]
-            kept[1, n_kept] = given[1, j]
-            kept[2, n_kept] = given[2, j]
-            kept_slots[n_kept] = given_slots[j]
-            n_kept += 1
-    return n_kept
-
-
-@compile_kernel
-def _give_cell(
-    points: NDArray[np.uint8],
-    weights: NDArray[np.int64],
-    begin: int,
-    end: int,
-    cell_moments: NDArray[np.int64],
-    cell: int,
-    labels: NDArray[np.int32],
-    label: int,
-    slot: int,
-    moments: NDArray[np.int64],
-) -> None:
-    """Give all of a cell, its colours ``begin`` to ``end``, to the cluster in ``slot``."""
-    if label != MIXED:
-        for moment in range(N_MOMENTS):
-            moments[label, moment] -= cell_moments[cell, moment]
-            moments[slot, moment] += cell_moments[cell, moment]
-        return
-    for i in range(begin, end):
-        old = labels[i]
-        if old != slot:
-            _add_color(moments, old, -weights[i], points[i, 0], points[i, 1], points[i, 2])
-            _add_color(moments, slot, weights[i], points[i, 0], points[i, 1], points[i, 2])
-
-
-@compile_kernel
-def _share_cell(
-    points: NDArray[np.uint8],
-    weights: NDArray[np.int64],
-    begin: int,
-    end: int,
-    labels: NDArray[np.int32],
-    label: int,
-    given: NDArray[np.float64],
-    given_slots: NDArray[np.int32],
-    n_given: int,
-    moments: NDArray[np.int64],
-) -> tuple[int, float]:
-    """Give each colour of a cell to the nearest of a few centroids.
-
-    Returns the slot that won them all, or `MIXED`, and the largest squared distance.
-    """
-    first = -1
-    is_mixed = False
-    far = 0.0
-    for i in range(begin, end):
-        p0, p1, p2 = points[i, 0], points[i, 1], points[i, 2]
-        best = 0
-        best_distance = np.inf
-        for j in range(n_given):
-            d0, d1, d2 = given[0, j] - p0, given[1, j] - p1, given[2, j] - p2
-            distance = d0 * d0 + d1 * d1 + d2 * d2
-            if distance < best_distance:
-                best_distance = distance
-                best = j
-        slot = given_slots[best]
-        old = labels[i] if label == MIXED else label
-        if old != slot:
-            _add_color(moments, old, -weights[i], p0, p1, p2)
-            _add_color(moments, slot, weights[i], p0, p1, p2)
-        labels[i] = slot
-        far = max(far, best_distance)
-        if first == -1:
-            first = slot
-        is_mixed |= slot != first
-    return (MIXED if is_mixed else first), far
+    """List the centroids that moved and are within ``limit`` of a box; return how many they are."""
+    n_near = 0
+    for j in range(n_movers):
+        x, y, z = movers[0, j], movers[1, j], movers[2, j]
+        if box_distance(low, high, box, x, y, z) <= limit:
+            near[0, n_near], near[1, n_near], near[2, n_near] = x, y, z
+            n_near += 1
+    return n_near
 
 
 @compile_kernel
@@ -301,24 +174,10 @@ def assign_clusters_block(
     )
     scratch = np.empty(n_slots)
     movers, near = np.empty((3, n_slots)), np.empty((3, n_slots))
-    n_everyone, n_movers = 0, 0
-    for slot in range(n_slots):
-        if not alive[slot]:
-            continue
-        for band in range(3):
-            everyone[band, n_everyone] = centroids[slot, band]
-            movers[band, n_movers] = centroids[slot, band]
-        every_slot[n_everyone] = slot
-        n_everyone += 1
-        n_movers += moved[slot]
+    n_everyone, n_movers = _list_centroids(centroids, alive, moved, everyone, every_slot, movers)
     for block in range(block_starts.shape[0] - 1):
         limit = block_far[block] + MARGIN
-        n_near = 0
-        for j in range(n_movers):
-            x, y, z = movers[0, j], movers[1, j], movers[2, j]
-            if _box_distance(block_low, block_high, block, x, y, z) <= limit:
-                near[0, n_near], near[1, n_near], near[2, n_near] = x, y, z
-                n_near += 1
+        n_near = _list_near(block_low, block_high, block, movers, n_movers, limit, near)
         n_block = 0
         far = 0.0
         for cell in range(block_starts[block], block_starts[block + 1]):
@@ -335,41 +194,37 @@ def assign_clusters_block(
             if not is_touched:
                 limit = cell_far[cell] + MARGIN
                 for j in range(n_near):
-                    if _box_distance(low, high, cell, near[0, j], near[1, j], near[2, j]) <= limit:
+                    if box_distance(low, high, cell, near[0, j], near[1, j], near[2, j]) <= limit:
                         is_touched = True
                         break
             if is_touched:
                 if n_block == 0:
-                    n_block = _prune(
+                    n_block = prune_bands_block(
                         *(block_low, block_high, block, everyone, every_slot, n_everyone),
                         *(in_block, block_slots, scratch),
                     )
                 n_cell = 0  # not pruned for the cell
                 if n_block > 1 and end - begin > FEW_COLORS:
-                    n_cell = _prune(
+                    n_cell = prune_bands_block(
                         *(low, high, cell, in_block, block_slots, n_block),
                         *(in_cell, cell_slots, scratch),
                     )
                 if n_block == 1 or n_cell == 1:
                     winner = block_slots[0] if n_block == 1 else cell_slots[0]
                     if label != winner:
-                        _give_cell(
+                        give_cell(
                             *(points, weights, begin, end, cell_moments, cell),
                             *(labels, label, winner, moments),
                         )
                         cell_labels[cell] = winner
-                    x, y, z = centroids[winner, 0], centroids[winner, 1], centroids[winner, 2]
-                    reach_0 = max(x - low[cell, 0], high[cell, 0] - x)
-                    reach_1 = max(y - low[cell, 1], high[cell, 1] - y)
-                    reach_2 = max(z - low[cell, 2], high[cell, 2] - z)
-                    cell_far[cell] = reach_0 * reach_0 + reach_1 * reach_1 + reach_2 * reach_2
+                    cell_far[cell] = farthest_distance(low, high, cell, centroids, winner)
                 elif n_cell:
-                    cell_labels[cell], cell_far[cell] = _share_cell(
+                    cell_labels[cell], cell_far[cell] = share_cell(
                         *(points, weights, begin, end, labels, label),
                         *(in_cell, cell_slots, n_cell, moments),
                     )
                 else:
-                    cell_labels[cell], cell_far[cell] = _share_cell(
+                    cell_labels[cell], cell_far[cell] = share_cell(
                         *(points, weights, begin, end, labels, label),
                         *(in_block, block_slots, n_block, moments),
                     )

@@ -303,8 +303,8 @@ def test_fewer_colors_than_asked_are_a_warning(
 
 
 def test_seeds_and_search_options_are_taken(run, pictures):
-    base = ["quantize", "pictures/cat.png", "-k9", "--json", "--overwrite", "-o", "o.png"]
-    first = run(*base, "--n-init", "1", "--max-iter", "1").json
+    base = ["quantize", "pictures/cat.png", "-k40", "--json", "--overwrite", "-o", "o.png"]
+    first = run(*base, "--effort", "fast", "--n-init", "1", "--max-iter", "1").json
     best = run(*base).json
     assert first["mse"] > best["mse"]
     assert run(*base, "--seed", "5").json["seed"] == 5

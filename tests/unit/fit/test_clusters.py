@@ -32,7 +32,7 @@ def check_against_brute_force(boxes, clusters):
 
 def walk_at_random(boxes, clusters, rng, n_free, n_steps):
     """Split, merge, move and put back, and compare with brute force after each."""
-    saved = clusters.save()
+    saved = clusters.snapshot()
     for _ in range(n_steps):
         n = int(rng.integers(1, n_free + 1))
         action = rng.integers(4)
@@ -53,7 +53,7 @@ def walk_at_random(boxes, clusters, rng, n_free, n_steps):
         clusters.descend(int(rng.integers(0, 4)), float(rng.choice([0.0, 0.3, 3.0])))
         check_against_brute_force(boxes, clusters)
         if rng.random() < 0.3:
-            saved = clusters.save()
+            saved = clusters.snapshot()
 
 
 @settings(max_examples=60)
