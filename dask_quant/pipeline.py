@@ -65,8 +65,8 @@ def quantize(
         ``histogram``, which ``auto`` chooses, is exact k-means on counted colours; ``dask-ml`` is
         `dask_ml.cluster.KMeans` on all pixels.
     effort : {"fast", "default", "best"}, default "default"
-        How long to search for a lower error: ``fast`` starts once, ``default`` ends within half a
-        percent of the best that is known of a photograph, ``best`` takes some ten times as long.
+        How long to search for a lower error: ``fast`` starts once, ``default`` restarts or
+        disturbs what it found a few times, ``best`` takes some ten times as long.
     seed : int, default 0
         Seed of every random draw; the same seed gives the same bytes.
     n_init, max_iter, tol : optional

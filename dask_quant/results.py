@@ -56,7 +56,7 @@ class Report:
     seed: int
     """Seed of the fit."""
     n_iter: int
-    """Lloyd iterations of the restart that won; with a palette per image, the most."""
+    """Lloyd iterations of the whole search; with a palette per image, the most."""
     input_bytes: int
     """Bytes of the inputs as stored; for arrays, in memory."""
     output_bytes: int

@@ -32,7 +32,7 @@ class PaletteFit:
     engine: str
     """What fitted it: ``histogram``, ``dask-ml``, or ``none`` for a palette that was given."""
     n_iter: int
-    """Lloyd iterations of the restart that won; 0 where nothing had to be fitted."""
+    """Lloyd iterations of the whole search; 0 where nothing had to be fitted."""
     centroids: NDArray[np.floating | np.uint8]
     """sRGB levels before they were rounded and repaired, ``(k, 3)``, in no order."""
 
@@ -75,7 +75,7 @@ def fit_histogram(
     Notes
     -----
     A Lloyd iteration is at most O(colours * n_colors), in practice a few milliseconds for a
-    photograph; about 90 bytes per distinct colour at the peak.
+    photograph; about 40 bytes per distinct colour at the peak.
     """
     boxes = _sort_colors(histogram)
     if len(histogram) <= options.n_colors:

@@ -53,7 +53,7 @@ class SampleFit:
     ranked: RankedCenters
     """The centres, unrounded."""
     n_iter: int
-    """Lloyd iterations of the restart that won; 0 where nothing had to be fitted."""
+    """Lloyd iterations of the whole search; 0 where nothing had to be fitted."""
     palette: Palette | None
     """The centres as 8-bit colours; None for rows that are no colours."""
 

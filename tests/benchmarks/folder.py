@@ -16,8 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -28,12 +26,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
-import PIL
+from machine import describe_machine
 from PIL import Image
 
-import dask_quant
 from dask_quant import options
 from dask_quant.errors import DaskQuantError
 from dask_quant.palette import Palette
@@ -69,6 +65,10 @@ for file in sorted(source.iterdir()):
     image.quantize(k, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
         out / f"{file.stem}.png")
 """
+
+
+PROGRAMS = ("Python", "NumPy", "Numba", "Pillow", "pngquant", "ImageMagick", "dask_quant")
+"""What the results depend on."""
 
 
 @dataclass(frozen=True)
@@ -272,33 +272,9 @@ def describe_run(
     return Row(what, len(folder.files) / seconds, measure_mse(folder, out), note)
 
 
-def describe_machine() -> str:
-    """Return machine and versions in one line."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        found = re.search(r"^model name\s*: (.*)$", cpuinfo.read_text(), re.MULTILINE)
-        model = found[1] if found else model
-    return (
-        f"{model}, {count_cpus()} cores, Python {platform.python_version()}, "
-        f"NumPy {np.__version__}, Numba {numba.__version__}, Pillow {PIL.__version__}, "
-        f"pngquant {ask_version('pngquant', '--version')}, "
-        f"ImageMagick {ask_version('mogrify', '-version')}, dask_quant {dask_quant.__version__}"
-    )
-
-
-def ask_version(program: str, option: str) -> str:
-    """Return the version that a program says it has, or that it is not installed."""
-    if not shutil.which(program):
-        return "not installed"
-    said = subprocess.run([program, option], capture_output=True, text=True, check=False).stdout
-    found = re.search(r"\d+(\.\d+)+(-\d+)?", said)
-    return found[0] if found else "of an unknown version"
-
-
 def print_table(rows: Sequence[Row], what: str) -> None:
     """Print the rows as a Markdown table."""
-    print(f"{what}; {describe_machine()}\n")
+    print(f"{what}; {describe_machine(*PROGRAMS)}\n")
     print("| tool | images/s | mean mse | |\n|---|---:|---:|---|")
     for row in rows:
         speed = "-" if row.images_per_s is None else f"{row.images_per_s:.1f}"
@@ -326,7 +302,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         repeats=given.repeats,
     )
     if given.as_json:
-        print(json.dumps({"machine": describe_machine(), "rows": [asdict(row) for row in rows]}))
+        print(
+            json.dumps(
+                {"machine": describe_machine(*PROGRAMS), "rows": [asdict(row) for row in rows]}
+            )
+        )
     else:
         crops = f"{given.n_images} crops of {given.size} x {given.size}, {given.format}"
         print_table(rows, f"{crops}, k={given.colors}")

@@ -102,3 +102,10 @@ def _find_command(calls: Sequence[Sequence[str]]) -> str | None:
 def describe_host() -> str:
     """Return processor and cores in a few words."""
     return f"{read_cpu_model()}, {os.cpu_count()} cores"
+
+
+def describe_machine(*programs: str) -> str:
+    """Return the machine, and the versions of ``programs``, in one line."""
+    versions = find_versions()
+    told = [f"{name} {versions[name.lower()] or 'not installed'}" for name in programs]
+    return ", ".join([describe_host(), *told])

@@ -12,9 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import re
 import shutil
 import statistics
 import subprocess
@@ -25,11 +22,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numba
-import numpy as np
+from machine import describe_machine
 from PIL import Image
 
-import dask_quant
 from dask_quant.sources.samples import find_sample_images
 
 if TYPE_CHECKING:
@@ -80,6 +75,10 @@ rows += [(name, s) for name, s in again.seconds.items() if name != "total"]
 print(json.dumps(rows))
 """
 """A program that does what the command does, and says how long each step took."""
+
+
+PROGRAMS = ("Python", "NumPy", "Numba", "pngquant", "dask_quant")
+"""What the results depend on."""
 
 
 @dataclass(frozen=True)
@@ -160,22 +159,9 @@ def measure_steps(image: Path, folder: Path, k: int, repeats: int) -> list[Step]
     return [Step(what, seconds) for what, seconds in least.items()]
 
 
-def describe_machine() -> str:
-    """Return machine and versions in one line."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        found = re.search(r"^model name\s*: (.*)$", cpuinfo.read_text(), re.MULTILINE)
-        model = found[1] if found else model
-    return (
-        f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"NumPy {np.__version__}, Numba {numba.__version__}, dask_quant {dask_quant.__version__}"
-    )
-
-
 def print_tables(rows: Sequence[Row], steps: Sequence[Step], what: str) -> None:
     """Print both tables as Markdown."""
-    print(f"{what}; {describe_machine()}\n")
+    print(f"{what}; {describe_machine(*PROGRAMS)}\n")
     print("| command | best s | median s |\n|---|---:|---:|")
     for row in rows:
         times = "- | -" if row.best_s is None else f"{row.best_s:.2f} | {row.median_s:.2f}"
@@ -202,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             size = f"{image.name}, {opened.width} x {opened.height}, k={given.colors}"
     if given.as_json:
         values = {"rows": [asdict(row) for row in rows], "steps": [asdict(step) for step in steps]}
-        print(json.dumps({"machine": describe_machine(), "image": image.name, **values}))
+        print(json.dumps({"machine": describe_machine(*PROGRAMS), "image": image.name, **values}))
     else:
         print_tables(rows, steps, size)
     ours = rows[0].best_s
