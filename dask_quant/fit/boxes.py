@@ -18,6 +18,7 @@ from dask_quant.kernels.cells import (
     sort_by_cell_block,
     sum_cubes_block,
 )
+from dask_quant.kernels.hand_over import sum_cells_block
 from dask_quant.kernels.prune import group_cells
 
 if TYPE_CHECKING:
@@ -56,18 +57,14 @@ class ColorBoxes:
     """Lowest level of each band in each cell, ``(m, 3)``."""
     high: NDArray[np.float64]
     """Highest level of each band in each cell, ``(m, 3)``."""
-    cell_weights: NDArray[np.int64]
-    """Pixels of each cell, int64 ``(m,)``."""
-    cell_sums: NDArray[np.int64]
-    """Sum over the pixels of each cell of each band, int64 ``(m, 3)``."""
+    cell_moments: NDArray[np.int64]
+    """Moments of each cell, see `dask_quant.kernels.hand_over`, int64 ``(m, N_MOMENTS)``."""
     block_starts: NDArray[np.int64]
     """Where each block of cells begins among the cells, int64."""
     block_low: NDArray[np.float64]
     """Lowest level of each band in each block of cells."""
     block_high: NDArray[np.float64]
     """Highest level of each band in each block of cells."""
-    sum_squares: int
-    """Sum over all pixels and bands of the squared level."""
 
     @classmethod
     def from_histogram(cls, histogram: ColorHistogram) -> ColorBoxes:
@@ -82,9 +79,7 @@ class ColorBoxes:
         cells = np.flatnonzero(np.diff(all_starts))
         starts = np.append(all_starts[cells], len(points))
         low, high = (np.empty((len(cells), 3)) for _ in range(2))
-        cell_weights = np.empty(len(cells), dtype=np.int64)
-        sums = np.empty((len(cells), 3), dtype=np.int64)
-        sum_squares = bound_cells_block(points, weights, starts, low, high, cell_weights, sums)
+        bound_cells_block(points, starts, low, high)
         block_starts = group_cells(cells)
         return cls(
             points=points,
@@ -92,13 +87,26 @@ class ColorBoxes:
             starts=starts,
             low=low,
             high=high,
-            cell_weights=cell_weights,
-            cell_sums=sums,
+            cell_moments=sum_cells_block(points, weights, starts),
             block_starts=block_starts,
             block_low=np.minimum.reduceat(low, block_starts[:-1]),
             block_high=np.maximum.reduceat(high, block_starts[:-1]),
-            sum_squares=int(sum_squares),
         )
+
+    @property
+    def cell_weights(self) -> NDArray[np.int64]:
+        """Pixels of each cell, int64 ``(m,)``."""
+        return self.cell_moments[:, 0]
+
+    @property
+    def cell_sums(self) -> NDArray[np.int64]:
+        """Sum over the pixels of each cell of each band, int64 ``(m, 3)``."""
+        return self.cell_moments[:, 1:4]
+
+    @property
+    def sum_squares(self) -> int:
+        """Sum over all pixels and bands of the squared level."""
+        return int(self.cell_moments[:, 4:7].sum())
 
     def coarsen(self, side: int) -> ColorBoxes:
         """Return the boxes of fewer points: the means of cubes of ``side`` levels, a power of 2."""

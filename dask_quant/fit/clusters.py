@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dask_quant.kernels.clusters import Layout, State, assign_clusters_block, descend_block
-from dask_quant.kernels.hand_over import N_MOMENTS, sum_cells_block
+from dask_quant.kernels.hand_over import N_MOMENTS
 from dask_quant.kernels.split_merge import longest_axis_block, merge_block
 
 if TYPE_CHECKING:
@@ -40,12 +40,11 @@ class Clusters:
     """
 
     def __init__(self, boxes: ColorBoxes, n_slots: int) -> None:
-        moments = sum_cells_block(boxes.points, boxes.weights, boxes.starts)
         self._layout = Layout(
-            *(boxes.points, boxes.weights, boxes.starts, boxes.low, boxes.high, moments),
-            *(boxes.block_starts, boxes.block_low, boxes.block_high),
+            *(boxes.points, boxes.weights, boxes.starts, boxes.low, boxes.high),
+            *(boxes.cell_moments, boxes.block_starts, boxes.block_low, boxes.block_high),
         )
-        n_cells, n_blocks = len(moments), len(boxes.block_low)
+        n_cells, n_blocks = len(boxes.low), len(boxes.block_low)
         self._state = State(
             centroids=np.zeros((n_slots, 3)),
             alive=np.zeros(n_slots, dtype=bool),

@@ -96,46 +96,29 @@ def sort_by_cell_block(
 @compile_kernel
 def bound_cells_block(
     points: NDArray[np.uint8],
-    weights: NDArray[np.int64],
     starts: NDArray[np.int64],
     low: NDArray[np.float64],
     high: NDArray[np.float64],
-    cell_weights: NDArray[np.int64],
-    cell_sums: NDArray[np.int64],
-) -> int:
-    """Find the bounding box and the moments of the colours of each cell.
+) -> None:
+    """Find the bounding box of the colours of each cell.
 
     Parameters
     ----------
-    points, weights : ndarray
-        Colours uint8 ``(n, 3)``, cell after cell, and their weights int64 ``(n,)``.
+    points : ndarray
+        Colours uint8 ``(n, 3)``, cell after cell.
     starts : ndarray
         Where each non-empty cell begins, int64 ``(m + 1,)``.
     low, high : ndarray
         Out: lowest and highest level of each band, float64 ``(m, 3)``.
-    cell_weights, cell_sums : ndarray
-        Out: sums of the weights and of the weighted colours, int64 ``(m,)`` and ``(m, 3)``.
-
-    Returns
-    -------
-    int
-        Weighted sum of the squared levels of all bands of all colours.
     """
-    sum_squares = 0
     for cell in range(starts.shape[0] - 1):
-        cell_weights[cell] = 0
         for band in range(3):
-            low[cell, band], high[cell, band], cell_sums[cell, band] = 255, 0, 0
+            low[cell, band], high[cell, band] = 255, 0
         for i in range(starts[cell], starts[cell + 1]):
-            weight = weights[i]
-            cell_weights[cell] += weight
             for band in range(3):
-                level = np.int64(points[i, band])
+                level = points[i, band]
                 low[cell, band] = min(low[cell, band], level)
                 high[cell, band] = max(high[cell, band], level)
-                cell_sums[cell, band] += weight * level
-                sum_squares += weight * level * level
-    return sum_squares
 
 
 @compile_kernel
