@@ -80,7 +80,11 @@ class Clusters:
         state, slots = self._state, self._slots
         state.moved[slots] |= (state.centroids[slots] != self.means).any(axis=1)
         state.centroids[slots] = self.means
-        assign_clusters_block(*self._layout, *state)
+        self.assign()
+
+    def assign(self) -> None:
+        """Give all colours to the centroids where they stand."""
+        assign_clusters_block(*self._layout, *self._state)
 
     def snapshot(self) -> State:
         """Return a copy of the clusters as they are."""
@@ -203,8 +207,8 @@ class Clusters:
         self._state.alive[slots] = False
         self._state.moved[slots] = True
 
-    def place(self, chosen: NDArray[np.int64], colors: NDArray[np.uint8]) -> None:
-        """Put the centroids of the clusters ``chosen`` at ``colors`` ``(n, 3)``."""
+    def place(self, chosen: NDArray[np.int64], points: NDArray[np.float64 | np.uint8]) -> None:
+        """Put the centroids of the clusters ``chosen`` at ``points``, sRGB levels ``(n, 3)``."""
         slots = self._slots[chosen]
-        self._state.centroids[slots] = colors
+        self._state.centroids[slots] = points
         self._state.moved[slots] = True

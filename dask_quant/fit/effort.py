@@ -40,6 +40,10 @@ class SearchPlan:
     """Lloyd iterations of the last descent, over all colours."""
     tol: float
     """Centroid shift, in sRGB levels, at which it stops."""
+    n_sweeps: int
+    """Times at most that other levels are tried for rounded centroids, `dask_quant.fit.lattice`."""
+    least_gap: float
+    """Levels between a rounded centroid and the mean from which they are."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +66,16 @@ class _Effort:
     """As in `SearchPlan`; 300 is scikit-learn's."""
     tol: float
     """As in `SearchPlan`; 0.05 is a tenth of what rounding can move."""
+    n_sweeps: int
+    """As in `SearchPlan`."""
+    least_gap: float
+    """As in `SearchPlan`; half a level tries none."""
 
 
 _EFFORTS = {
-    "fast": _Effort(1, 1, 1, 0, FEW_CENTROIDS, 1 << 12, 10, 0.5),
-    "default": _Effort(12, 128, 4, 8, MAX_CENTROIDS, 1 << 17, 300, 0.05),
-    "best": _Effort(32, 1024, 10, 60, MAX_CENTROIDS, 1 << 19, 300, 0.05),
+    "fast": _Effort(1, 1, 1, 0, FEW_CENTROIDS, 1 << 12, 10, 0.5, 0, 0.5),
+    "default": _Effort(12, 128, 4, 8, MAX_CENTROIDS, 1 << 17, 300, 0.05, 1, 0.2),
+    "best": _Effort(32, 1024, 10, 60, MAX_CENTROIDS, 1 << 19, 300, 0.05, 8, 0.05),
 }
 """Settled on photographs; `tests/benchmarks/peers.py` measures what they give."""
 
@@ -122,6 +130,8 @@ def plan_search(
         cube_side=_choose_side(n_centroids, n_colors, given.max_points),
         max_iter=given.max_iter,
         tol=given.tol,
+        n_sweeps=given.n_sweeps,
+        least_gap=given.least_gap,
     )
 
 

@@ -92,7 +92,7 @@ def fit_histogram(
         tol=options.tol,
         listener=listener,
     )
-    finished = finish_palette(boxes, fit.centroids, options.n_colors)
+    finished = finish_palette(boxes, fit.rounded, options.n_colors)
     return PaletteFit(finished, boxes, "histogram", fit.n_iter, fit.centroids)
 
 

@@ -1,23 +1,44 @@
 """Weighted k-means on counted colours: the objective of k-means over all pixels, exactly.
 
 A search (`dask_quant.fit.search`) finds good centroids, on every colour or, where there are plenty,
-on means of neighbouring ones; Lloyd's algorithm moves them to their final rest over all colours.
+on means of neighbouring ones; Lloyd's algorithm moves them to their final rest over all colours,
+and what is written is rounded with care (`dask_quant.fit.lattice`).
 Every random draw is a hash of the seed, the round and the number of the draw; every sum is of
 integers or in a fixed order: the same histogram and seed give the same bytes.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dask_quant.events import ignore_event
+from dask_quant.fit.clusters import Clusters
 from dask_quant.fit.effort import plan_search
-from dask_quant.fit.lloyd import CentroidFit, iterate_lloyd
+from dask_quant.fit.lattice import round_clusters
+from dask_quant.fit.lloyd import iterate_lloyd
 from dask_quant.fit.search import search_centroids
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from dask_quant.events import Listener
     from dask_quant.fit.boxes import ColorBoxes
+
+
+@dataclass(frozen=True)
+class CentroidFit:
+    """Where k-means came to rest."""
+
+    centroids: NDArray[np.float64]
+    """sRGB levels, float64 ``(k, 3)``."""
+    rounded: NDArray[np.uint8]
+    """Whole levels near them with the least error that was found, uint8 ``(k, 3)``."""
+    inertia: float
+    """Sum over all pixels of the squared distance to the nearest of ``centroids``."""
+    n_iter: int
+    """Lloyd iterations made."""
 
 
 def fit_centroids(
@@ -59,13 +80,20 @@ def fit_centroids(
     searched = boxes.coarsen(plan.cube_side) if plan.cube_side > 1 else boxes
     if len(searched.points) < n_centroids:  # a few dense clumps of colours
         searched = boxes
-    found, n_iter = search_centroids(
+    clusters, n_iter = search_centroids(
         searched, plan, n_centroids=n_centroids, seed=seed, listener=listener
     )
-    last = iterate_lloyd(
+    if searched is not boxes:
+        found = clusters.means
+        clusters = Clusters(boxes, n_centroids)
+        clusters.start(found)
+    n_iter += iterate_lloyd(
         boxes,
-        found,
+        clusters,
         max_iter=max_iter or plan.max_iter,
         tol=plan.tol if tol is None else tol,
     )
-    return CentroidFit(last.centroids, last.inertia, n_iter + last.n_iter)
+    centroids = clusters.centroids
+    inertia = clusters.measure_inertia(centroids)
+    rounded = round_clusters(clusters, n_sweeps=plan.n_sweeps, least_gap=plan.least_gap)
+    return CentroidFit(centroids, rounded, inertia, n_iter)

@@ -8,41 +8,40 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dask_quant.fit.boxes import find_largest
-from dask_quant.fit.clusters import Clusters
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dask_quant.fit.boxes import ColorBoxes
+    from dask_quant.fit.clusters import Clusters
 
 
-@dataclass(frozen=True)
-class CentroidFit:
-    """Where k-means came to rest."""
-
-    centroids: NDArray[np.float64]
-    """sRGB levels, float64 ``(k, 3)``."""
-    inertia: float
-    """Sum over all pixels of the squared distance to the nearest centroid."""
-    n_iter: int
-    """Lloyd iterations made."""
-
-
-def iterate_lloyd(
-    boxes: ColorBoxes, centroids: NDArray[np.float64], *, max_iter: int, tol: float
-) -> CentroidFit:
-    """Move ``centroids`` ``(k, 3)`` to the means of what they win until none moves by over ``tol``.
+def iterate_lloyd(boxes: ColorBoxes, clusters: Clusters, *, max_iter: int, tol: float) -> int:
+    """Move centroids to the means of what they win until none moves by over ``tol``.
 
     A centroid that wins nothing goes to the colour with the largest error, so none is ever empty.
+
+    Parameters
+    ----------
+    boxes : ColorBoxes
+        The weighted colours.
+    clusters : Clusters
+        Of these colours; changed.
+    max_iter : int
+        Iterations at most.
+    tol : float
+        sRGB levels.
+
+    Returns
+    -------
+    int
+        Iterations made.
     """
-    clusters = Clusters(boxes, len(centroids))
-    clusters.start(centroids)
     n_iter = 0
     while True:
         n_iter += clusters.descend(max_iter - n_iter, tol)
@@ -50,11 +49,9 @@ def iterate_lloyd(
             clusters.settle()  # none is further than tol from its mean: the rest of the way
         empty = np.flatnonzero(clusters.weights == 0)
         if len(empty) == 0:
-            break
+            return n_iter
         others = np.delete(clusters.centroids, empty, axis=0)
         clusters.place(empty, _find_worst(boxes, others, len(empty)))
-    found = clusters.centroids
-    return CentroidFit(found, clusters.measure_inertia(found), n_iter)
 
 
 def _find_worst(

@@ -36,7 +36,7 @@ _POINTS_PER_SEED = 8
 
 def search_centroids(
     boxes: ColorBoxes, plan: SearchPlan, *, n_centroids: int, seed: int, listener: Listener
-) -> tuple[NDArray[np.float64], int]:
+) -> tuple[Clusters, int]:
     """Search for ``n_centroids`` of low inertia, as ``plan`` says.
 
     Parameters
@@ -54,8 +54,8 @@ def search_centroids(
 
     Returns
     -------
-    centroids : ndarray
-        sRGB levels, float64 ``(n_centroids, 3)``.
+    clusters : Clusters
+        The best that were found, with slots to spare.
     n_iter : int
         Lloyd iterations made, of all restarts.
     """
@@ -67,7 +67,7 @@ def search_centroids(
     for i in range(plan.n_rounds):
         n_iter += disturb(clusters, plan.n_swaps, mix_seed(seed, plan.n_init + i))
         listener(Event("fit", plan.n_init + i + 1, rounds, "rounds"))
-    return clusters.means, n_iter
+    return clusters, n_iter
 
 
 def _restart(

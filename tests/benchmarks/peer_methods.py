@@ -16,7 +16,6 @@ rounding, cannot be better.
 from __future__ import annotations
 
 import importlib
-import inspect
 import shutil
 import subprocess
 import time
@@ -120,22 +119,11 @@ def write_indexed(labels: NDArray[np.integer[Any]], palette: Pixels, out: Path) 
     picture.save(out)
 
 
-def takes_effort() -> bool:
-    """Return whether this version of dask_quant has an ``effort``."""
-    return "effort" in inspect.signature(dq.fit_palette).parameters
-
-
-def lack_effort() -> str | None:
-    """Say that ``effort`` is missing, where it is."""
-    return None if takes_effort() else "this version of dask_quant has no effort"
-
-
 def quantize_ours(
     pixels: Pixels, n_colors: int, effort: str
 ) -> tuple[dq.Palette, NDArray[np.integer[Any]]]:
     """Return dask_quant's palette and its labels ``(y, x)``."""
-    options = {"effort": effort} if takes_effort() else {}
-    palette = dq.fit_palette(pixels, n_colors, **options)
+    palette = dq.fit_palette(pixels, n_colors, effort=effort)
     return palette, dq.relabel(pixels, palette).compute()
 
 
@@ -268,10 +256,10 @@ def run_gdal_nearest(task: Task) -> float:
     return seconds
 
 
-def _ours(effort: str, **more: Any) -> Method:
+def _ours(effort: str) -> Method:
     """Return dask_quant at an effort."""
     run = partial(run_ours, effort=effort)
-    return Method(f"ours-{effort}", f"dask_quant, effort {effort}", "dask_quant", run, **more)
+    return Method(f"ours-{effort}", f"dask_quant, effort {effort}", "dask_quant", run)
 
 
 def _sklearn(name: str, kind: str, *, is_slow: bool = False, **options: Any) -> Method:
@@ -281,11 +269,11 @@ def _sklearn(name: str, kind: str, *, is_slow: bool = False, **options: Any) -> 
     return Method(name, f"scikit-learn {kind}, {words}", "scikit-learn", run, is_slow=is_slow)
 
 
-def _opencv(name: str, centers: str) -> Method:
+def _opencv(name: str, centers: str, *, is_slow: bool = False) -> Method:
     """Return OpenCV's k-means from a way to begin."""
     run = partial(run_centroids, cluster=partial(cluster_opencv, centers=centers))
     words = ", ".join(f"{key} {value}" for key, value in KMEANS_IN_OPENCV.items())
-    return Method(name, f"OpenCV kmeans, {centers}, {words}", "opencv", run)
+    return Method(name, f"OpenCV kmeans, {centers}, {words}", "opencv", run, is_slow)
 
 
 def _pillow(name: str, method: str, kmeans: int = 0, **more: Any) -> Method:
@@ -308,14 +296,14 @@ _MAGICK_WORDS = "ImageMagick -dither None -colors"
 _GDAL_WORDS = "GDAL rgb2pct"
 
 METHODS = (
-    _ours("fast", lacks=lack_effort),
+    _ours("fast"),
     _ours("default"),
-    _ours("best", lacks=lack_effort),
+    _ours("best"),
     _sklearn("sklearn-1", "KMeans", n_init=1),
     _sklearn("sklearn-10", "KMeans", n_init=10, is_slow=True),
     _sklearn("sklearn-minibatch", "MiniBatchKMeans"),
     _opencv("opencv-pp", "KMEANS_PP_CENTERS"),
-    _opencv("opencv-random", "KMEANS_RANDOM_CENTERS"),
+    _opencv("opencv-random", "KMEANS_RANDOM_CENTERS", is_slow=True),
     Method("faiss", "faiss Kmeans, defaults", "faiss", _FAISS),
     _pillow("pillow-mediancut", "MEDIANCUT"),
     _pillow("pillow-mediancut-kmeans", "MEDIANCUT", PILLOW_KMEANS),

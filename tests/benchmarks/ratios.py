@@ -28,7 +28,6 @@ from peer_methods import (
     label_nearest,
     quantize_ours,
     round_palette,
-    takes_effort,
 )
 from peers import measure_mse
 from PIL import Image, ImageOps
@@ -140,11 +139,10 @@ def compare_with(
 def render_rows(rows: Sequence[Row], where: str) -> str:
     """Return the table as Markdown."""
     versions = ", ".join(f"{name} {v}" for name, v in find_versions().items() if v)
-    effort = f"effort {EFFORT}" if takes_effort() else "without an effort, which it lacks"
     lines = [
         "# From pixels to palette and labels, beside k-means on all pixels",
         "",
-        f"{where}; dask_quant {effort}. {datetime.now(UTC):%Y-%m-%d %H:%M UTC}; "
+        f"{where}; dask_quant effort {EFFORT}. {datetime.now(UTC):%Y-%m-%d %H:%M UTC}; "
         f"commit {read_commit()}; {describe_host()}; {versions}.",
         "",
         "| against | its seconds | ours | times as fast | aim | its mse | our mse |",

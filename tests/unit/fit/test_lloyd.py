@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dask_quant.fit.boxes import ColorBoxes
+from dask_quant.fit.clusters import Clusters
 from dask_quant.fit.lloyd import iterate_lloyd
 from dask_quant.histogram import ColorHistogram
 
@@ -29,11 +30,18 @@ def inertia_of(boxes, centroids):
     return float((boxes.weights * distance.min(axis=1)).sum())
 
 
+def rest(boxes, centroids, **options):
+    """Clusters that Lloyd's algorithm left, and the iterations that it made."""
+    clusters = Clusters(boxes, len(centroids))
+    clusters.start(centroids)
+    return clusters, iterate_lloyd(boxes, clusters, **options)
+
+
 def walk(boxes, centroids, n_steps):
     """Inertias along ``n_steps`` Lloyd steps taken one at a time."""
     inertias = [inertia_of(boxes, centroids)]
     for _ in range(n_steps):
-        centroids = iterate_lloyd(boxes, centroids, max_iter=1, tol=0).centroids
+        centroids = rest(boxes, centroids, max_iter=1, tol=0)[0].centroids
         inertias.append(inertia_of(boxes, centroids))
     return inertias
 
@@ -77,32 +85,31 @@ def test_no_centroid_stays_empty_or_leaves_the_gamut(start, k):
     colors = np.random.default_rng(0).integers(0, 256, (200, 3))
     colors[:60] = 40 + colors[:60] % 3  # a dense clump
     boxes = make_boxes(colors)
-    fit = iterate_lloyd(boxes, start(k), max_iter=300, tol=0)
-    assert np.isfinite(fit.centroids).all()
-    assert (fit.centroids >= boxes.points.min(axis=0)).all()
-    assert (fit.centroids <= boxes.points.max(axis=0)).all()
-    assert boxes.assign(fit.centroids).count(k).all()
-    assert fit.inertia == pytest.approx(inertia_of(boxes, fit.centroids), rel=1e-9)
+    clusters, _ = rest(boxes, start(k), max_iter=300, tol=0)
+    centroids = clusters.centroids
+    assert np.isfinite(centroids).all()
+    assert (centroids >= boxes.points.min(axis=0)).all()
+    assert (centroids <= boxes.points.max(axis=0)).all()
+    assert boxes.assign(centroids).count(k).all()
+    inertia = clusters.measure_inertia(centroids)
+    assert inertia == pytest.approx(inertia_of(boxes, centroids), rel=1e-9)
 
 
 def test_as_many_centroids_as_colors_end_on_them():
     colors = [(0, 0, 0), (0, 0, 1), (0, 1, 0), (255, 255, 255), (7, 7, 7)]
     boxes = make_boxes(colors, [5, 1, 1, 10**6, 2])
-    fit = iterate_lloyd(boxes, np.zeros((5, 3)), max_iter=50, tol=0)
-    assert sorted(map(tuple, fit.centroids.tolist())) == sorted(colors)
-    assert fit.inertia == 0.0
+    clusters, _ = rest(boxes, np.zeros((5, 3)), max_iter=50, tol=0)
+    assert sorted(map(tuple, clusters.centroids.tolist())) == sorted(colors)
+    assert clusters.measure_inertia(clusters.centroids) == 0.0
 
 
 def test_iterations_and_tolerance_are_kept_to(photo_boxes):
     start = photo_boxes.points[:: len(photo_boxes.points) // 7][:6].astype(float)
-    assert iterate_lloyd(photo_boxes, start, max_iter=3, tol=0).n_iter == 3
-    loose = iterate_lloyd(photo_boxes, start, max_iter=300, tol=5.0)
-    tight = iterate_lloyd(photo_boxes, start, max_iter=300, tol=0.01)
-    assert loose.n_iter < tight.n_iter < 300
-    ends = [
-        iterate_lloyd(photo_boxes, start, max_iter=tight.n_iter - i, tol=0).centroids
-        for i in range(3)
-    ]
+    assert rest(photo_boxes, start, max_iter=3, tol=0)[1] == 3
+    _, loose = rest(photo_boxes, start, max_iter=300, tol=5.0)
+    _, tight = rest(photo_boxes, start, max_iter=300, tol=0.01)
+    assert loose < tight < 300
+    ends = [rest(photo_boxes, start, max_iter=tight - i, tol=0)[0].centroids for i in range(3)]
     shifts = [
         np.sqrt(((after - before) ** 2).sum(axis=1)).max()
         for after, before in itertools.pairwise(ends)
