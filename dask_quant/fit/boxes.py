@@ -11,30 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dask_quant.histogram import ColorHistogram
-from dask_quant.kernels.assign import assign_block, tie_block
+from dask_quant.kernels.assign import assign_block
 from dask_quant.kernels.cells import (
     N_CELLS,
-    bound_cells_block,
+    measure_cells_block,
     sort_by_cell_block,
     sum_cubes_block,
 )
-from dask_quant.kernels.hand_over import sum_cells_block
+from dask_quant.kernels.moments import N_MOMENTS
 from dask_quant.kernels.prune import group_cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
-
-    Layout = tuple[
-        NDArray[np.uint8],
-        NDArray[np.int64],
-        NDArray[np.float64],
-        NDArray[np.float64],
-        NDArray[np.int64],
-        NDArray[np.float64],
-        NDArray[np.float64],
-    ]
 
 _SLICE = 1 << 20
 """Colours looked at together where that takes temporary arrays."""
@@ -58,7 +48,7 @@ class ColorBoxes:
     high: NDArray[np.float64]
     """Highest level of each band in each cell, ``(m, 3)``."""
     cell_moments: NDArray[np.int64]
-    """Moments of each cell, see `dask_quant.kernels.hand_over`, int64 ``(m, N_MOMENTS)``."""
+    """Moments of each cell, see `dask_quant.kernels.moments`, int64 ``(m, N_MOMENTS)``."""
     block_starts: NDArray[np.int64]
     """Where each block of cells begins among the cells, int64."""
     block_low: NDArray[np.float64]
@@ -79,7 +69,8 @@ class ColorBoxes:
         cells = np.flatnonzero(np.diff(all_starts))
         starts = np.append(all_starts[cells], len(points))
         low, high = (np.empty((len(cells), 3)) for _ in range(2))
-        bound_cells_block(points, starts, low, high)
+        cell_moments = np.zeros((len(cells), N_MOMENTS), dtype=np.int64)
+        measure_cells_block(points, weights, starts, low, high, cell_moments)
         block_starts = group_cells(cells)
         return cls(
             points=points,
@@ -87,7 +78,7 @@ class ColorBoxes:
             starts=starts,
             low=low,
             high=high,
-            cell_moments=sum_cells_block(points, weights, starts),
+            cell_moments=cell_moments,
             block_starts=block_starts,
             block_low=np.minimum.reduceat(low, block_starts[:-1]),
             block_high=np.maximum.reduceat(high, block_starts[:-1]),
@@ -117,34 +108,32 @@ class ColorBoxes:
         means = np.rint(moments[:, 1:] / moments[:, :1]).astype(np.uint8)
         return ColorBoxes.from_histogram(ColorHistogram.from_colors(means, moments[:, 0]))
 
-    @property
-    def _layout(self) -> Layout:
-        """Points and boxes, as the kernels that assign take them."""
-        return (
-            self.points,
-            self.starts,
-            self.low,
-            self.high,
-            self.block_starts,
-            self.block_low,
-            self.block_high,
-        )
-
     def assign(self, palette: NDArray[np.uint8 | np.float64]) -> Assignment:
         """Find the nearest entry of ``palette``, sRGB levels ``(k, 3)``, of every colour."""
-        labels, distances = assign_block(*self._layout, palette.astype(np.float64))
-        return Assignment(self.weights, labels, distances)
+        assignment, _, _ = self._assign(palette, room=0)
+        return assignment
 
-    def find_ties(self, palette: NDArray[np.uint8], assignment: Assignment) -> Ties:
-        """Find the colours with several nearest entries of ``palette``, given its assignment."""
-        boxes = (*self._layout, palette.astype(np.float64), assignment.distances)
+    def assign_with_ties(self, palette: NDArray[np.uint8]) -> tuple[Assignment, Ties]:
+        """Find the nearest entry of every colour, and all of them where there are several."""
         room = len(self.points) // _COLORS_PER_PAIR
         while True:
-            colors, entries = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int32)
-            n = tie_block(*boxes, colors, entries)
-            if n <= room:
-                return Ties(colors[:n], entries[:n])
-            room = n
+            assignment, ties, n_pairs = self._assign(palette, room)
+            if n_pairs <= room:
+                return assignment, ties
+            room = n_pairs
+
+    def _assign(
+        self, palette: NDArray[np.uint8 | np.float64], room: int
+    ) -> tuple[Assignment, Ties, int]:
+        """Find nearest entries, as many pairs of ties as there is room for, and how many are."""
+        colors, entries = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int32)
+        labels, distances, n_pairs = assign_block(
+            *(self.points, self.starts, self.low, self.high),
+            *(self.block_starts, self.block_low, self.block_high),
+            *(palette.astype(np.float64), colors, entries),
+        )
+        ties = Ties(colors[:n_pairs], entries[:n_pairs])
+        return Assignment(self.weights, labels, distances), ties, n_pairs
 
 
 @dataclass(frozen=True)

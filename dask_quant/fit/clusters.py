@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dask_quant.kernels.clusters import Layout, State, assign_clusters_block, descend_block
-from dask_quant.kernels.hand_over import N_MOMENTS
+from dask_quant.kernels.clusters import Layout, State, descend_block
+from dask_quant.kernels.hand_over import N_SUMS
+from dask_quant.kernels.moments import sum_clusters_block
 from dask_quant.kernels.split_merge import longest_axis_block, merge_block
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Clusters:
             *(boxes.points, boxes.weights, boxes.starts, boxes.low, boxes.high),
             *(boxes.cell_moments, boxes.block_starts, boxes.block_low, boxes.block_high),
         )
+        self._sum_squares = boxes.sum_squares
         n_cells, n_blocks = len(boxes.low), len(boxes.block_low)
         self._state = State(
             centroids=np.zeros((n_slots, 3)),
@@ -53,7 +55,7 @@ class Clusters:
             cell_labels=np.zeros(n_cells, dtype=np.int32),
             cell_far=np.zeros(n_cells),
             block_far=np.zeros(n_blocks),
-            moments=np.zeros((n_slots + 1, N_MOMENTS), dtype=np.int64),
+            sums=np.zeros((n_slots + 1, N_SUMS), dtype=np.int64),
         )
 
     def start(self, centroids: NDArray[np.float64]) -> None:
@@ -64,8 +66,8 @@ class Clusters:
         state.alive[:] = np.arange(n_slots) < k
         state.moved[:] = True
         state.cell_labels[:] = n_slots  # the slot of what was never assigned
-        state.moments[:] = 0
-        state.moments[-1] = self._layout.moments.sum(axis=0)
+        state.sums[:] = 0
+        state.sums[-1] = self._layout.moments[:, :N_SUMS].sum(axis=0)
 
     def descend(self, max_iter: int, tol: float) -> int:
         """Move centroids by Lloyd's algorithm until none is over ``tol`` levels from its mean.
@@ -84,7 +86,7 @@ class Clusters:
 
     def assign(self) -> None:
         """Give all colours to the centroids where they stand."""
-        assign_clusters_block(*self._layout, *self._state)
+        descend_block(*self._layout, *self._state, 0, 0.0)
 
     def snapshot(self) -> State:
         """Return a copy of the clusters as they are."""
@@ -103,11 +105,6 @@ class Clusters:
         return np.flatnonzero(self._state.alive)
 
     @property
-    def _moments(self) -> NDArray[np.int64]:
-        """Moments of the clusters, int64 ``(k, N_MOMENTS)``."""
-        return self._state.moments[self._slots]
-
-    @property
     def centroids(self) -> NDArray[np.float64]:
         """Where the centroids stand, sRGB levels ``(k, 3)``."""
         return self._state.centroids[self._slots]
@@ -115,19 +112,20 @@ class Clusters:
     @property
     def weights(self) -> NDArray[np.int64]:
         """Pixels that each cluster won, int64 ``(k,)``."""
-        return self._moments[:, 0]
+        weights: NDArray[np.int64] = self._state.sums[self._slots, 0]
+        return weights
 
     @property
     def sums(self) -> NDArray[np.int64]:
         """Sums of each band over those pixels, int64 ``(k, 3)``."""
-        return self._moments[:, 1:4]
+        return self._state.sums[self._slots, 1:]
 
     @property
     def means(self) -> NDArray[np.float64]:
         """Mean of what each cluster won, its centroid where it won nothing, ``(k, 3)``."""
-        moments = self._moments
-        weights = moments[:, :1]
-        return np.where(weights > 0, moments[:, 1:4] / np.maximum(weights, 1), self.centroids)
+        sums = self._state.sums[self._slots]
+        weights = sums[:, :1]
+        return np.where(weights > 0, sums[:, 1:] / np.maximum(weights, 1), self.centroids)
 
     def measure_inertia(self, centroids: NDArray[np.float64]) -> float:
         """Return the squared distances of all pixels to ``centroids`` ``(k, 3)`` of their clusters.
@@ -135,12 +133,11 @@ class Clusters:
         First to the centroids rounded, in integers, then what is between: the difference of large
         floating-point sums would be mere rounding error for billions of pixels.
         """
-        moments = self._moments
-        weights, sums, squares = moments[:, 0], moments[:, 1:4], moments[:, 4:7]
+        weights, sums = self.weights, self.sums
         rounded = np.rint(centroids).astype(np.int64)
         offsets = centroids - rounded
         residues = sums - weights[:, np.newaxis] * rounded
-        exact = int(squares.sum()) - int((rounded * (sums + residues)).sum())
+        exact = self._sum_squares - int((rounded * (sums + residues)).sum())
         shifted = weights * (offsets * offsets).sum(axis=1)
         return exact + float((shifted - 2.0 * (offsets * residues).sum(axis=1)).sum())
 
@@ -159,7 +156,11 @@ class Clusters:
         axes : ndarray
             Unit vectors, float64 ``(k, 3)``.
         """
-        moments = self._moments
+        layout, state = self._layout, self._state
+        moments = sum_clusters_block(
+            *(layout.points, layout.weights, layout.starts, layout.moments),
+            *(state.labels, state.cell_labels, len(state.sums)),
+        )[self._slots]
         sums = moments[:, 1:4]
         means = sums / np.maximum(moments[:, :1], 1)
         scatter = moments[:, _PRODUCTS] - sums[:, :, np.newaxis] * means[:, np.newaxis, :]

@@ -52,8 +52,8 @@ def finish_palette(
     n_entries = min(n_colors, len(boxes.points))
     entries = _distinct(np.rint(np.clip(colors, 0, 255)).astype(np.uint8))[:n_entries]
     while True:
-        entries, assignment = _fill_up(boxes, entries, n_entries)
-        entries, assignment = _sort_entries(boxes, entries, assignment)
+        entries, assignment, ties = _fill_up(boxes, entries, n_entries)
+        entries, assignment = _sort_entries(entries, assignment, ties)
         counts = assignment.count(n_entries)
         if counts.all():  # the order decides ties, and so could empty an entry
             return FinishedPalette(Palette(entries, counts), assignment)
@@ -74,32 +74,31 @@ def _distinct(entries: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _fill_up(
     boxes: ColorBoxes, entries: NDArray[np.uint8], n_entries: int
-) -> tuple[NDArray[np.uint8], Assignment]:
+) -> tuple[NDArray[np.uint8], Assignment, Ties]:
     """Drop entries that win no pixel and add colours with much error until all are in use.
 
-    Returns them with the assignment of the colours to them.
+    Returns them with the assignment of the colours to them, and the colours that could be others'.
     """
     while True:
-        assignment = boxes.assign(entries)
+        assignment, ties = boxes.assign_with_ties(entries)
         is_used = assignment.count(len(entries)) > 0
         if len(entries) == n_entries and is_used.all():
-            return entries, assignment
+            return entries, assignment, ties
         entries = entries[is_used]
         missing = n_entries - len(entries)
         worst = assignment.find_worst(-(-missing // _REFILL_SHARE))
-        del assignment  # before the next one is made
+        del assignment, ties  # before the next one is made
         entries = np.concatenate([entries, boxes.points[worst]])
 
 
 def _sort_entries(
-    boxes: ColorBoxes, entries: NDArray[np.uint8], assignment: Assignment
+    entries: NDArray[np.uint8], assignment: Assignment, ties: Ties
 ) -> tuple[NDArray[np.uint8], Assignment]:
     """Order entries by descending count, ties by colour value, and the assignment to them with it.
 
     A colour as near to two entries goes to the one that comes first, so the order decides the
     counts by which it is made; see `order_entries`.
     """
-    ties = boxes.find_ties(entries, assignment)
     order = order_entries(assignment, ties, pack_colors(entries))
     rank = np.argsort(order).astype(np.uint16)
     labels = rank[assignment.labels]

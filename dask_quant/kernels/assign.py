@@ -9,7 +9,7 @@ Pixels are labelled through a table over all 2^24 colours: one gather each, what
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -24,14 +24,24 @@ from dask_quant.kernels.cells import (
     RED_BINS,
 )
 from dask_quant.kernels.count_block import BITS_8, BITS_16, BITS_24, BYTE, split_words
-from dask_quant.kernels.jit import compile_kernel
-from dask_quant.kernels.prune import list_everyone, prune_block
+from dask_quant.kernels.jit import compile_kernel, plain_int
+from dask_quant.kernels.prune import (
+    EVERYONE,
+    IN_BLOCK,
+    IN_CELL,
+    N_LEVELS,
+    list_everyone,
+    prune_block,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Labels = NDArray[np.uint8] | NDArray[np.uint16]
     LabelDtype = np.dtype[np.uint8] | np.dtype[np.uint16]
+
+ONLY_BOX: Final = plain_int(0)
+"""Index of a box that is pruned for alone."""
 
 
 @compile_kernel
@@ -44,8 +54,10 @@ def assign_block(
     block_low: NDArray[np.float64],
     block_high: NDArray[np.float64],
     palette: NDArray[np.float64],
-) -> tuple[NDArray[np.uint16], NDArray[np.int32]]:
-    """Find the nearest palette entry of every colour.
+    tied_colors: NDArray[np.int64],
+    tied_entries: NDArray[np.int32],
+) -> tuple[NDArray[np.uint16], NDArray[np.int32], int]:
+    """Find the nearest palette entry of every colour, and all of them where there are several.
 
     Parameters
     ----------
@@ -53,6 +65,9 @@ def assign_block(
         Colours in boxes, as `dask_quant.kernels.clusters.Layout` describes them.
     palette : ndarray
         Integer-valued float64 ``(k, 3)``, ``k <= 65536``.
+    tied_colors, tied_entries : ndarray
+        Out: pairs of a colour with several nearest entries and one of these, int64 and int32, both
+        ascending, as far as there is room.
 
     Returns
     -------
@@ -60,91 +75,51 @@ def assign_block(
         Index of the nearest entry, the lowest on ties, uint16 ``(n,)``.
     distances : ndarray
         Squared distance to it, int32 ``(n,)``.
+    n_pairs : int
+        How many pairs there are, in the room or not.
     """
     k = palette.shape[0]
     n = points.shape[0]
     labels = np.empty(n, dtype=np.uint16)
     distances = np.empty(n, dtype=np.int32)
-    everyone = list_everyone(k)
-    in_block = np.empty(k, dtype=np.int32)
-    in_cell = np.empty(k, dtype=np.int32)
-    for block in range(block_starts.shape[0] - 1):
-        n_block = prune_block(block_low[block], block_high[block], palette, everyone, k, in_block)
-        for cell in range(block_starts[block], block_starts[block + 1]):
-            n_cell = prune_block(
-                cell_low[cell], cell_high[cell], palette, in_block, n_block, in_cell
-            )
-            for i in range(starts[cell], starts[cell + 1]):
-                p0, p1, p2 = points[i, 0], points[i, 1], points[i, 2]
-                best_distance = np.inf
-                for j in range(n_cell):
-                    c = in_cell[j]
-                    d0, d1, d2 = palette[c, 0] - p0, palette[c, 1] - p1, palette[c, 2] - p2
-                    distance = d0 * d0 + d1 * d1 + d2 * d2
-                    if distance < best_distance:
-                        best_distance = distance
-                        labels[i] = c
-                distances[i] = best_distance
-    return labels, distances
-
-
-@compile_kernel
-def tie_block(
-    points: NDArray[np.uint8],
-    starts: NDArray[np.int64],
-    cell_low: NDArray[np.float64],
-    cell_high: NDArray[np.float64],
-    block_starts: NDArray[np.int64],
-    block_low: NDArray[np.float64],
-    block_high: NDArray[np.float64],
-    palette: NDArray[np.float64],
-    distances: NDArray[np.int32],
-    colors: NDArray[np.int64],
-    entries: NDArray[np.int32],
-) -> int:
-    """List the nearest entries of every colour that has several.
-
-    Parameters
-    ----------
-    points, starts, cell_low, cell_high, block_starts, block_low, block_high, palette
-        As `assign_block` takes them.
-    distances : ndarray
-        What it returned, int32 ``(n,)``.
-    colors, entries : ndarray
-        Out: pairs of a colour and an entry, int64 and int32, as far as there is room.
-
-    Returns
-    -------
-    int
-        How many pairs there are.
-    """
-    k = palette.shape[0]
-    everyone = list_everyone(k)
-    in_block = np.empty(k, dtype=np.int32)
-    in_cell = np.empty(k, dtype=np.int32)
+    candidates, slots = np.empty((N_LEVELS, 3, k)), np.empty((N_LEVELS, k), dtype=np.int64)
+    scratch = np.empty(k)
+    list_everyone(palette, candidates, slots)
     n_pairs = 0
     for block in range(block_starts.shape[0] - 1):
-        n_block = prune_block(block_low[block], block_high[block], palette, everyone, k, in_block)
+        n_block = prune_block(block_low, block_high, block, candidates, slots, EVERYONE, k, scratch)
         for cell in range(block_starts[block], block_starts[block + 1]):
             n_cell = prune_block(
-                cell_low[cell], cell_high[cell], palette, in_block, n_block, in_cell
+                cell_low, cell_high, cell, candidates, slots, IN_BLOCK, n_block, scratch
             )
-            if n_cell == 1:
-                continue
             for i in range(starts[cell], starts[cell + 1]):
                 p0, p1, p2 = points[i, 0], points[i, 1], points[i, 2]
-                first = n_pairs
+                best = 0
+                best_distance = np.inf
+                n_best = 0
                 for j in range(n_cell):
-                    c = in_cell[j]
-                    d0, d1, d2 = palette[c, 0] - p0, palette[c, 1] - p1, palette[c, 2] - p2
-                    if d0 * d0 + d1 * d1 + d2 * d2 == distances[i]:
-                        if n_pairs < colors.shape[0]:
-                            colors[n_pairs] = i
-                            entries[n_pairs] = c
+                    d0 = candidates[IN_CELL, 0, j] - p0
+                    d1 = candidates[IN_CELL, 1, j] - p1
+                    d2 = candidates[IN_CELL, 2, j] - p2
+                    distance = d0 * d0 + d1 * d1 + d2 * d2
+                    scratch[j] = distance
+                    if distance < best_distance:
+                        best_distance = distance
+                        best = j
+                        n_best = 1
+                    elif distance == best_distance:
+                        n_best += 1
+                labels[i] = slots[IN_CELL, best]
+                distances[i] = best_distance
+                if n_best == 1:
+                    continue
+                for j in range(n_cell):
+                    if scratch[j] == best_distance:
+                        if n_pairs < tied_colors.shape[0]:
+                            tied_colors[n_pairs] = i
+                            tied_entries[n_pairs] = slots[IN_CELL, j]
                         n_pairs += 1
-                if n_pairs == first + 1:
-                    n_pairs = first
-    return n_pairs
+    return labels, distances, n_pairs
 
 
 @compile_kernel
@@ -159,41 +134,42 @@ def _fill_table(
     or uint16 ``(2^24,)``.
     """
     k = palette.shape[0]
-    everyone = list_everyone(k)
-    in_block = np.empty(k, dtype=np.int32)
-    in_cell = np.empty(k, dtype=np.int32)
-    near = np.empty((k, 3), dtype=np.float64)
-    low = np.empty(3, dtype=np.float64)
-    high = np.empty(3, dtype=np.float64)
+    candidates, slots = np.empty((N_LEVELS, 3, k)), np.empty((N_LEVELS, k), dtype=np.int64)
+    scratch = np.empty(k)
+    list_everyone(palette, candidates, slots)
+    low, high = np.empty((1, 3)), np.empty((1, 3))
+    box = ONLY_BOX
     for block in range(N_CELLS // CELLS_PER_BLOCK):
         for band in range(3):
-            low[band] = ((block >> (3 * (2 - band))) & 7) * 32
-            high[band] = low[band] + 31
-        n_block = prune_block(low, high, palette, everyone, k, in_block)
+            low[box, band] = ((block >> (3 * (2 - band))) & 7) * 32
+            high[box, band] = low[box, band] + 31
+        n_block = prune_block(low, high, box, candidates, slots, EVERYONE, k, scratch)
         for cell in range(block * CELLS_PER_BLOCK, (block + 1) * CELLS_PER_BLOCK):
             for band in range(3):
                 coarse = ((block >> (3 * (2 - band))) & 7) * 32
-                low[band] = coarse + ((cell >> (2 * (2 - band))) & 3) * 8
-                high[band] = low[band] + 7
-            n_cell = prune_block(low, high, palette, in_block, n_block, in_cell)
+                low[box, band] = coarse + ((cell >> (2 * (2 - band))) & 3) * 8
+                high[box, band] = low[box, band] + 7
+            n_cell = prune_block(low, high, box, candidates, slots, IN_BLOCK, n_block, scratch)
             first = cell << CELL_BITS
             if n_cell == 1:
-                table[first : first + CELL_COLORS] = in_cell[0]
+                table[first : first + CELL_COLORS] = slots[IN_CELL, 0]
                 continue
             for j in range(n_cell):
                 for band in range(3):
-                    near[j, band] = palette[in_cell[j], band] - low[band]
+                    candidates[IN_CELL, band, j] -= low[box, band]
             for i in range(CELL_COLORS):
                 p0, p1, p2 = bins_low[i, 0], bins_low[i, 1], bins_low[i, 2]
                 best = 0
                 best_distance = np.inf
                 for j in range(n_cell):
-                    d0, d1, d2 = near[j, 0] - p0, near[j, 1] - p1, near[j, 2] - p2
+                    d0 = candidates[IN_CELL, 0, j] - p0
+                    d1 = candidates[IN_CELL, 1, j] - p1
+                    d2 = candidates[IN_CELL, 2, j] - p2
                     distance = d0 * d0 + d1 * d1 + d2 * d2
                     if distance < best_distance:
                         best_distance = distance
                         best = j
-                table[first + i] = in_cell[best]
+                table[first + i] = slots[IN_CELL, best]
 
 
 @compile_kernel

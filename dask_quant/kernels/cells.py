@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from dask_quant.kernels.jit import compile_kernel
+from dask_quant.kernels.jit import compile_helper, compile_kernel
+from dask_quant.kernels.moments import add_color
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,22 +95,26 @@ def sort_by_cell_block(
 
 
 @compile_kernel
-def bound_cells_block(
+def measure_cells_block(
     points: NDArray[np.uint8],
+    weights: NDArray[np.int64],
     starts: NDArray[np.int64],
     low: NDArray[np.float64],
     high: NDArray[np.float64],
+    moments: NDArray[np.int64],
 ) -> None:
-    """Find the bounding box of the colours of each cell.
+    """Find the bounding box and the moments of the colours of each cell.
 
     Parameters
     ----------
-    points : ndarray
-        Colours uint8 ``(n, 3)``, cell after cell.
+    points, weights : ndarray
+        Colours uint8 ``(n, 3)``, cell after cell, and the pixels of each, int64 ``(n,)``.
     starts : ndarray
         Where each non-empty cell begins, int64 ``(m + 1,)``.
     low, high : ndarray
         Out: lowest and highest level of each band, float64 ``(m, 3)``.
+    moments : ndarray
+        Out, zeroed: int64 ``(m, N_MOMENTS)``, see `dask_quant.kernels.moments`.
     """
     for cell in range(starts.shape[0] - 1):
         for band in range(3):
@@ -119,6 +124,7 @@ def bound_cells_block(
                 level = points[i, band]
                 low[cell, band] = min(low[cell, band], level)
                 high[cell, band] = max(high[cell, band], level)
+            add_color(moments, cell, weights[i], points[i, 0], points[i, 1], points[i, 2])
 
 
 @compile_kernel
@@ -146,7 +152,7 @@ def sum_cubes_block(
         moments[cube, 3] += weights[i] * b
 
 
-@compile_kernel
+@compile_helper
 def _cell_of(code: np.uint32) -> np.int64:
     """Return the cell of a packed colour."""
     bin_ = RED_BINS[code >> 16] | GREEN_BINS[(code >> 8) & 255] | BLUE_BINS[code & 255]

@@ -34,14 +34,26 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from dask_quant.kernels.hand_over import MIXED, give_cell, share_cell
-from dask_quant.kernels.jit import compile_kernel
-from dask_quant.kernels.prune import MARGIN, box_distance, farthest_distance, prune_bands_block
+from dask_quant.kernels.jit import compile_helper, compile_kernel, inline_kernel, plain_int
+from dask_quant.kernels.prune import (
+    EVERYONE,
+    IN_BLOCK,
+    IN_CELL,
+    MARGIN,
+    N_LEVELS,
+    box_distance,
+    farthest_distance,
+    prune_block,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEW_COLORS: Final = 2
 """Colours of a cell up to which it is quicker to compare them than to prune for the cell."""
+
+NONE: Final = plain_int(0)
+"""Centroids listed when a list begins."""
 
 
 class Layout(NamedTuple):
@@ -90,34 +102,34 @@ class State(NamedTuple):
     """At least the squared distance of each colour of a cell to its centroid, float64 ``(m,)``."""
     block_far: NDArray[np.float64]
     """The largest ``cell_far`` of each block."""
-    moments: NDArray[np.int64]
-    """Moments of each slot, int64 ``(s + 1, N_MOMENTS)``."""
+    sums: NDArray[np.int64]
+    """Weight and sum of each band of each slot, int64 ``(s + 1, N_SUMS)``."""
 
 
-@compile_kernel
+@inline_kernel
 def _list_centroids(
     centroids: NDArray[np.float64],
     alive: NDArray[np.bool_],
     moved: NDArray[np.bool_],
-    everyone: NDArray[np.float64],
-    every_slot: NDArray[np.int32],
+    candidates: NDArray[np.float64],
+    slots: NDArray[np.int64],
     movers: NDArray[np.float64],
 ) -> tuple[int, int]:
-    """List the living centroids, and those that moved, ``(3, s)``; return how many they are."""
-    n_everyone, n_movers = 0, 0
+    """List the living centroids and those that moved; return how many they are."""
+    n_everyone, n_movers = NONE, NONE
     for slot in range(centroids.shape[0]):
         if not alive[slot]:
             continue
         for band in range(3):
-            everyone[band, n_everyone] = centroids[slot, band]
+            candidates[EVERYONE, band, n_everyone] = centroids[slot, band]
             movers[band, n_movers] = centroids[slot, band]  # kept if it moved
-        every_slot[n_everyone] = slot
+        slots[EVERYONE, n_everyone] = slot
         n_everyone += 1
         n_movers += moved[slot]
     return n_everyone, n_movers
 
 
-@compile_kernel
+@inline_kernel
 def _list_near(
     low: NDArray[np.float64],
     high: NDArray[np.float64],
@@ -137,8 +149,8 @@ def _list_near(
     return n_near
 
 
-@compile_kernel
-def assign_clusters_block(
+@compile_helper
+def _assign(
     points: NDArray[np.uint8],
     weights: NDArray[np.int64],
     starts: NDArray[np.int64],
@@ -155,26 +167,16 @@ def assign_clusters_block(
     cell_labels: NDArray[np.int32],
     cell_far: NDArray[np.float64],
     block_far: NDArray[np.float64],
-    moments: NDArray[np.int64],
+    sums: NDArray[np.int64],
 ) -> None:
     """Give every colour to the nearest living centroid, the lowest slot on ties.
 
     Takes a `Layout` and a `State`, unpacked; reads ``moved`` and clears it.
     """
     n_slots = centroids.shape[0]
-    everyone, in_block, in_cell = (
-        np.empty((3, n_slots)),
-        np.empty((3, n_slots)),
-        np.empty((3, n_slots)),
-    )
-    every_slot, block_slots, cell_slots = (
-        np.empty(n_slots, dtype=np.int32),
-        np.empty(n_slots, dtype=np.int32),
-        np.empty(n_slots, dtype=np.int32),
-    )
-    scratch = np.empty(n_slots)
-    movers, near = np.empty((3, n_slots)), np.empty((3, n_slots))
-    n_everyone, n_movers = _list_centroids(centroids, alive, moved, everyone, every_slot, movers)
+    candidates, slots = np.empty((N_LEVELS, 3, n_slots)), np.empty((N_LEVELS, n_slots), np.int64)
+    movers, near, scratch = np.empty((3, n_slots)), np.empty((3, n_slots)), np.empty(n_slots)
+    n_everyone, n_movers = _list_centroids(centroids, alive, moved, candidates, slots, movers)
     for block in range(block_starts.shape[0] - 1):
         limit = block_far[block] + MARGIN
         n_near = _list_near(block_low, block_high, block, movers, n_movers, limit, near)
@@ -183,10 +185,9 @@ def assign_clusters_block(
         for cell in range(block_starts[block], block_starts[block + 1]):
             begin, end = starts[cell], starts[cell + 1]
             label = cell_labels[cell]
-            if label != MIXED:
-                is_touched = moved[label]
-            else:
-                is_touched = False
+            # Not a helper: handing it arrays for every cell would take longer than what it does.
+            is_touched = label != MIXED and moved[label]
+            if label == MIXED:
                 for i in range(begin, end):
                     if moved[labels[i]]:
                         is_touched = True
@@ -199,35 +200,53 @@ def assign_clusters_block(
                         break
             if is_touched:
                 if n_block == 0:
-                    n_block = prune_bands_block(
-                        *(block_low, block_high, block, everyone, every_slot, n_everyone),
-                        *(in_block, block_slots, scratch),
+                    n_block = prune_block(
+                        block_low,
+                        block_high,
+                        block,
+                        candidates,
+                        slots,
+                        EVERYONE,
+                        n_everyone,
+                        scratch,
                     )
-                n_cell = 0  # not pruned for the cell
+                level, n_left = IN_BLOCK, n_block
                 if n_block > 1 and end - begin > FEW_COLORS:
-                    n_cell = prune_bands_block(
-                        *(low, high, cell, in_block, block_slots, n_block),
-                        *(in_cell, cell_slots, scratch),
+                    level = IN_CELL
+                    n_left = prune_block(
+                        low, high, cell, candidates, slots, IN_BLOCK, n_block, scratch
                     )
-                if n_block == 1 or n_cell == 1:
-                    winner = block_slots[0] if n_block == 1 else cell_slots[0]
+                if n_left > 1:
+                    cell_labels[cell], cell_far[cell] = share_cell(
+                        points,
+                        weights,
+                        begin,
+                        end,
+                        labels,
+                        label,
+                        candidates,
+                        slots,
+                        level,
+                        n_left,
+                        sums,
+                    )
+                else:
+                    winner = slots[level, 0]
                     if label != winner:
                         give_cell(
-                            *(points, weights, begin, end, cell_moments, cell),
-                            *(labels, label, winner, moments),
+                            points,
+                            weights,
+                            begin,
+                            end,
+                            cell_moments,
+                            cell,
+                            labels,
+                            label,
+                            winner,
+                            sums,
                         )
                         cell_labels[cell] = winner
                     cell_far[cell] = farthest_distance(low, high, cell, centroids, winner)
-                elif n_cell:
-                    cell_labels[cell], cell_far[cell] = share_cell(
-                        *(points, weights, begin, end, labels, label),
-                        *(in_cell, cell_slots, n_cell, moments),
-                    )
-                else:
-                    cell_labels[cell], cell_far[cell] = share_cell(
-                        *(points, weights, begin, end, labels, label),
-                        *(in_block, block_slots, n_block, moments),
-                    )
             far = max(far, cell_far[cell])
         block_far[block] = far
     moved[:] = False
@@ -251,7 +270,7 @@ def descend_block(
     cell_labels: NDArray[np.int32],
     cell_far: NDArray[np.float64],
     block_far: NDArray[np.float64],
-    moments: NDArray[np.int64],
+    sums: NDArray[np.int64],
     max_iter: int,
     tol: float,
 ) -> int:
@@ -267,22 +286,36 @@ def descend_block(
     """
     n_iter = 0
     while True:
-        assign_clusters_block(
-            *(points, weights, starts, low, high, cell_moments),
-            *(block_starts, block_low, block_high, centroids, alive, moved),
-            *(labels, cell_labels, cell_far, block_far, moments),
+        _assign(
+            points,
+            weights,
+            starts,
+            low,
+            high,
+            cell_moments,
+            block_starts,
+            block_low,
+            block_high,
+            centroids,
+            alive,
+            moved,
+            labels,
+            cell_labels,
+            cell_far,
+            block_far,
+            sums,
         )
         if n_iter == max_iter:
             return n_iter
         n_moved = 0
         for slot in range(centroids.shape[0]):
-            weight = moments[slot, 0]
+            weight = sums[slot, 0]
             if not alive[slot] or weight == 0:
                 continue
             m0, m1, m2 = (
-                moments[slot, 1] / weight,
-                moments[slot, 2] / weight,
-                moments[slot, 3] / weight,
+                sums[slot, 1] / weight,
+                sums[slot, 2] / weight,
+                sums[slot, 3] / weight,
             )
             d0, d1, d2 = (
                 m0 - centroids[slot, 0],

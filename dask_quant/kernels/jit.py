@@ -7,6 +7,7 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar, cast
 
+import numpy as np
 from numba import njit
 from numba.core.errors import NumbaWarning
 
@@ -49,7 +50,7 @@ def compile_kernel(function: Kernel) -> Kernel:
     compiled anew in every process instead.
     """
     try:
-        return cast("Kernel", njit(function, nogil=True, cache=True))
+        return cast("Kernel", njit(function, nogil=True, cache=True, no_cfunc_wrapper=True))
     except RuntimeError:
         warnings.warn(
             "Numba finds no writable cache folder, so kernels are compiled at every start; "
@@ -60,6 +61,21 @@ def compile_kernel(function: Kernel) -> Kernel:
         return cast("Kernel", njit(function, nogil=True))
 
 
+def compile_helper(function: Kernel) -> Kernel:
+    """Compile what only kernels call: Python could not, and the way in from there is left out."""
+    return cast(
+        "Kernel", njit(function, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    )
+
+
 def inline_kernel(function: Kernel) -> Kernel:
     """Compile a small helper into the kernels that call it; never called from Python."""
     return cast("Kernel", njit(function, nogil=True, inline="always"))
+
+
+def plain_int(value: int) -> int:
+    """Return an integer that Numba does not take for a literal.
+
+    What is handed a literal is compiled for it once more.
+    """
+    return cast("int", np.int64(value))

@@ -6,17 +6,20 @@ who stands before it. See `order_block`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from dask_quant.kernels.jit import compile_kernel
+from dask_quant.kernels.jit import compile_helper, compile_kernel, plain_int
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+ROOT: Final = plain_int(0)
+"""Top of the heap."""
 
-@compile_kernel
+
+@compile_helper
 def _stands_before(
     first: int, second: int, estimates: NDArray[np.int64], codes: NDArray[np.uint32]
 ) -> bool:
@@ -26,7 +29,7 @@ def _stands_before(
     return bool(codes[first] < codes[second])
 
 
-@compile_kernel
+@compile_helper
 def _sift_down(
     heap: NDArray[np.int64],
     size: int,
@@ -95,7 +98,9 @@ def order_block(
         pair_starts[entry + 1] += 1
     is_claimed = np.zeros(n_pairs, dtype=np.bool_)  # at the first pair of a colour
     estimates = winnable.copy()
-    heap = np.arange(k)
+    heap = np.empty(k, dtype=np.int64)
+    for place in range(k):
+        heap[place] = place
     for place in range(k // 2 - 1, -1, -1):
         _sift_down(heap, k, place, estimates, codes)
     order = np.empty(k, dtype=np.int64)
@@ -104,12 +109,12 @@ def order_block(
         best = heap[0]
         if estimates[best] != winnable[best]:
             estimates[best] = winnable[best]
-            _sift_down(heap, size, 0, estimates, codes)
+            _sift_down(heap, size, ROOT, estimates, codes)
             continue
         order[k - size] = best
         size -= 1
         heap[0] = heap[size]
-        _sift_down(heap, size, 0, estimates, codes)
+        _sift_down(heap, size, ROOT, estimates, codes)
         for i in range(pair_starts[best], pair_starts[best + 1]):
             pair = group_starts[pairs[i]]
             if is_claimed[pair]:

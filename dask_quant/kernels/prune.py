@@ -19,101 +19,55 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from dask_quant.kernels.cells import CELLS_PER_BLOCK
-from dask_quant.kernels.jit import compile_kernel, inline_kernel
+from dask_quant.kernels.jit import compile_helper, inline_kernel, plain_int
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+EVERYONE: Final = plain_int(0)
+"""Level of candidates: all centroids."""
+
+IN_BLOCK: Final = plain_int(1)
+"""What a block of cells leaves of them."""
+
+IN_CELL: Final = plain_int(2)
+"""What a cell leaves of those."""
+
+N_LEVELS: Final = 3
+"""Levels of candidates."""
 
 MARGIN: Final = 1e-6
 """Squared distance by which a centroid must lose to be dropped: far above the rounding error of
 float64 (1e-10 at 255 levels), far below the 1 by which integer palettes differ at least."""
 
 
-@compile_kernel
+@inline_kernel
+def list_everyone(
+    palette: NDArray[np.float64], candidates: NDArray[np.float64], slots: NDArray[np.int64]
+) -> None:
+    """Make all of a palette ``(k, 3)`` candidates."""
+    for c in range(palette.shape[0]):
+        for band in range(3):
+            candidates[EVERYONE, band, c] = palette[c, band]
+        slots[EVERYONE, c] = c
+
+
+@compile_helper
 def prune_block(
     low: NDArray[np.float64],
     high: NDArray[np.float64],
-    centroids: NDArray[np.float64],
-    candidates: NDArray[np.int32],
-    n_candidates: int,
-    kept: NDArray[np.int32],
-) -> int:
-    """Keep the centroids that can be nearest to some point of a box, in their order.
-
-    Parameters
-    ----------
-    low, high : ndarray
-        Opposite corners of the box, float64 ``(3,)``.
-    centroids : ndarray
-        float64 ``(k, 3)``.
-    candidates : ndarray
-        Indices of the centroids to look at, int32, of which the first ``n_candidates`` count.
-    kept : ndarray
-        Out: indices kept, int32, as long as ``candidates``; may not be the same array.
-
-    Returns
-    -------
-    int
-        How many were kept, at least 1.
-    """
-    middle_0 = 0.5 * (low[0] + high[0])
-    middle_1 = 0.5 * (low[1] + high[1])
-    middle_2 = 0.5 * (low[2] + high[2])
-    best = candidates[0]
-    best_distance = np.inf
-    for i in range(n_candidates):
-        c = candidates[i]
-        d0 = centroids[c, 0] - middle_0
-        d1 = centroids[c, 1] - middle_1
-        d2 = centroids[c, 2] - middle_2
-        distance = d0 * d0 + d1 * d1 + d2 * d2
-        if distance < best_distance:
-            best_distance = distance
-            best = c
-    b0, b1, b2 = centroids[best, 0], centroids[best, 1], centroids[best, 2]
-    n_kept = 0
-    for i in range(n_candidates):
-        c = candidates[i]
-        c0, c1, c2 = centroids[c, 0], centroids[c, 1], centroids[c, 2]
-        corner_0 = high[0] if c0 > b0 else low[0]
-        corner_1 = high[1] if c1 > b1 else low[1]
-        corner_2 = high[2] if c2 > b2 else low[2]
-        loss = (
-            (c0 - b0) * (c0 + b0 - 2.0 * corner_0)
-            + (c1 - b1) * (c1 + b1 - 2.0 * corner_1)
-            + (c2 - b2) * (c2 + b2 - 2.0 * corner_2)
-        )
-        if loss <= MARGIN:
-            kept[n_kept] = c
-            n_kept += 1
-    return n_kept
-
-
-@compile_kernel
-def list_everyone(k: int) -> NDArray[np.int32]:
-    """Return 0 to ``k - 1``: all centroids as candidates, int32 ``(k,)``."""
-    everyone = np.empty(k, dtype=np.int32)
-    for i in range(k):
-        everyone[i] = i
-    return everyone
-
-
-@compile_kernel
-def prune_bands_block(
-    low: NDArray[np.float64],
-    high: NDArray[np.float64],
     box: int,
-    given: NDArray[np.float64],
-    given_slots: NDArray[np.int32],
+    candidates: NDArray[np.float64],
+    slots: NDArray[np.int64],
+    level: int,
     n_given: int,
-    kept: NDArray[np.float64],
-    kept_slots: NDArray[np.int32],
     scratch: NDArray[np.float64],
 ) -> int:
     """Keep the centroids that can be nearest to some point of a box, in order; return how many.
 
-    ``given`` and ``kept`` are ``(3, s)``, the bands apart, so that loops vectorise. The same test,
-    and so the same answer, as `prune_block`.
+    ``low`` and ``high`` hold opposite corners of boxes, float64 ``(m, 3)``. Centroids are kept from
+    a ``level`` of ``candidates`` ``(levels, 3, s)``, and of their ``slots`` ``(levels, s)``, to the
+    next; the bands lie apart, so that loops vectorise.
     """
     low_0, low_1, low_2 = low[box, 0], low[box, 1], low[box, 2]
     high_0, high_1, high_2 = high[box, 0], high[box, 1], high[box, 2]
@@ -121,7 +75,11 @@ def prune_bands_block(
     middle_1 = 0.5 * (low_1 + high_1)
     middle_2 = 0.5 * (low_2 + high_2)
     for j in range(n_given):
-        d0, d1, d2 = given[0, j] - middle_0, given[1, j] - middle_1, given[2, j] - middle_2
+        d0, d1, d2 = (
+            candidates[level, 0, j] - middle_0,
+            candidates[level, 1, j] - middle_1,
+            candidates[level, 2, j] - middle_2,
+        )
         scratch[j] = d0 * d0 + d1 * d1 + d2 * d2
     best = 0
     best_distance = scratch[0]
@@ -129,9 +87,9 @@ def prune_bands_block(
         if scratch[j] < best_distance:
             best_distance = scratch[j]
             best = j
-    b0, b1, b2 = given[0, best], given[1, best], given[2, best]
+    b0, b1, b2 = candidates[level, 0, best], candidates[level, 1, best], candidates[level, 2, best]
     for j in range(n_given):
-        c0, c1, c2 = given[0, j], given[1, j], given[2, j]
+        c0, c1, c2 = candidates[level, 0, j], candidates[level, 1, j], candidates[level, 2, j]
         corner_0 = high_0 if c0 > b0 else low_0
         corner_1 = high_1 if c1 > b1 else low_1
         corner_2 = high_2 if c2 > b2 else low_2
@@ -143,10 +101,10 @@ def prune_bands_block(
     n_kept = 0
     for j in range(n_given):
         if scratch[j] <= MARGIN:
-            kept[0, n_kept] = given[0, j]
-            kept[1, n_kept] = given[1, j]
-            kept[2, n_kept] = given[2, j]
-            kept_slots[n_kept] = given_slots[j]
+            candidates[level + 1, 0, n_kept] = candidates[level, 0, j]
+            candidates[level + 1, 1, n_kept] = candidates[level, 1, j]
+            candidates[level + 1, 2, n_kept] = candidates[level, 2, j]
+            slots[level + 1, n_kept] = slots[level, j]
             n_kept += 1
     return n_kept
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dask_quant.kernels.jit import compile_kernel
+from dask_quant.kernels.jit import compile_helper, compile_kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,13 +38,13 @@ def _draw(seed: np.uint64, number: np.uint64) -> float:
 @compile_kernel
 def draw_block(n: int, seed: np.uint64) -> NDArray[np.float64]:
     """Return the first ``n`` draws of the stream ``seed``, uniform in [0, 1), float64 ``(n,)``."""
-    draws = np.empty(n, dtype=np.float64)
+    draws = np.empty(n)
     for number in range(n):
         draws[number] = _draw(seed, np.uint64(number))
     return draws
 
 
-@compile_kernel
+@compile_helper
 def _find_after(running: NDArray[np.float64], value: float) -> int:
     """Return the first position whose ascending ``running`` sum is above ``value``, or the last."""
     low = 0
@@ -92,10 +92,10 @@ def seed_block(
     """
     n = points.shape[0]
     chosen = np.empty(n_centroids, dtype=np.int64)
-    cost = np.empty(n, dtype=np.float64)  # squared distance to the nearest centroid
-    running = np.empty(n, dtype=np.float64)
-    trial_cost = np.empty(n, dtype=np.float64)
-    best_cost = np.empty(n, dtype=np.float64)
+    cost = np.empty(n)  # squared distance to the nearest centroid
+    running = np.empty(n)
+    trial_cost = np.empty(n)
+    best_cost = np.empty(n)
     cost[:] = 1.0  # the first centroid is drawn by weight alone
     number = np.uint64(0)
     for position in range(n_centroids):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from dask_quant.kernels.jit import compile_kernel
+from dask_quant.kernels.jit import compile_helper, compile_kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,10 +48,10 @@ def longest_axis_block(
         Unit eigenvectors, float64 ``(k, 3)``.
     """
     k = scatter.shape[0]
-    values = np.empty(k, dtype=np.float64)
-    vectors = np.empty((k, 3), dtype=np.float64)
-    a = np.empty((3, 3), dtype=np.float64)
-    v = np.empty((3, 3), dtype=np.float64)
+    values = np.empty(k)
+    vectors = np.empty((k, 3))
+    a = np.empty((3, 3))
+    v = np.empty((3, 3))
     # Loops over elements, here and below: slices and helpers of NumPy take seconds to compile.
     for c in range(k):
         for p in range(3):
@@ -93,7 +93,7 @@ def longest_axis_block(
     return values, vectors
 
 
-@compile_kernel
+@compile_helper
 def _nearest_partner(
     weights: NDArray[np.float64], means: NDArray[np.float64], alive: NDArray[np.bool_], i: int
 ) -> tuple[int, float]:
@@ -142,7 +142,7 @@ def merge_block(
     k = weights.shape[0]
     alive = np.ones(k, dtype=np.bool_)
     partners = np.empty(k, dtype=np.int64)
-    costs = np.empty(k, dtype=np.float64)
+    costs = np.empty(k)
     for i in range(k):
         partners[i], costs[i] = _nearest_partner(weights, means, alive, i)
     for _ in range(n_merges):

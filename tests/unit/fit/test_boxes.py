@@ -119,6 +119,22 @@ def test_assignment_is_the_nearest_entry_lowest_on_ties(weighted, palette, label
     assert assigned.squared_error == int((boxes.weights * distances).sum())
 
 
+@given(
+    weighted=st.dictionaries(
+        st.tuples(FINE, FINE, FINE), st.integers(1, 9), min_size=1, max_size=60
+    ),
+    palette=st.lists(st.tuples(COARSE, COARSE, COARSE), min_size=1, max_size=20, unique=True),
+)
+def test_ties_are_all_pairs_of_a_color_and_a_nearest_entry(weighted, palette):
+    boxes = make_boxes(weighted)
+    assigned, ties = boxes.assign_with_ties(np.array(palette, dtype=np.uint8))
+    distances = ((boxes.points[:, np.newaxis].astype(int) - palette) ** 2).sum(axis=2)
+    is_nearest = distances == distances.min(axis=1, keepdims=True)
+    expected = np.argwhere(is_nearest & (is_nearest.sum(axis=1, keepdims=True) > 1))
+    np.testing.assert_array_equal(np.stack([ties.colors, ties.entries], axis=1), expected)
+    np.testing.assert_array_equal(assigned.labels, is_nearest.argmax(axis=1))
+
+
 @pytest.mark.parametrize("k", [256, 257, 1000])
 def test_assignment_to_large_palettes(photo, k, label_oracle):
     boxes = photo_boxes(photo[:100, :200])

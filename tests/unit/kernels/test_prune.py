@@ -5,21 +5,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dask_quant.kernels.cells import CELLS_PER_BLOCK
-from dask_quant.kernels.prune import group_cells, prune_block
+from dask_quant.kernels.jit import compile_kernel
+from dask_quant.kernels.prune import EVERYONE, IN_BLOCK, group_cells, prune_block
 
 
-def prune(low, high, centroids, candidates):
-    candidates = np.asarray(candidates, dtype=np.int32)
-    kept = np.empty(len(candidates), dtype=np.int32)
-    n_kept = prune_block(
-        np.asarray(low, float),
-        np.asarray(high, float),
-        centroids,
-        candidates,
-        len(candidates),
-        kept,
-    )
-    return kept[:n_kept].tolist()
+@compile_kernel
+def prune_once(low, high, candidates, slots):
+    """The helper cannot be called from Python."""
+    n_given, scratch = slots.shape[1], np.empty(slots.shape[1])
+    return prune_block(low, high, np.int64(0), candidates, slots, EVERYONE, n_given, scratch)
+
+
+def prune(low, high, centroids, given):
+    candidates, slots = np.zeros((2, 3, len(given))), np.zeros((2, len(given)), dtype=np.int64)
+    candidates[EVERYONE], slots[EVERYONE] = centroids[list(given)].T, given
+    corners = (np.array([corner], dtype=float) for corner in (low, high))
+    n_kept = prune_once(*corners, candidates, slots)
+    kept = slots[IN_BLOCK, :n_kept].tolist()
+    np.testing.assert_array_equal(candidates[IN_BLOCK, :, :n_kept].T, centroids[kept])
+    return kept
 
 
 LEVEL = st.integers(0, 31)
