@@ -12,7 +12,7 @@ middle of a box, a centroid ``c`` loses everywhere in the box if it loses at the
 furthest in the direction from ``b`` to ``c``. First the centroids are pruned for the block, then
 what is left for the cell. A cell that is left with one centroid is won whole, in one sum.
 
-The moments of the clusters are integers, moved from the old cluster to the new one when a colour or
+The sums of the clusters are integers, moved from the old cluster to the new one when a colour or
 a cell changes hands. So the result is that of comparing every colour with every centroid, bit for
 bit, whatever the path: distances are summed in a fixed order, ties go to the lower index, and
 centroids are dropped only when they lose by more than the rounding error.
@@ -201,14 +201,8 @@ def _assign(
             if is_touched:
                 if n_block == 0:
                     n_block = prune_block(
-                        block_low,
-                        block_high,
-                        block,
-                        candidates,
-                        slots,
-                        EVERYONE,
-                        n_everyone,
-                        scratch,
+                        *(block_low, block_high, block, candidates, slots),
+                        *(EVERYONE, n_everyone, scratch),
                     )
                 level, n_left = IN_BLOCK, n_block
                 if n_block > 1 and end - begin > FEW_COLORS:
