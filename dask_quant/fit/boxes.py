@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dask_quant.histogram import ColorHistogram
 from dask_quant.kernels.assign import assign_block
 from dask_quant.kernels.cells import (
+    CELL_SIDE,
     N_CELLS,
+    coarsen_cells_block,
     measure_cells_block,
     sort_by_cell_block,
-    sum_cubes_block,
 )
 from dask_quant.kernels.moments import N_MOMENTS
 from dask_quant.kernels.prune import group_cells
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
+
+    from dask_quant.histogram import ColorHistogram
 
 _SLICE = 1 << 20
 """Colours looked at together where that takes temporary arrays."""
@@ -68,10 +70,21 @@ class ColorBoxes:
         sort_by_cell_block(histogram.codes, histogram.counts, points, weights, all_starts)
         cells = np.flatnonzero(np.diff(all_starts))
         starts = np.append(all_starts[cells], len(points))
-        low, high = (np.empty((len(cells), 3)) for _ in range(2))
-        cell_moments = np.zeros((len(cells), N_MOMENTS), dtype=np.int64)
+        return cls._from_cells(points, weights, starts, group_cells(cells))
+
+    @classmethod
+    def _from_cells(
+        cls,
+        points: NDArray[np.uint8],
+        weights: NDArray[np.int64],
+        starts: NDArray[np.int64],
+        block_starts: NDArray[np.int64],
+    ) -> ColorBoxes:
+        """Measure cells and blocks of colours that lie cell after cell."""
+        n_cells = len(starts) - 1
+        low, high = (np.empty((n_cells, 3)) for _ in range(2))
+        cell_moments = np.zeros((n_cells, N_MOMENTS), dtype=np.int64)
         measure_cells_block(points, weights, starts, low, high, cell_moments)
-        block_starts = group_cells(cells)
         return cls(
             points=points,
             weights=weights,
@@ -100,13 +113,16 @@ class ColorBoxes:
         return int(self.cell_moments[:, 4:7].sum())
 
     def coarsen(self, side: int) -> ColorBoxes:
-        """Return the boxes of fewer points: the means of cubes of ``side`` levels, a power of 2."""
-        n_bits = 9 - side.bit_length()  # of each band, that tell the cubes apart
-        moments = np.zeros((1 << (3 * n_bits), 4), dtype=np.int64)
-        sum_cubes_block(self.points, self.weights, n_bits, moments)
-        moments = moments[moments[:, 0] > 0]
-        means = np.rint(moments[:, 1:] / moments[:, :1]).astype(np.uint8)
-        return ColorBoxes.from_histogram(ColorHistogram.from_colors(means, moments[:, 0]))
+        """Return the boxes of fewer points: the means of cubes of ``side`` levels, 1, 2, 4 or 8."""
+        n_bits = CELL_SIDE.bit_length() - side.bit_length()
+        room = min(len(self.points), len(self.low) << (3 * n_bits))
+        means, weights = np.empty((room, 3), dtype=np.uint8), np.empty(room, dtype=np.int64)
+        starts = np.empty_like(self.starts)
+        n = coarsen_cells_block(
+            *(self.points, self.weights, self.starts, n_bits, means, weights, starts)
+        )
+        # Copies, so that the room for as many points as there were is free again.
+        return self._from_cells(means[:n].copy(), weights[:n].copy(), starts, self.block_starts)
 
     def assign(self, palette: NDArray[np.uint8 | np.float64]) -> Assignment:
         """Find the nearest entry of ``palette``, sRGB levels ``(k, 3)``, of every colour."""

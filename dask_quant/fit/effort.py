@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from dask_quant.kernels.cells import CELL_SIDE
+
 MAX_CENTROIDS = 4096
 """Centroids up to which there is a search: finding the cheapest merge takes O(k^2)."""
 
@@ -41,7 +43,8 @@ class SearchPlan:
     tol: float
     """Centroid shift, in sRGB levels, at which it stops."""
     n_sweeps: int
-    """Times at most that other levels are tried for rounded centroids, `dask_quant.fit.lattice`."""
+    """Times at most that other levels are tried for rounded centroids, `dask_quant.fit.lattice`;
+    0: each is rounded by itself."""
     least_gap: float
     """Levels between a rounded centroid and the mean from which they are."""
 
@@ -62,6 +65,8 @@ class _Effort:
     """Centroids up to which there is a search past Lloyd's local optimum."""
     max_points: int
     """Colours up to which the search looks at every one."""
+    max_coarse: int
+    """Centroids up to which it looks at the means of cells where there are more."""
     max_iter: int
     """As in `SearchPlan`; 300 is scikit-learn's."""
     tol: float
@@ -73,9 +78,9 @@ class _Effort:
 
 
 _EFFORTS = {
-    "fast": _Effort(1, 1, 1, 0, FEW_CENTROIDS, 1 << 12, 10, 0.5, 0, 0.5),
-    "default": _Effort(12, 128, 4, 8, MAX_CENTROIDS, 1 << 17, 300, 0.05, 1, 0.2),
-    "best": _Effort(32, 1024, 10, 60, MAX_CENTROIDS, 1 << 19, 300, 0.05, 8, 0.05),
+    "fast": _Effort(1, 1, 1, 0, FEW_CENTROIDS, 1 << 12, 64, 5, 0.5, 0, 0.5),
+    "default": _Effort(12, 128, 4, 8, MAX_CENTROIDS, 1 << 17, 32, 300, 0.05, 1, 0.2),
+    "best": _Effort(32, 1024, 10, 60, MAX_CENTROIDS, 1 << 19, 32, 300, 0.05, 8, 0.05),
 }
 """Settled on photographs; `tests/benchmarks/peers.py` measures what they give."""
 
@@ -127,7 +132,7 @@ def plan_search(
         n_splits=min(free, max(_MIN_SPLITS, n_centroids // _FIRST_SHARE)),
         n_rounds=n_rounds if n_swaps else 0,
         n_swaps=n_swaps,
-        cube_side=_choose_side(n_centroids, n_colors, given.max_points),
+        cube_side=_choose_side(n_centroids, n_colors, given),
         max_iter=given.max_iter,
         tol=given.tol,
         n_sweeps=given.n_sweeps,
@@ -142,8 +147,8 @@ def _count_trials(effort: str, n_centroids: int) -> int:
     return 2 + int(math.log(n_centroids))
 
 
-def _choose_side(n_centroids: int, n_colors: int, max_points: int) -> int:
+def _choose_side(n_centroids: int, n_colors: int, given: _Effort) -> int:
     """Return the side of the cubes to search on: far smaller than clusters, with enough of them."""
-    if n_colors <= max(max_points, _COLORS_PER_CENTROID * n_centroids):
+    if n_colors <= max(given.max_points, _COLORS_PER_CENTROID * n_centroids):
         return 1
-    return 8 if n_centroids <= FEW_CENTROIDS else 4
+    return CELL_SIDE if n_centroids <= given.max_coarse else CELL_SIDE // 2

@@ -19,18 +19,20 @@ if TYPE_CHECKING:
 
 
 def round_clusters(clusters: Clusters, *, n_sweeps: int, least_gap: float) -> NDArray[np.uint8]:
-    """Move the centroids of ``clusters`` to whole levels and return them, uint8 ``(k, 3)``.
+    """Return whole levels near the centroids of ``clusters``, uint8 ``(k, 3)``.
 
     Parameters
     ----------
     clusters : Clusters
-        At rest; changed.
+        At rest; may be changed.
     n_sweeps : int
-        Times at most that other levels are tried for all of them.
+        Times at most that other levels are tried for all of them. 0: each is rounded by itself.
     least_gap : float
         Levels between a centroid and the mean of its cluster from which the next level towards
         the mean is tried; at most half a level where a centroid is the nearest to its mean.
     """
+    if n_sweeps == 0:
+        return np.rint(clusters.centroids).astype(np.uint8)
     inertia = _descend(clusters)
     for _ in range(n_sweeps):
         before = inertia

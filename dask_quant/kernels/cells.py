@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 N_CODES: Final = 1 << 24
 """Number of 8-bit RGB colours."""
 
+CELL_SIDE: Final = 8
+"""Levels of each band in a cell."""
+
 CELL_BITS: Final = 9
 """Bits of a bin that tell colours of one cell apart."""
 
@@ -128,28 +131,61 @@ def measure_cells_block(
 
 
 @compile_kernel
-def sum_cubes_block(
-    points: NDArray[np.uint8], weights: NDArray[np.int64], n_bits: int, moments: NDArray[np.int64]
-) -> None:
-    """Sum weights and weighted colours in cubes of colour space.
+def coarsen_cells_block(
+    points: NDArray[np.uint8],
+    weights: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    n_bits: int,
+    means: NDArray[np.uint8],
+    mean_weights: NDArray[np.int64],
+    mean_starts: NDArray[np.int64],
+) -> int:
+    """Replace the colours of every cube that a cell is cut into by their weighted mean.
 
     Parameters
     ----------
     points, weights : ndarray
-        Colours uint8 ``(n, 3)`` and their weights int64 ``(n,)``.
+        Colours uint8 ``(n, 3)``, cell after cell, and the pixels of each, int64 ``(n,)``.
+    starts : ndarray
+        Where each non-empty cell begins, int64 ``(m + 1,)``.
     n_bits : int
-        Leading bits of each band that tell the cubes apart, 1 to 8.
-    moments : ndarray
-        Out, zeroed: weight and sum of each band of every cube, int64 ``(8^n_bits, 4)``.
+        Each band of a cell is cut into ``2^n_bits`` parts.
+    means, mean_weights, mean_starts : ndarray
+        Out: the same for the means, rounded, as far as they go.
+
+    Returns
+    -------
+    int
+        How many means there are.
     """
-    low_bits = 8 - n_bits
-    for i in range(points.shape[0]):
-        r, g, b = np.int64(points[i, 0]), np.int64(points[i, 1]), np.int64(points[i, 2])
-        cube = ((r >> low_bits) << (2 * n_bits)) | ((g >> low_bits) << n_bits) | (b >> low_bits)
-        moments[cube, 0] += weights[i]
-        moments[cube, 1] += weights[i] * r
-        moments[cube, 2] += weights[i] * g
-        moments[cube, 3] += weights[i] * b
+    sums = np.zeros((1 << (3 * n_bits), 4), dtype=np.int64)
+    shift, mask = 3 - n_bits, (1 << n_bits) - 1
+    n = 0
+    for cell in range(starts.shape[0] - 1):
+        mean_starts[cell] = n
+        for i in range(starts[cell], starts[cell + 1]):
+            r, g, b = np.int64(points[i, 0]), np.int64(points[i, 1]), np.int64(points[i, 2])
+            cube = (
+                ((r >> shift & mask) << (2 * n_bits))
+                | ((g >> shift & mask) << n_bits)
+                | (b >> shift & mask)
+            )
+            sums[cube, 0] += weights[i]
+            sums[cube, 1] += weights[i] * r
+            sums[cube, 2] += weights[i] * g
+            sums[cube, 3] += weights[i] * b
+        for full in range(sums.shape[0]):
+            weight = sums[full, 0]
+            if weight == 0:
+                continue
+            for band in range(3):
+                means[n, band] = (2 * sums[full, band + 1] + weight) // (2 * weight)
+                sums[full, band + 1] = 0
+            mean_weights[n] = weight
+            sums[full, 0] = 0
+            n += 1
+    mean_starts[starts.shape[0] - 1] = n
+    return n
 
 
 @compile_helper
