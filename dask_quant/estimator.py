@@ -61,12 +61,14 @@ class ColorQuantizer(
         Seed of every random draw. A `numpy.random.RandomState` draws one; so does None, from
         NumPy's global state.
     n_init : int, optional
-        Restarts, the best of which is kept; at least 1. None: up to 8, fewer for many colours.
+        Restarts, the best of which is kept; at least 1. None: as ``effort`` says, fewer
+        for many colours.
     max_iter : int, optional
-        Most Lloyd iterations of a descent, at least 1. None: 300.
+        Most Lloyd iterations of the last descent, at least 1; of other rows, of each. None: 300,
+        and 5 for colours when ``effort`` is fast.
     tol : float, optional
-        Stop once no centre moves by more than this, in the units of the samples. None: 0.05 for
-        colours; for other rows what scikit-learn does.
+        Stop once no centre moves by more than this, in the units of the samples. None: for colours
+        0.05, or 0.5 when ``effort`` is fast; for other rows what scikit-learn does.
 
     Attributes
     ----------
@@ -80,7 +82,8 @@ class ColorQuantizer(
     inertia_ : float
         Sum of weight times squared distance to the nearest centre.
     n_iter_ : int
-        Lloyd iterations of the best restart; 0 where nothing had to be fitted.
+        Lloyd iterations: of the whole search for colours, of the best restart for other rows; 0
+        where nothing had to be fitted.
     engine_ : str
         ``histogram`` for counted colours, else ``scikit-learn``.
     palette_ : Palette or None

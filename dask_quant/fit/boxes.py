@@ -125,7 +125,10 @@ class ColorBoxes:
         return self._from_cells(means[:n].copy(), weights[:n].copy(), starts, self.block_starts)
 
     def assign(self, palette: NDArray[np.uint8 | np.float64]) -> Assignment:
-        """Find the nearest entry of ``palette``, sRGB levels ``(k, 3)``, of every colour."""
+        """Find the nearest entry of ``palette``, sRGB levels ``(k, 3)``, of every colour.
+
+        Distances to entries between whole levels are cut to integers.
+        """
         assignment, _, _ = self._assign(palette, room=0)
         return assignment
 

@@ -62,6 +62,8 @@ def breathe(clusters: Clusters, n_splits: int) -> int:
         Lloyd iterations made.
     """
     n_iter = 0
+    if n_splits == 0:
+        return n_iter
     saved, inertia = clusters.snapshot(), clusters.inertia
     for _ in range(_MAX_BREATHS):
         if n_splits == 0:

@@ -127,6 +127,15 @@ class Clusters:
         weights = sums[:, :1]
         return np.where(weights > 0, sums[:, 1:] / np.maximum(weights, 1), self.centroids)
 
+    def find_gap(self, cluster: int) -> NDArray[np.float64]:
+        """Return how far the mean of one cluster is from its centroid, ``(3,)``."""
+        slot = self._slots[cluster]
+        weight, *sums = self._state.sums[slot].tolist()
+        if weight == 0:
+            return np.zeros(3)
+        gap: NDArray[np.float64] = np.array(sums) / weight - self._state.centroids[slot]
+        return gap
+
     def measure_inertia(self, centroids: NDArray[np.float64]) -> float:
         """Return the squared distances of all pixels to ``centroids`` ``(k, 3)`` of their clusters.
 
@@ -196,6 +205,8 @@ class Clusters:
         self._drop(slots[empty])
         slots = np.delete(slots, empty)
         weights, means = np.delete(weights, empty), np.delete(means, empty, axis=0)
+        if len(empty) == n_merges:
+            return
         before = weights.copy()
         left = merge_block(weights, means, n_merges - len(empty))
         self._drop(slots[~left])

@@ -78,9 +78,45 @@ class _Effort:
 
 
 _EFFORTS = {
-    "fast": _Effort(1, 1, 1, 0, FEW_CENTROIDS, 1 << 12, 64, 5, 0.5, 0, 0.5),
-    "default": _Effort(12, 128, 4, 8, MAX_CENTROIDS, 1 << 17, 32, 300, 0.05, 1, 0.2),
-    "best": _Effort(32, 1024, 10, 60, MAX_CENTROIDS, 1 << 19, 32, 300, 0.05, 8, 0.05),
+    "fast": _Effort(
+        max_init=1,
+        restarted=1,
+        patience=1,
+        n_rounds=0,
+        max_searched=FEW_CENTROIDS,
+        max_points=1 << 12,
+        max_coarse=64,
+        max_iter=5,
+        tol=0.5,
+        n_sweeps=0,
+        least_gap=0.5,
+    ),
+    "default": _Effort(
+        max_init=12,
+        restarted=128,
+        patience=4,
+        n_rounds=8,
+        max_searched=MAX_CENTROIDS,
+        max_points=1 << 17,
+        max_coarse=FEW_CENTROIDS,
+        max_iter=300,
+        tol=0.05,
+        n_sweeps=1,
+        least_gap=0.2,
+    ),
+    "best": _Effort(
+        max_init=32,
+        restarted=1024,
+        patience=10,
+        n_rounds=60,
+        max_searched=MAX_CENTROIDS,
+        max_points=1 << 19,
+        max_coarse=FEW_CENTROIDS,
+        max_iter=300,
+        tol=0.05,
+        n_sweeps=8,
+        least_gap=0.05,
+    ),
 }
 """Settled on photographs; `tests/benchmarks/peers.py` measures what they give."""
 
@@ -96,11 +132,14 @@ _SWAP_SHARE = 8
 _MIN_SWAPS = 2
 """Clusters split to disturb few centroids."""
 
-_ROUNDED_CENTROIDS = 64
+_MANY_CENTROIDS = 64
 """Centroids from which there are as many rounds as an effort has."""
 
 _COLORS_PER_CENTROID = 64
 """Colours of a centroid up to which cubes would be too coarse."""
+
+_MAX_SWEPT = 1024
+"""Centroids up to which other levels are tried: three times as many tries, a millisecond each."""
 
 _CAREFUL_CENTROIDS = 512
 """Centroids up to which each is the best of several draws (arbitrary)."""
@@ -124,7 +163,7 @@ def plan_search(
     is_searched = n_centroids <= given.max_searched
     free = min(n_centroids - 1, n_colors - n_centroids) if is_searched else 0
     n_swaps = min(free, max(_MIN_SWAPS, n_centroids // _SWAP_SHARE))
-    n_rounds = -(-given.n_rounds * min(n_centroids, _ROUNDED_CENTROIDS) // _ROUNDED_CENTROIDS)
+    n_rounds = -(-given.n_rounds * min(n_centroids, _MANY_CENTROIDS) // _MANY_CENTROIDS)
     return SearchPlan(
         n_init=n_init or max(1, min(given.max_init, given.restarted // n_centroids)),
         patience=n_init or given.patience,
@@ -135,7 +174,7 @@ def plan_search(
         cube_side=_choose_side(n_centroids, n_colors, given),
         max_iter=given.max_iter,
         tol=given.tol,
-        n_sweeps=given.n_sweeps,
+        n_sweeps=given.n_sweeps if n_centroids <= _MAX_SWEPT else 0,
         least_gap=given.least_gap,
     )
 

@@ -17,7 +17,7 @@ from dask_quant.fit.clusters import Clusters
 from dask_quant.fit.effort import plan_search
 from dask_quant.fit.lattice import round_clusters
 from dask_quant.fit.lloyd import iterate_lloyd
-from dask_quant.fit.search import search_centroids
+from dask_quant.fit.search import POINTS_PER_CENTROID, search_centroids
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +78,7 @@ def fit_centroids(
     """
     plan = plan_search(effort, n_centroids, len(boxes.points), n_init=n_init)
     searched = boxes.coarsen(plan.cube_side) if plan.cube_side > 1 else boxes
-    if len(searched.points) < n_centroids:  # a few dense clumps of colours
+    if len(searched.points) < POINTS_PER_CENTROID * n_centroids:  # dense clumps of colours
         searched = boxes
     clusters, n_iter = search_centroids(
         searched, plan, n_centroids=n_centroids, seed=seed, listener=listener

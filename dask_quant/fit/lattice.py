@@ -32,7 +32,7 @@ def round_clusters(clusters: Clusters, *, n_sweeps: int, least_gap: float) -> ND
         the mean is tried; at most half a level where a centroid is the nearest to its mean.
     """
     if n_sweeps == 0:
-        return np.rint(clusters.centroids).astype(np.uint8)
+        return np.rint(clusters.means).astype(np.uint8)
     inertia = _descend(clusters)
     for _ in range(n_sweeps):
         before = inertia
@@ -65,10 +65,10 @@ def _try_level(
     clusters: Clusters, cluster: int, band: int, least_gap: float, inertia: float
 ) -> float:
     """Try the level of a band next to the centroid's, towards the mean; return the inertia."""
-    stood = clusters.centroids[cluster]
-    gap = clusters.means[cluster, band] - stood[band]
+    gap = clusters.find_gap(cluster)[band]
     if abs(gap) < least_gap:
         return inertia
+    stood = clusters.centroids[cluster]
     tried = stood.copy()
     tried[band] += np.sign(gap)
     chosen = np.array([cluster])

@@ -81,10 +81,9 @@ class WeightedRows:
 
     def rank(self, centers: Numbers) -> RankedCenters:
         """Order ``centers`` ``(k, n_features)`` by the weight that they win, and measure them."""
-        labels, _ = find_nearest(self.rows, centers)
+        labels, distances = find_nearest(self.rows, centers)
         won = np.bincount(labels, self.weights, len(centers))
         ranked = centers[np.lexsort((*centers.T[::-1], -won))]
-        _, distances = find_nearest(self.rows, ranked)
         return RankedCenters(ranked, float((self.weights * distances).sum()))
 
 
@@ -93,7 +92,8 @@ class RankedCenters:
     """Centres in order, and how far the rows are from them."""
 
     centers: Numbers
-    """By descending weight of what each won, ties by value, ``(k, n_features)``."""
+    """By descending weight of what each won before they were ordered, which decides rows as near to
+    two; equal ones by value, ``(k, n_features)``."""
     inertia: float
     """Sum over the rows of weight times squared distance to the nearest centre."""
 

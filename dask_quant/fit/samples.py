@@ -28,8 +28,8 @@ _DEFAULT_MAX_ITER = 300
 _DEFAULT_TOL = 1e-4
 """Relative tolerance of scikit-learn's k-means when nothing else is said: its own default."""
 
-_MAX_PIXELS = 2**47
-"""Pixels up to which the sums of squared levels, at most 255^2 each, fit into 64 bits."""
+_MAX_PIXELS = 2**45
+"""Pixels up to which the sums of the squared levels of three bands fit into 64 bits."""
 
 _MOST_RESTARTS = 8
 """Restarts of scikit-learn's k-means at most when nothing else is said (arbitrary)."""
@@ -53,7 +53,8 @@ class SampleFit:
     ranked: RankedCenters
     """The centres, unrounded."""
     n_iter: int
-    """Lloyd iterations of the whole search; 0 where nothing had to be fitted."""
+    """Lloyd iterations: of the whole search, of scikit-learn's best restart; 0 where nothing had to
+    be fitted."""
     palette: Palette | None
     """The centres as 8-bit colours; None for rows that are no colours."""
 

@@ -30,8 +30,8 @@ _MAX_FIRST_ITER = 30
 _SAME = 1e-4
 """Share of the inertia by which restarts that end alike differ at most."""
 
-_POINTS_PER_SEED = 8
-"""Points to choose from, per centroid, when seeding from cells rather than colours (arbitrary)."""
+POINTS_PER_CENTROID = 8
+"""Means that stand for colours, per centroid, with which a search is content (arbitrary)."""
 
 
 def search_centroids(
@@ -59,7 +59,7 @@ def search_centroids(
     n_iter : int
         Lloyd iterations made, of all restarts.
     """
-    # As many free slots as are ever split at a time; and no more clusters than points.
+    # As many free slots as are ever split at a time.
     n_free = max(plan.n_splits, plan.n_swaps)
     clusters = Clusters(boxes, n_centroids + n_free)
     rounds = plan.n_init + plan.n_rounds
@@ -110,7 +110,7 @@ def _seeding_points(
     The means of the cells, where there are plenty: the seeding is then as quick for 2^24 colours
     as for a photograph, and a cell is far smaller than a cluster. Else the colours themselves.
     """
-    if len(boxes.cell_weights) >= _POINTS_PER_SEED * n_centroids:
+    if len(boxes.cell_weights) >= POINTS_PER_CENTROID * n_centroids:
         means = boxes.cell_sums / boxes.cell_weights[:, np.newaxis]
         return means, boxes.cell_weights.astype(np.float64)
     return boxes.points.astype(np.float64), boxes.weights.astype(np.float64)

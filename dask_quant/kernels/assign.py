@@ -1,6 +1,6 @@
 """Nearest palette entry: for weighted colours, for every colour there is, for pixels.
 
-Distances are squared and integer-valued (float64 holds them exactly up to 2^53), ties go to the
+Distances to whole levels are integers (float64 holds them exactly up to 2^53), ties go to the
 lower index, so labels are those of a comparison with every entry. Boxes of colour space prune the
 entries exactly (see `prune`).
 
@@ -64,7 +64,7 @@ def assign_block(
     points, starts, cell_low, cell_high, block_starts, block_low, block_high
         Colours in boxes, as `dask_quant.kernels.clusters.Layout` describes them.
     palette : ndarray
-        Integer-valued float64 ``(k, 3)``, ``k <= 65536``.
+        Levels, float64 ``(k, 3)``, ``k <= 65536``.
     tied_colors, tied_entries : ndarray
         Out: pairs of a colour with several nearest entries and one of these, int64 and int32, both
         ascending, as far as there is room.
@@ -74,7 +74,7 @@ def assign_block(
     labels : ndarray
         Index of the nearest entry, the lowest on ties, uint16 ``(n,)``.
     distances : ndarray
-        Squared distance to it, int32 ``(n,)``.
+        Squared distance to it, cut to int32 ``(n,)``.
     n_pairs : int
         How many pairs there are, in the room or not.
     """

@@ -79,7 +79,7 @@ def order_block(
 
     Notes
     -----
-    O((k + n_pairs) log k) for most data, 24 bytes an entry and 17 a pair. The heap is ordered by
+    O((k + n_pairs) log k) for most data, 32 bytes an entry and 17 a pair. The heap is ordered by
     estimates: what an entry can win only shrinks, so one that is up to date on top is the best.
     """
     k, n_pairs = winnable.shape[0], tied_colors.shape[0]

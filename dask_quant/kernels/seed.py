@@ -88,7 +88,7 @@ def seed_block(
 
     Notes
     -----
-    O(n * n_centroids * n_trials), 24 bytes a point.
+    O(n * n_centroids * n_trials), 32 bytes a point.
     """
     n = points.shape[0]
     chosen = np.empty(n_centroids, dtype=np.int64)

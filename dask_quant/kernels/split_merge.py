@@ -1,8 +1,8 @@
 """What a search by splitting and merging clusters needs to know of them.
 
 `longest_axis_block` finds the axis along which each cluster is longest, and its error along it.
-`merge_block` merges clusters pairwise, always the two
-whose union costs least (Ward's criterion; the pairwise nearest neighbour method of Equitz [1]_).
+`merge_block` merges clusters pairwise, always the two whose union costs least (Ward's criterion;
+the pairwise nearest neighbour method of Equitz [1]_).
 
 References
 ----------

@@ -29,7 +29,7 @@ def photo_boxes(photo):
 
 
 def step_by_brute_force(boxes, centroids):
-    """Moments and inertia by comparing every colour with every centroid, bands in order."""
+    """Weights, sums and inertia by comparing every colour with every centroid, bands in order."""
     nearest = np.zeros(len(boxes.points), dtype=np.int64)
     best = np.full(len(boxes.points), np.inf)
     for index, (c0, c1, c2) in enumerate(centroids):
@@ -78,9 +78,8 @@ def test_boxes_hold_every_color_with_its_weight(photo):
     assert boxes.cell_weights.sum() == len(levels)
 
 
-@given(weighted=WEIGHTED)
-def test_boxes_are_tight_and_moments_exact(weighted):
-    boxes = make_boxes(weighted)
+def check_boxes(boxes):
+    """Compare bounds and moments of every cell, and bounds of every block, with its colours."""
     spans = np.stack([boxes.starts[:-1], boxes.starts[1:]], axis=1)
     for cell, (begin, end) in enumerate(spans):
         points = boxes.points[begin:end].astype(np.int64)
@@ -88,14 +87,18 @@ def test_boxes_are_tight_and_moments_exact(weighted):
         assert boxes.low[cell].tolist() == points.min(axis=0).tolist()
         assert boxes.high[cell].tolist() == points.max(axis=0).tolist()
         assert len(np.unique(points // 8, axis=0)) == 1
-        assert boxes.cell_weights[cell] == weights.sum()
-        np.testing.assert_array_equal(
-            boxes.cell_sums[cell], (weights[:, np.newaxis] * points).sum(axis=0)
-        )
+        r, g, b = points.T
+        terms = [np.ones_like(r), r, g, b, r * r, g * g, b * b, r * g, r * b, g * b]
+        assert boxes.cell_moments[cell].tolist() == [int((weights * t).sum()) for t in terms]
     for block in range(len(boxes.block_starts) - 1):
         own = slice(boxes.block_starts[block], boxes.block_starts[block + 1])
         assert (boxes.block_low[block] == boxes.low[own].min(axis=0)).all()
         assert (boxes.block_high[block] == boxes.high[own].max(axis=0)).all()
+
+
+@given(weighted=WEIGHTED)
+def test_boxes_are_tight_and_moments_exact(weighted):
+    check_boxes(make_boxes(weighted))
 
 
 # Entries on a lattice, colours on one twice as fine: half of all colours lie between entries.
@@ -159,6 +162,7 @@ def test_sums_of_a_trillion_pixels_do_not_overflow():
 def test_coarse_points_are_the_means_of_small_cubes(weighted, side):
     boxes = make_boxes(weighted)
     coarse = boxes.coarsen(side)
+    check_boxes(coarse)
     cubes = {}
     for color, weight in weighted.items():
         cubes.setdefault(tuple(level // side for level in color), []).append((color, weight))

@@ -93,15 +93,25 @@ def test_the_search_repeats_itself_to_the_bit(photo, k):
     assert found[0] == found[1]
 
 
-def test_what_is_not_better_is_put_back():
-    # Every colour has a cluster: there is nothing to gain.
-    boxes = make_boxes(np.arange(60).reshape(20, 3))
-    clusters = start_clusters(boxes, boxes.points)
-    before = clusters.centroids.copy()
+def test_what_is_not_better_is_put_back(photo, monkeypatch):
+    boxes = ColorBoxes.from_histogram(ColorHistogram.from_pixels(photo[::6, ::6]))
+    clusters = start_clusters(boxes, boxes.points[:: len(boxes.points) // 16][:16])
+    restore, put_back = Clusters.restore, []
+
+    def look(self, saved):
+        worse = self.inertia
+        restore(self, saved)
+        put_back.append((worse, self.inertia))
+        check = inertia_of(boxes, self.means)
+        assert check <= self.inertia * (1 + 1e-9)
+
+    monkeypatch.setattr(Clusters, "restore", look)
     breathe(clusters, 5)
-    disturb(clusters, 3, np.uint64(1))
-    np.testing.assert_array_equal(clusters.centroids, before)
-    np.testing.assert_array_equal(clusters.weights, 1)
+    breathed = clusters.inertia
+    disturb(clusters, 2, np.uint64(1))
+    assert any(worse > better for worse, better in put_back)
+    assert all(worse >= better for worse, better in put_back)
+    assert clusters.inertia <= breathed <= put_back[0][1]
 
 
 def test_disturbances_find_what_breaths_do_not(photo):

@@ -28,6 +28,20 @@ def check_against_brute_force(boxes, clusters):
     np.add.at(sums, nearest, boxes.weights[:, np.newaxis] * boxes.points.astype(np.int64))
     np.testing.assert_array_equal(clusters.weights, weights)
     np.testing.assert_array_equal(clusters.sums, sums)
+    check_axes(boxes, clusters, nearest)
+
+
+def check_axes(boxes, clusters, nearest):
+    """Compare the errors along the longest axes with eigenvalues of the scatter of each cluster."""
+    errors, axes = clusters.find_axes()
+    for cluster, (error, axis) in enumerate(zip(errors, axes, strict=True)):
+        points, weights = boxes.points[nearest == cluster].astype(float), boxes.weights
+        weights = weights[nearest == cluster].astype(float)
+        offsets = points - clusters.means[cluster]
+        scatter = (offsets * weights[:, np.newaxis]).T @ offsets
+        slack = 1e-9 * max(1.0, float(weights.sum())) * 255**2
+        assert error == pytest.approx(np.linalg.eigvalsh(scatter)[-1], rel=1e-6, abs=slack)
+        assert axis @ scatter @ axis == pytest.approx(error, rel=1e-6, abs=slack)
 
 
 def walk_at_random(boxes, clusters, rng, n_free, n_steps):
@@ -120,9 +134,10 @@ def test_clusters_without_a_pixel_are_merged_first():
     assert clusters.centroids[:, 0].tolist() == [35, 200]
 
 
-def test_moments_of_a_trillion_pixels_are_exact():
+def test_sums_of_a_trillion_pixels_are_exact():
     boxes = make_boxes([(255, 255, 255), (253, 255, 255)], [10**12, 10**12])
     clusters = Clusters(boxes, 1)
     clusters.start(np.zeros((1, 3)))
     clusters.descend(9, 0.0)
     assert clusters.inertia == 2e12
+    assert clusters.find_axes()[0].tolist() == pytest.approx([2e12], rel=1e-3)

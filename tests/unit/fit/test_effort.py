@@ -11,8 +11,8 @@ from dask_quant.options import EFFORTS
 @pytest.mark.parametrize("spare", [0, 1, 3, 100, 10**6])
 def test_no_plan_needs_more_clusters_than_colors(effort, k, spare):
     plan = plan_search(effort, k, k + spare)
-    assert 0 <= plan.n_splits <= min(k - 1, spare) or plan.n_splits == 0
-    assert 0 <= plan.n_swaps <= min(k - 1, spare) or plan.n_swaps == 0
+    assert 0 <= plan.n_splits <= min(k - 1, spare)
+    assert 0 <= plan.n_swaps <= min(k - 1, spare)
     assert plan.n_init >= 1
     assert plan.n_rounds == 0 or plan.n_swaps > 0
 
@@ -25,6 +25,17 @@ def test_more_effort_never_does_less():
             assert less.n_rounds <= more.n_rounds
             assert less.n_splits <= more.n_splits
             assert less.max_iter <= more.max_iter
+            assert less.tol >= more.tol
+            assert less.patience <= more.patience
+            assert less.n_trials <= more.n_trials
+            assert less.n_sweeps <= more.n_sweeps
+            assert less.least_gap >= more.least_gap
+            assert less.cube_side >= more.cube_side
+
+
+def test_other_levels_are_not_tried_for_very_many_centroids():
+    assert plan_search("best", 1024, 10**6).n_sweeps > 0
+    assert plan_search("best", 1025, 10**6).n_sweeps == 0
 
 
 def test_few_centroids_are_restarted_and_many_disturbed():
@@ -45,7 +56,16 @@ def test_the_fast_search_is_for_few_centroids_and_no_search_for_very_many():
 
 
 @pytest.mark.parametrize(
-    ("k", "n_colors", "side"), [(16, 1000, 1), (16, 10**6, 8), (64, 10**6, 4), (4096, 2**18, 1)]
+    ("effort", "k", "n_colors", "side"),
+    [
+        ("default", 16, 1000, 1),
+        ("default", 16, 10**6, 8),
+        ("default", 64, 10**6, 4),
+        ("default", 4096, 2**18, 1),
+        ("fast", 64, 2**12, 1),
+        ("fast", 64, 2**12 + 1, 8),
+        ("fast", 65, 2**13, 4),
+    ],
 )
-def test_plenty_of_colors_are_looked_at_in_cubes(k, n_colors, side):
-    assert plan_search("default", k, n_colors).cube_side == side
+def test_plenty_of_colors_are_looked_at_in_cubes(effort, k, n_colors, side):
+    assert plan_search(effort, k, n_colors).cube_side == side

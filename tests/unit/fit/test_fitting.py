@@ -5,6 +5,7 @@ import pytest
 
 from dask_quant.chunking import _FIT_BYTES_PER_COLOR
 from dask_quant.errors import FitError
+from dask_quant.fit.boxes import ColorBoxes
 from dask_quant.fit.fitting import finish_fit, fit_given, fit_histogram
 from dask_quant.flow import describe_fit
 from dask_quant.histogram import ColorHistogram
@@ -107,3 +108,19 @@ def test_a_fit_takes_no_more_bytes_a_color_than_are_planned():
     fixed_bytes = 50 * 2**20  # tables of cells and cubes, and slices of colours
     assert histogram.nbytes + peak < _FIT_BYTES_PER_COLOR * n + fixed_bytes
     assert fit.palette.counts.sum() == 3 * n
+
+
+def test_a_fast_fit_of_dense_clumps_does_not_choose_among_a_few_cells():
+    # 5,000 greys, nearly: hundreds of colours to a cell, and hardly more cells than entries.
+    rng = np.random.default_rng(0)
+    near_grey = rng.integers(0, 256, (20_000, 1)) + rng.integers(-4, 5, (20_000, 3))
+    pixels = np.clip(near_grey, 0, 255).astype(np.uint8)
+    histogram = ColorHistogram.from_pixels(pixels)
+    boxes = ColorBoxes.from_histogram(histogram)
+    assert len(histogram) > 1 << 12
+    assert len(boxes.low) < 8 * 64
+    fast, default = (
+        fit_histogram(histogram, FitOptions(n_colors=64, effort=effort)).squared_error
+        for effort in ("fast", "default")
+    )
+    assert default <= fast < 1.06 * default

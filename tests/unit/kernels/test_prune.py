@@ -58,11 +58,6 @@ def test_equal_centroids_are_both_kept():
     assert prune([0, 0, 0], [7, 7, 7], centers, [0, 1]) == [0, 1]
 
 
-def test_only_candidates_are_looked_at():
-    centers = np.array([[1.0, 1, 1], [100, 100, 100], [101, 100, 100]])
-    assert 0 not in prune([0, 0, 0], [2, 2, 2], centers, [1, 2])
-
-
 def test_cells_are_grouped_by_block():
     cells = np.array([0, 3, 63, 64, 200, 6400], dtype=np.int64)
     starts = group_cells(cells)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dask_quant.kernels.split_merge import merge_block
+from dask_quant.kernels.split_merge import longest_axis_block, merge_block
 
 
 def merge_by_brute_force(weights, means, n_merges):
@@ -52,3 +52,25 @@ def test_merging_keeps_the_total_also_of_empty_and_equal_clusters(clusters, data
     assert np.isfinite(means).all()
     np.testing.assert_allclose(weights[left] @ means[left], total, atol=1e-9)
     assert weights[left].sum() == table[:, 0].sum()
+
+
+ENTRY = st.one_of(st.sampled_from([0.0, 1.0, -1.0, 1e-9]), st.floats(-1e6, 1e6))
+
+
+@given(entries=st.lists(st.tuples(*[ENTRY] * 9), min_size=1, max_size=5))
+def test_the_longest_axis_is_the_largest_eigenvector(entries):
+    # Products with their transposes are what scatter is: symmetric, no eigenvalue below 0.
+    factors = np.array(entries).reshape(-1, 3, 3)
+    scatter = factors @ factors.transpose(0, 2, 1)
+    values, vectors = longest_axis_block(scatter)
+    for matrix, value, vector in zip(scatter, values, vectors, strict=True):
+        scale = max(1e-300, float(np.abs(matrix).max()))
+        assert value == pytest.approx(np.linalg.eigvalsh(matrix)[-1], rel=1e-9, abs=1e-12 * scale)
+        assert np.linalg.norm(vector) == pytest.approx(1.0)
+        np.testing.assert_allclose(matrix @ vector, value * vector, atol=1e-7 * scale)
+
+
+def test_equal_axes_are_axes_all_the_same():
+    values, vectors = longest_axis_block(np.stack([np.eye(3), np.zeros((3, 3))]))
+    assert values.tolist() == [1.0, 0.0]
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0)
