@@ -30,8 +30,8 @@ import numpy as np
 from machine import describe_machine
 from PIL import Image
 
-from dask_quant import options
 from dask_quant.errors import DaskQuantError
+from dask_quant.options import EFFORTS
 from dask_quant.palette import Palette
 from dask_quant.process import count_cpus
 from dask_quant.sinks.atomic import write_file_atomically
@@ -198,15 +198,14 @@ def measure_mse(folder: Folder, out: Path) -> float:
     return float(np.mean(errors))
 
 
-def list_runs(suffix: str) -> list[tuple[str, str, Run | None, str]]:
+def list_runs(suffix: str, efforts: Sequence[str]) -> list[tuple[str, str, Run | None, str]]:
     """Return name, program, run (None where it cannot) and note of every tool."""
-    efforts = getattr(options, "EFFORTS", ())
-    ours: list[tuple[str, str, Run | None, str]] = [
-        (f"dask_quant --per-image --effort {effort}", sys.executable,
-         run_ours("--per-image", "--effort", effort), "") for effort in efforts
-    ] or [("dask_quant --per-image", sys.executable, run_ours("--per-image"), "")]  # fmt: skip
+    ours = {effort: run_ours("--per-image", "--effort", effort) for effort in efforts}
     return [
-        *ours,
+        *(
+            (f"dask_quant --per-image --effort {effort}", sys.executable, run, "")
+            for effort, run in ours.items()
+        ),
         ("dask_quant, one shared palette", sys.executable, run_ours(), "one palette for all"),
         ("pngquant --speed 3 --nofs", "pngquant", run_pngquant if suffix == ".png" else None, ""),
         ("mogrify -dither None -colors", "mogrify", run_mogrify, ""),
@@ -215,14 +214,21 @@ def list_runs(suffix: str) -> list[tuple[str, str, Run | None, str]]:
 
 
 def run_benchmark(
-    data: Path, *, n_images: int, size: int, k: int, suffix: str, repeats: int
+    data: Path,
+    *,
+    n_images: int,
+    size: int,
+    k: int,
+    suffix: str,
+    efforts: Sequence[str],
+    repeats: int,
 ) -> list[Row]:
     """Return the rows of all tools, and the floor as the last one."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         (root / "crops").mkdir()
         folder = cut_crops(data, root / "crops", n_images=n_images, size=size, suffix=suffix)
-        tools = list_runs(suffix)
+        tools = list_runs(suffix, efforts)
         warm_up(folder, root, k)
         best = [float("inf")] * len(tools)
         floor = float("inf")
@@ -290,6 +296,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", type=int, default=256, help="side of a crop in pixels")
     parser.add_argument("-k", "--colors", type=int, default=64)
     parser.add_argument("--format", choices=("png", "jpeg"), default="png")
+    parser.add_argument(
+        "--efforts", nargs="+", choices=EFFORTS, default=EFFORTS, help="ours to run; best is slow"
+    )
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--json", action="store_true", dest="as_json")
     given = parser.parse_args(arguments)
@@ -299,6 +308,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         size=given.size,
         k=given.colors,
         suffix=".png" if given.format == "png" else ".jpg",
+        efforts=given.efforts,
         repeats=given.repeats,
     )
     if given.as_json:
