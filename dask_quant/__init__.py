@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     )
     from dask_quant.results import ImageInfo, Quarantined, Report
     from dask_quant.routes.planning import JobPlan
+    from dask_quant.scalable import ScalableKMeans
     from dask_quant.sinks.palette_file import read_palette, write_palette
     from dask_quant.sources.opening import open_image
 
@@ -81,6 +82,7 @@ __all__ = [
     "PixelFormatError",
     "Quarantined",
     "Report",
+    "ScalableKMeans",
     "SourceError",
     "SourceNotFoundError",
     "apply_palette",
@@ -117,6 +119,7 @@ _HOMES = {
     ),
     "dask_quant.results": ("ImageInfo", "Quarantined", "Report"),
     "dask_quant.routes.planning": ("JobPlan",),
+    "dask_quant.scalable": ("ScalableKMeans",),
     "dask_quant.sinks.palette_file": ("read_palette", "write_palette"),
     "dask_quant.sources.opening": ("open_image",),
 }

@@ -224,7 +224,7 @@ class ColorQuantizer(
         """
         check_is_fitted(self)
         samples = self._check_samples(X)
-        return measure_distances(samples, self.cluster_centers_, float_type(samples))
+        return measure_distances(samples, self.cluster_centers_, float_type(samples.dtype))
 
     def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Return minus the inertia of samples.

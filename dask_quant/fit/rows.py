@@ -8,7 +8,7 @@ samples.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -98,9 +98,9 @@ class RankedCenters:
     """Sum over the rows of weight times squared distance to the nearest centre."""
 
 
-def float_type(samples: Numbers) -> np.dtype[np.floating]:
+def float_type(dtype: np.dtype[Any]) -> np.dtype[np.floating[Any]]:
     """Return the type of what is computed of samples: float32 stays, all others get float64."""
-    return np.dtype(np.float32 if samples.dtype == np.float32 else np.float64)
+    return np.dtype(np.float32 if dtype == np.float32 else np.float64)
 
 
 def find_nearest(

@@ -84,7 +84,7 @@ def fit_samples(
     Neither the order of the samples nor whether a sample comes again or weighs more shows in the
     centres.
     """
-    dtype = float_type(samples)
+    dtype = float_type(samples.dtype)
     histogram = _count_samples(samples, weights)
     if histogram is not None:
         return fit_counted(histogram, options, dtype)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @compile_kernel
-def _draw(seed: np.uint64, number: np.uint64) -> float:
+def draw(seed: np.uint64, number: np.uint64) -> float:
     """Return draw ``number`` of the stream ``seed``, uniform in [0, 1): splitmix64."""
     z = seed + (number + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -40,12 +40,12 @@ def draw_block(n: int, seed: np.uint64) -> NDArray[np.float64]:
     """Return the first ``n`` draws of the stream ``seed``, uniform in [0, 1), float64 ``(n,)``."""
     draws = np.empty(n)
     for number in range(n):
-        draws[number] = _draw(seed, np.uint64(number))
+        draws[number] = draw(seed, np.uint64(number))
     return draws
 
 
 @compile_helper
-def _find_after(running: NDArray[np.float64], value: float) -> int:
+def find_after(running: NDArray[np.float64], value: float) -> int:
     """Return the first position whose ascending ``running`` sum is above ``value``, or the last."""
     low = 0
     high = running.shape[0] - 1
@@ -105,7 +105,7 @@ def seed_block(
             running[i] = total
         best_total = np.inf
         for _ in range(n_trials if position else 1):
-            drawn = _find_after(running, _draw(seed, number) * total)
+            drawn = find_after(running, draw(seed, number) * total)
             number += np.uint64(1)
             while position and cost[drawn] == 0.0:  # by rounding only: never a centroid twice
                 drawn = drawn - 1 if drawn else n - 1

@@ -39,6 +39,8 @@ LAYERS = (
     # Where and how it is computed.
     "cluster",
     "execute",
+    # Rows of numbers across a cluster.
+    "scalable",
     # One image in memory, one image in chunks, many images; then the way that a call takes.
     "flow",
     "array_flow",
@@ -66,15 +68,15 @@ THIRD_PARTY = {
     "numba": ("kernels",),
     "dask": (
         *("sources", "graphs", "cluster", "execute", "array_flow", "persist", "job", "arrays"),
-        "estimator",
+        *("estimator", "scalable"),
     ),
     "distributed": ("cluster", "execute"),
-    "dask_ml": ("graphs",),
+    "dask_ml": ("graphs", "scalable"),
     "zarr": ("sources", "sinks"),
     "numcodecs": ("sources",),
     "google_crc32c": ("sources",),
     "PIL": ("sources", "sinks"),
-    "sklearn": ("fit", "estimator"),
+    "sklearn": ("fit", "scalable", "estimator"),
     "matplotlib": ("palette",),
     "click": ("faces",),
     "rich": ("faces",),

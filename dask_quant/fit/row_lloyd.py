@@ -1,0 +1,167 @@
+"""Lloyd's algorithm on rows of numbers, wherever the rows are: in memory or across a cluster.
+
+It knows rows only by what they can answer (`RowSource`): what a set of centres wins of them, and
+which of them are furthest from their centres. Each answer is a pass over the rows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from dask_quant.fit.row_totals import FixedPoint, RowTotals
+from dask_quant.fit.search import mix_seed
+from dask_quant.kernels.lloyd_rows import nearest_rows_block, seed_rows_block
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from dask_quant.kernels.lloyd_rows import Rows
+
+    Centers = NDArray[np.float64]
+
+
+class RowSource(Protocol):
+    """Rows of ``f`` features, somewhere."""
+
+    def add_up(self, centers: Sequence[Centers]) -> list[RowTotals]:
+        """Return what each set of centres ``(k, f)`` wins of all rows, in one pass."""
+
+    def find_far(self, centers: Centers, n_rows: int) -> Centers:
+        """Return the ``n_rows`` rows furthest from their nearest centre, float64 ``(n, f)``.
+
+        The furthest first, of equals the first; fewer where fewer lie off their centres.
+        """
+
+
+@dataclass(frozen=True)
+class CentersFit:
+    """Centres, and what they win of all rows."""
+
+    centers: Centers
+    """float64 ``(k, f)``."""
+    totals: RowTotals
+    """What they win: of these very centres."""
+    n_iter: int
+    """Times that centres were moved."""
+
+
+def iterate_rows(
+    source: RowSource,
+    starts: Sequence[Centers],
+    *,
+    max_iter: int,
+    tol: float,
+    dtype: np.dtype[np.floating[Any]],
+) -> CentersFit:
+    """Move centres to the means of what they win until they hardly move; return the best set.
+
+    Several sets of centres go side by side: a pass serves all that still move.
+
+    Parameters
+    ----------
+    source : RowSource
+        The rows.
+    starts : sequence of ndarray
+        Sets of centres to begin with, each float64 ``(k, f)``.
+    max_iter : int
+        Times at most that centres are moved.
+    tol : float
+        Sum of the squared shifts of all centres of a set at which it is at rest, in squared units
+        of the rows.
+    dtype : dtype
+        Type that centres are rounded to whenever they have moved.
+
+    Returns
+    -------
+    CentersFit
+        The set of least inertia, of equals the first. No centre of it wins nothing, unless there
+        are fewer distinct rows.
+    """
+    best: CentersFit | None = None
+    moving = list(starts)
+    n_iter = 0
+    while moving:
+        still_moving = []
+        for centers, totals in zip(moving, source.add_up(moving), strict=True):
+            moved = _refill(source, centers, totals).astype(dtype).astype(np.float64)
+            shift = float(np.square(moved - centers).sum())
+            if shift > tol and n_iter < max_iter:
+                still_moving.append(moved)
+            elif best is None or totals.inertia < best.totals.inertia:
+                best = CentersFit(centers, totals, n_iter)
+        moving = still_moving
+        n_iter += 1
+    assert best is not None, "there is at least one set of centres"
+    return best
+
+
+def _refill(source: RowSource, centers: Centers, totals: RowTotals) -> Centers:
+    """Return the means of what centres won; those that won nothing go to the furthest rows."""
+    moved = totals.move(centers)
+    empty = np.flatnonzero(totals.weights == 0)
+    if len(empty):
+        far = source.find_far(centers, len(empty))
+        moved[empty[: len(far)]] = far
+    return moved
+
+
+@dataclass(frozen=True)
+class HeldRows:
+    """Rows in memory."""
+
+    rows: Rows
+    """``(n, f)`` of any real type."""
+    weights: NDArray[np.float64] | None
+    """Of each row, ``(n,)``; None: 1 each."""
+    fixed: FixedPoint
+    """How they are summed."""
+
+    def add_up(self, centers: Sequence[Centers]) -> list[RowTotals]:
+        """See `RowSource`."""
+        return [RowTotals.of(self.rows, self.weights, each, self.fixed) for each in centers]
+
+    def find_far(self, centers: Centers, n_rows: int) -> Centers:
+        """See `RowSource`."""
+        rows, distances, _ = find_farthest(self.rows, self.weights, centers, n_rows)
+        return rows[distances > 0]
+
+
+def measure_nearest(
+    rows: Rows, centers: Centers, dtype: np.dtype[Any]
+) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Return the nearest of ``centers`` of every row, of a type, and the squared distance to it."""
+    labels, distances = np.empty(len(rows), dtype=dtype), np.empty(len(rows))
+    nearest_rows_block(rows, np.ascontiguousarray(centers.T), labels, distances)
+    return labels, distances
+
+
+def find_farthest(
+    rows: Rows, weights: NDArray[np.float64] | None, centers: Centers, n_rows: int
+) -> tuple[Centers, NDArray[np.float64], NDArray[np.int64]]:
+    """Return the rows furthest from their nearest centre, their squared distances and positions."""
+    _, distances = measure_nearest(rows, centers, np.dtype(np.int32))
+    if weights is not None:
+        distances = np.where(weights > 0, distances, 0.0)
+    order = np.argsort(-distances, kind="stable")[:n_rows]
+    return rows[order].astype(np.float64), distances[order], order
+
+
+def seed_rows(
+    rows: Rows, weights: NDArray[np.float64] | None, *, n_clusters: int, seed: int, restart: int = 0
+) -> Centers:
+    """Choose first centres among rows in memory by greedy k-means++, float64 ``(k, f)``.
+
+    Fewer than ``n_clusters`` where there are fewer distinct rows.
+    """
+    given = np.ones(len(rows)) if weights is None else weights
+    n_trials = 2 + int(math.log(n_clusters))  # as scikit-learn has it
+    chosen = seed_rows_block(
+        *(rows, given, min(n_clusters, len(rows)), n_trials, mix_seed(seed, restart))
+    )
+    return rows[chosen].astype(np.float64)
