@@ -1,6 +1,6 @@
 """The face for scikit-learn: a clusterer and transformer of rows, a quantizer of pictures.
 
-Importing this imports scikit-learn, which takes seconds; nothing else in the package does.
+Importing this imports scikit-learn, which takes seconds.
 """
 
 from __future__ import annotations

@@ -20,9 +20,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from dask_quant.cluster import find_active_client
 from dask_quant.execute import MAX_TASKS_PER_GRAPH, Executor
-from dask_quant.fit.row_lloyd import HeldRows, iterate_rows, measure_nearest, seed_rows
+from dask_quant.fit.row_lloyd import HeldRows, iterate_rows, seed_rows
 from dask_quant.fit.row_totals import FixedPoint
-from dask_quant.fit.rows import float_type
+from dask_quant.fit.rows import find_nearest, float_type
 from dask_quant.fit.search import mix_seed
 from dask_quant.graphs.rows import (
     DrawRule,
@@ -334,5 +334,5 @@ def label_rows(rows: da.Array, centers: NDArray[np.floating[Any]]) -> da.Array:
 
 def _label_block(rows: NDArray[Any], centers: NDArray[np.float64]) -> NDArray[np.int32]:
     """Return the nearest centre of each row of a block."""
-    labels, _ = measure_nearest(np.ascontiguousarray(rows), centers, np.dtype(np.int32))
+    labels, _ = find_nearest(rows, centers)
     return labels

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from dask_quant.fit.row_totals import FixedPoint, RowTotals
+from dask_quant.fit.rows import find_nearest
 from dask_quant.fit.search import mix_seed
-from dask_quant.kernels.lloyd_rows import nearest_rows_block, seed_rows_block
+from dask_quant.kernels.lloyd_rows import seed_rows_block
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from dask_quant.kernels.lloyd_rows import Rows
+    from dask_quant.fit.rows import Numbers
 
     Centers = NDArray[np.float64]
 
@@ -115,7 +116,7 @@ def _refill(source: RowSource, centers: Centers, totals: RowTotals) -> Centers:
 class HeldRows:
     """Rows in memory."""
 
-    rows: Rows
+    rows: Numbers
     """``(n, f)`` of any real type."""
     weights: NDArray[np.float64] | None
     """Of each row, ``(n,)``; None: 1 each."""
@@ -132,20 +133,11 @@ class HeldRows:
         return rows[distances > 0]
 
 
-def measure_nearest(
-    rows: Rows, centers: Centers, dtype: np.dtype[Any]
-) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Return the nearest of ``centers`` of every row, of a type, and the squared distance to it."""
-    labels, distances = np.empty(len(rows), dtype=dtype), np.empty(len(rows))
-    nearest_rows_block(rows, np.ascontiguousarray(centers.T), labels, distances)
-    return labels, distances
-
-
 def find_farthest(
-    rows: Rows, weights: NDArray[np.float64] | None, centers: Centers, n_rows: int
+    rows: Numbers, weights: NDArray[np.float64] | None, centers: Centers, n_rows: int
 ) -> tuple[Centers, NDArray[np.float64], NDArray[np.int64]]:
     """Return the rows furthest from their nearest centre, their squared distances and positions."""
-    _, distances = measure_nearest(rows, centers, np.dtype(np.int32))
+    _, distances = find_nearest(rows, centers)
     if weights is not None:
         distances = np.where(weights > 0, distances, 0.0)
     order = np.argsort(-distances, kind="stable")[:n_rows]
@@ -153,7 +145,12 @@ def find_farthest(
 
 
 def seed_rows(
-    rows: Rows, weights: NDArray[np.float64] | None, *, n_clusters: int, seed: int, restart: int = 0
+    rows: Numbers,
+    weights: NDArray[np.float64] | None,
+    *,
+    n_clusters: int,
+    seed: int,
+    restart: int = 0,
 ) -> Centers:
     """Choose first centres among rows in memory by greedy k-means++, float64 ``(k, f)``.
 
@@ -162,6 +159,7 @@ def seed_rows(
     given = np.ones(len(rows)) if weights is None else weights
     n_trials = 2 + int(math.log(n_clusters))  # as scikit-learn has it
     chosen = seed_rows_block(
-        *(rows, given, min(n_clusters, len(rows)), n_trials, mix_seed(seed, restart))
+        *(rows.astype(np.float64), given, min(n_clusters, len(rows))),
+        *(n_trials, mix_seed(seed, restart)),
     )
     return rows[chosen].astype(np.float64)

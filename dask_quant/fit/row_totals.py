@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dask_quant.fit.rows import split_rows
 from dask_quant.kernels.lloyd_rows import add_rows_block
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dask_quant.kernels.lloyd_rows import Rows
+    from dask_quant.fit.rows import Numbers
 
 _VALUE_BITS = 39
 """Bits of a term: 12 more than float32 has, and two for integers of 32 bits and their sign."""
@@ -47,7 +48,7 @@ class RowRange:
     """Whether all weights are whole numbers."""
 
     @classmethod
-    def of(cls, rows: Rows, weights: NDArray[np.floating[Any]] | None) -> RowRange:
+    def of(cls, rows: Numbers, weights: NDArray[np.floating[Any]] | None) -> RowRange:
         """Return the range of rows ``(n, n_features)``, of those with a weight above 0."""
         if weights is not None:
             rows = rows[weights > 0]
@@ -145,7 +146,7 @@ class RowTotals:
     @classmethod
     def of(
         cls,
-        rows: Rows,
+        rows: Numbers,
         weights: NDArray[np.floating[Any]] | None,
         centers: NDArray[np.float64],
         fixed: FixedPoint,
@@ -155,9 +156,12 @@ class RowTotals:
         parts = np.zeros((2, k, n_features + 2), dtype=np.int64)
         columns = np.ascontiguousarray(centers.T)
         integers = fixed.fix_weights(weights)
-        add_rows_block(
-            *(rows, integers, columns, fixed.middle, fixed.scale, fixed.error_scale, parts)
-        )
+        for block in split_rows(len(rows), n_features):
+            numbers = np.array(rows[block], dtype=np.float64, order="C")
+            some = integers[block]
+            add_rows_block(
+                *(numbers, some, columns, fixed.middle, fixed.scale, fixed.error_scale, parts)
+            )
         return cls.merge_all([cls(parts, fixed)])
 
     @classmethod

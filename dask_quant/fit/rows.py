@@ -125,7 +125,7 @@ def find_nearest(
     columns = np.array(centers.T, dtype=np.float64, order="C")
     labels = np.empty(len(samples), dtype=np.int32)
     distances = np.empty(len(samples), dtype=np.float64)
-    for block in _split(len(samples), samples.shape[1]):
+    for block in split_rows(len(samples), samples.shape[1]):
         # A copy always: memory that is read-only would be a type of its own to compile for.
         rows = np.array(samples[block], dtype=np.float64, order="C")
         labels[block], distances[block] = nearest_block(rows, columns)
@@ -150,7 +150,7 @@ def measure_distances(
     """
     columns = centers.T.astype(np.float64)
     distances = np.empty((len(samples), len(centers)), dtype=dtype)
-    for block in _split(len(samples), len(centers)):
+    for block in split_rows(len(samples), len(centers)):
         rows = samples[block].astype(np.float64)
         squares = np.zeros((len(rows), len(centers)))
         for feature, column in enumerate(columns):
@@ -159,7 +159,7 @@ def measure_distances(
     return distances
 
 
-def _split(n_rows: int, n_columns: int) -> Iterator[slice]:
-    """Yield blocks of rows of about `_BLOCK_NUMBERS` numbers."""
+def split_rows(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Yield blocks of rows of about `_BLOCK_NUMBERS` numbers: copies of them stay in the cache."""
     size = max(1, _BLOCK_NUMBERS // n_columns)
     return (slice(begin, begin + size) for begin in range(0, n_rows, size))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from dask.delayed import delayed
 
-from dask_quant.fit.row_lloyd import measure_nearest
 from dask_quant.fit.row_totals import RowRange, RowTotals
+from dask_quant.fit.rows import find_nearest
 from dask_quant.graphs.sampling import splitmix64
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dask_quant.fit.row_totals import FixedPoint
-    from dask_quant.kernels.lloyd_rows import Rows
+    from dask_quant.fit.rows import Numbers
 
     Weights = NDArray[np.float64] | None
 
@@ -124,21 +124,21 @@ class DrawRule:
 
 
 def survey_block(
-    rows: Rows, weights: Weights, first: int, rule: DrawRule
+    rows: Numbers, weights: Weights, first: int, rule: DrawRule
 ) -> tuple[RowRange, DrawnRows]:
     """Return the range of one block, and what is drawn from it. **Eager**."""
     return RowRange.of(rows, weights), draw_block_rows(rows, weights, first, rule)
 
 
 def add_up_block(
-    rows: Rows, weights: Weights, given: tuple[list[NDArray[np.float64]], FixedPoint]
+    rows: Numbers, weights: Weights, given: tuple[list[NDArray[np.float64]], FixedPoint]
 ) -> list[RowTotals]:
     """Return what each set of centres wins of one block. **Eager**."""
     sets, fixed = given
-    return [RowTotals.of(np.ascontiguousarray(rows), weights, each, fixed) for each in sets]
+    return [RowTotals.of(rows, weights, each, fixed) for each in sets]
 
 
-def draw_block_rows(rows: Rows, weights: Weights, first: int, rule: DrawRule) -> DrawnRows:
+def draw_block_rows(rows: Numbers, weights: Weights, first: int, rule: DrawRule) -> DrawnRows:
     """Return the rows of one block, the first of which has a number, that are drawn. **Eager**.
 
     Without replacement, by the method of Efraimidis and Spirakis, "Weighted random sampling with a
@@ -147,7 +147,7 @@ def draw_block_rows(rows: Rows, weights: Weights, first: int, rule: DrawRule) ->
     """
     odds = np.ones(len(rows)) if weights is None else (weights > 0).astype(np.float64)
     if rule.centers is not None:
-        _, distances = measure_nearest(np.ascontiguousarray(rows), rule.centers, np.dtype(np.int32))
+        _, distances = find_nearest(rows, rule.centers)
         scale = 1.0 if weights is None or not rule.is_random else weights
         odds = np.where(odds > 0, distances * scale, 0.0)
     can = np.flatnonzero(odds > 0)

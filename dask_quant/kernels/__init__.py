@@ -4,5 +4,5 @@ Kernels are serial (Dask runs many of them side by side), never reassociate floa
 know neither Dask nor files. Each module is one idea: `cells` lays out colour space, `count_block`
 counts, `seed` draws first centroids, `clusters` iterates (with `prune`, `hand_over` and `moments`),
 `split_merge` is for the search, `order` puts a palette in order, `assign` labels, `nearest`
-compares rows of any length.
+and `lloyd_rows` do for rows of any length.
 """

@@ -1,8 +1,7 @@
-"""Lloyd steps and seeding for rows of any number of features, of any real type, as they lie.
+"""Lloyd steps and seeding for rows of any number of features.
 
-Numbers are read one at a time as float64: a block of 16-bit rows is never copied. Distances are
-sums of squared differences, feature after feature, so that a row's nearest centre depends on
-nothing but the row and the centres.
+Distances are sums of squared differences, feature after feature, as in `nearest`: a row's nearest
+centre depends on nothing but the row and the centres.
 
 Sums are integers (see `dask_quant.fit.row_totals`): what is added is a fixed-point number below
 2^62, kept as its high and its low 32 bits, each with 31 bits of room. Rows may come in any blocks
@@ -11,7 +10,7 @@ and any order.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,8 +19,6 @@ from dask_quant.kernels.seed import draw, find_after
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    Rows = NDArray[np.floating[Any] | np.integer[Any]]
 
 
 @inline_kernel
@@ -33,7 +30,7 @@ def _add_fixed(totals: NDArray[np.int64], cluster: int, column: int, value: np.i
 
 @compile_kernel
 def add_rows_block(
-    rows: Rows,
+    rows: NDArray[np.float64],
     weights: NDArray[np.int64],
     columns: NDArray[np.float64],
     middle: NDArray[np.float64],
@@ -46,7 +43,7 @@ def add_rows_block(
     Parameters
     ----------
     rows : ndarray
-        ``(n, n_features)`` of any real type; NaN only where the weight is 0.
+        float64 ``(n, n_features)``; NaN only where the weight is 0.
     weights : ndarray
         Fixed-point weights, below 2^22, int64 ``(n,)``; empty: 1 each. Rows of 0 are left out.
     columns : ndarray
@@ -75,7 +72,7 @@ def add_rows_block(
         for c in range(k):
             distances[c] = 0.0
         for j in range(n_features):
-            x = np.float64(rows[i, j])
+            x = rows[i, j]
             for c in range(k):
                 difference = x - columns[j, c]
                 distances[c] += difference * difference
@@ -84,7 +81,7 @@ def add_rows_block(
             if distances[c] < distances[best]:
                 best = c
         for j in range(n_features):
-            fixed = np.int64(np.rint((np.float64(rows[i, j]) - middle[j]) * scale[j]))
+            fixed = np.int64(np.rint((rows[i, j] - middle[j]) * scale[j]))
             _add_fixed(totals, best, j, weight * fixed)
         _add_fixed(totals, best, n_features, weight)
         error = np.int64(np.rint(distances[best] * error_scale))
@@ -92,50 +89,19 @@ def add_rows_block(
 
 
 @compile_kernel
-def nearest_rows_block(
-    rows: Rows, columns: NDArray[np.float64], labels: NDArray[Any], distances: NDArray[np.float64]
-) -> None:
-    """Find the nearest centre of every row, the first on ties.
-
-    Parameters
-    ----------
-    rows : ndarray
-        ``(n, n_features)`` of any real type.
-    columns : ndarray
-        The centres, transposed: float64 ``(n_features, k)``.
-    labels, distances : ndarray
-        Out: index of the nearest centre, of any integer type, and float64 squared distance to it,
-        both ``(n,)``.
-    """
-    n, n_features = rows.shape
-    k = columns.shape[1]
-    sums = np.empty(k)
-    for i in range(n):
-        for c in range(k):
-            sums[c] = 0.0
-        for j in range(n_features):
-            x = np.float64(rows[i, j])
-            for c in range(k):
-                difference = x - columns[j, c]
-                sums[c] += difference * difference
-        best = 0
-        for c in range(1, k):
-            if sums[c] < sums[best]:
-                best = c
-        labels[i] = best
-        distances[i] = sums[best]
-
-
-@compile_kernel
 def seed_rows_block(
-    rows: Rows, weights: NDArray[np.float64], n_centers: int, n_trials: int, seed: np.uint64
+    rows: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    n_centers: int,
+    n_trials: int,
+    seed: np.uint64,
 ) -> NDArray[np.int64]:
     """Choose first centres among rows by greedy k-means++, as `dask_quant.kernels.seed` does.
 
     Parameters
     ----------
     rows : ndarray
-        ``(n, n_features)`` of any real type.
+        float64 ``(n, n_features)``.
     weights : ndarray
         Their weights, at least 0 and not all 0, float64 ``(n,)``.
     n_centers : int
@@ -176,7 +142,7 @@ def seed_rows_block(
             for i in range(n):
                 distance = 0.0
                 for j in range(n_features):
-                    difference = np.float64(rows[i, j]) - np.float64(rows[drawn, j])
+                    difference = rows[i, j] - rows[drawn, j]
                     distance += difference * difference
                 if position:
                     distance = min(distance, cost[i])
