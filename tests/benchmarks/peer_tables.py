@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 KINDS = {method.name: method for method in METHODS}
 """Methods by name."""
 
+OURS = frozenset(name for name, method in KINDS.items() if method.needs == "dask_quant")
+"""Names of our own."""
+
 NOTES = """\
 - mse: mean over pixels of the squared sRGB distance, summed over the 3 channels, between the image
   and the indexed PNG that was written, as Pillow reads it. No dithering, but where it is said.
@@ -178,6 +181,26 @@ def render_methods(header: Header) -> list[str]:
     return lines
 
 
+def count_lower(records: Sequence[Record]) -> list[str]:
+    """Return how many files of others have a lower error than the reference's, and which."""
+    done = [record for record in records if record.error is None]
+    references = {r.key[:3]: r.mse for r in done if r.method == REFERENCE}
+    theirs = [r for r in done if r.method not in OURS and r.key[:3] in references]
+    lower = [r for r in theirs if r.mse < references[r.key[:3]]]
+    lines = [
+        f"Of {len(theirs):,} files of other programs {len(lower):,} have a lower error than "
+        f"{REFERENCE}'s of the same image and number of colours.",
+        "",
+    ]
+    for record in lower:
+        ours = references[record.key[:3]]
+        lines.append(
+            f"- {record.folder}/{record.image}, k={record.n_colors}: {record.method} "
+            f"{record.mse:,.4f}, {REFERENCE} {ours:,.4f}"
+        )
+    return [*lines, ""] if lower else lines
+
+
 def render_results(header: Header, records: Sequence[Record]) -> list[str]:
     """Return the lines of all tables: a folder after the other, each by numbers of colours."""
     groups: dict[tuple[str, int], list[Record]] = {}
@@ -188,4 +211,4 @@ def render_results(header: Header, records: Sequence[Record]) -> list[str]:
     lines = ["# Quality and time beside other quantizers", "", *render_header(header)]
     for folder, n_colors in order:
         lines += render_table(folder, n_colors, groups[folder, n_colors])
-    return lines
+    return [*lines, *count_lower(records)]

@@ -278,3 +278,20 @@ def test_a_lookup_table_is_not_kept_from_one_run_to_the_next(photo):
     assert peer_methods.tables._tables
     peer_methods.forget_tables()
     assert not peer_methods.tables._tables
+
+
+def test_files_of_others_with_less_error_are_named():
+    def record(image, method, mse):
+        return peer_results.Record("kodak", image, 16, method, mse)
+
+    records = [
+        record("a.png", "ours-default", 100.0),
+        record("a.png", "ours-best", 99.0),
+        record("a.png", "faiss", 99.5),
+        record("a.png", "gdal", 100.0),
+        record("b.png", "faiss", 1.0),  # nothing of ours beside it
+        peer_results.Record("kodak", "a.png", 16, "dask-ml", error="ValueError: no"),
+    ]
+    lines = peer_tables.count_lower(records)
+    assert lines[0].startswith("Of 2 files of other programs 1 have a lower error")
+    assert lines[2:] == ["- kodak/a.png, k=16: faiss 99.5000, ours-default 100.0000", ""]
