@@ -214,20 +214,23 @@ class ScalableKMeans(dask_ml.cluster.KMeans):  # type: ignore[misc]  # dask-ml i
         fixed = FixedPoint.from_range(found)
         if self.init == "k-means++":
             held = HeldRows(sample.rows, sample.weights, fixed)
-            starts = self._seed(held, seed, self._count_restarts(_SAMPLE_RESTARTS))
+            n_init = self._count_restarts(_SAMPLE_RESTARTS)
+            starts = self._seed(sample.rows, sample.weights, seed, n_init)
             fits = iterate_rows(
                 held, starts, max_iter=self.max_iter, tol=tol, dtype=np.dtype(np.float64)
             )
             return [fits.centers]
         if self.init == "k-means||":
             source.fixed = fixed
-            held = self._draw_candidates(source, sample, seed)
-            return self._seed(held, seed, self._count_restarts(1))
+            candidates, weights = self._draw_candidates(source, sample, seed)
+            return self._seed(candidates, weights, seed, self._count_restarts(1))
         message = f"Got init={self.init!r}; 'k-means||', 'k-means++' or an array is needed."
         raise ValueError(message)
 
-    def _draw_candidates(self, source: SpreadRows, sample: DrawnRows, seed: int) -> HeldRows:
-        """Return candidates drawn by k-means||, weighted by what they win of all rows."""
+    def _draw_candidates(
+        self, source: SpreadRows, sample: DrawnRows, seed: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return candidates drawn by k-means||, and the weight that each wins of all rows."""
         centers = sample.rows[:1]
         n_rows = max(1, round(self.oversampling_factor * self.n_clusters))
         for number in range(self.init_max_iter or _ROUNDS):
@@ -236,14 +239,14 @@ class ScalableKMeans(dask_ml.cluster.KMeans):  # type: ignore[misc]  # dask-ml i
                 break
             centers = np.concatenate([centers, drawn.rows])
         (totals,) = source.add_up([centers])
-        return HeldRows(centers, totals.weights, totals.fixed)
+        return centers, totals.weights
 
-    def _seed(self, held: HeldRows, seed: int, n_init: int) -> list[NDArray[np.float64]]:
+    def _seed(
+        self, rows: NDArray[np.float64], weights: NDArray[np.float64], seed: int, n_init: int
+    ) -> list[NDArray[np.float64]]:
         """Return ``n_init`` sets of first centres among rows in memory."""
         return [
-            seed_rows(
-                held.rows, held.weights, n_clusters=self.n_clusters, seed=seed, restart=restart
-            )
+            seed_rows(rows, weights, n_clusters=self.n_clusters, seed=seed, restart=restart)
             for restart in range(n_init)
         ]
 

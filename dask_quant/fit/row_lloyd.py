@@ -15,7 +15,7 @@ import numpy as np
 from dask_quant.fit.row_totals import FixedPoint, RowTotals
 from dask_quant.fit.rows import find_nearest
 from dask_quant.fit.search import mix_seed
-from dask_quant.kernels.lloyd_rows import seed_rows_block
+from dask_quant.kernels.seed import seed_block
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,19 +129,11 @@ class HeldRows:
 
     def find_far(self, centers: Centers, n_rows: int) -> Centers:
         """See `RowSource`."""
-        rows, distances, _ = find_farthest(self.rows, self.weights, centers, n_rows)
-        return rows[distances > 0]
-
-
-def find_farthest(
-    rows: Numbers, weights: NDArray[np.float64] | None, centers: Centers, n_rows: int
-) -> tuple[Centers, NDArray[np.float64], NDArray[np.int64]]:
-    """Return the rows furthest from their nearest centre, their squared distances and positions."""
-    _, distances = find_nearest(rows, centers)
-    if weights is not None:
-        distances = np.where(weights > 0, distances, 0.0)
-    order = np.argsort(-distances, kind="stable")[:n_rows]
-    return rows[order].astype(np.float64), distances[order], order
+        _, distances = find_nearest(self.rows, centers)
+        if self.weights is not None:
+            distances[self.weights <= 0] = 0.0
+        farthest = np.argsort(-distances, kind="stable")[:n_rows]
+        return self.rows[farthest[distances[farthest] > 0]].astype(np.float64)
 
 
 def seed_rows(
@@ -158,8 +150,7 @@ def seed_rows(
     """
     given = np.ones(len(rows)) if weights is None else weights
     n_trials = 2 + int(math.log(n_clusters))  # as scikit-learn has it
-    chosen = seed_rows_block(
-        *(rows.astype(np.float64), given, min(n_clusters, len(rows))),
-        *(n_trials, mix_seed(seed, restart)),
-    )
+    columns = np.array(rows.T, dtype=np.float64, order="C")
+    stream = mix_seed(seed, restart)
+    chosen = seed_block(columns, given, min(n_clusters, len(rows)), n_trials, stream)
     return rows[chosen].astype(np.float64)

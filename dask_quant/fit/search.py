@@ -79,13 +79,13 @@ def _restart(
     listener: Listener,
 ) -> int:
     """Leave ``clusters`` at the best of a few restarts; return all Lloyd iterations."""
-    points, weights = _seeding_points(boxes, n_centroids)
+    columns, weights = _seeding_points(boxes, n_centroids)
     n_iter, n_alike = 0, 0
     lowest, best = math.inf, None
     for restart in range(plan.n_init):
         stream = mix_seed(seed, restart)
-        first = seed_block(points, weights, n_centroids, plan.n_trials, stream)
-        clusters.start(points[first])
+        first = seed_block(columns, weights, n_centroids, plan.n_trials, stream)
+        clusters.start(columns[:, first].T)
         n_iter += clusters.descend(_MAX_FIRST_ITER, SEARCH_TOL)
         n_iter += breathe(clusters, plan.n_splits)
         inertia = clusters.inertia
@@ -105,15 +105,17 @@ def _restart(
 def _seeding_points(
     boxes: ColorBoxes, n_centroids: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the points to seed from, ``(n, 3)``, and their weights ``(n,)``.
+    """Return the bands of the points to seed from, ``(3, n)``, and their weights ``(n,)``.
 
     The means of the cells, where there are plenty: the seeding is then as quick for 2^24 colours
     as for a photograph, and a cell is far smaller than a cluster. Else the colours themselves.
     """
     if len(boxes.cell_weights) >= POINTS_PER_CENTROID * n_centroids:
-        means = boxes.cell_sums / boxes.cell_weights[:, np.newaxis]
-        return means, boxes.cell_weights.astype(np.float64)
-    return boxes.points.astype(np.float64), boxes.weights.astype(np.float64)
+        columns = (boxes.cell_sums / boxes.cell_weights[:, np.newaxis]).T
+        weights = boxes.cell_weights
+    else:
+        columns, weights = boxes.points.astype(np.float64).T, boxes.weights
+    return np.ascontiguousarray(columns), weights.astype(np.float64)
 
 
 def mix_seed(seed: int, number: int) -> np.uint64:

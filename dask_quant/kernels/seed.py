@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @compile_kernel
-def draw(seed: np.uint64, number: np.uint64) -> float:
+def _draw(seed: np.uint64, number: np.uint64) -> float:
     """Return draw ``number`` of the stream ``seed``, uniform in [0, 1): splitmix64."""
     z = seed + (number + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -40,12 +40,12 @@ def draw_block(n: int, seed: np.uint64) -> NDArray[np.float64]:
     """Return the first ``n`` draws of the stream ``seed``, uniform in [0, 1), float64 ``(n,)``."""
     draws = np.empty(n)
     for number in range(n):
-        draws[number] = draw(seed, np.uint64(number))
+        draws[number] = _draw(seed, np.uint64(number))
     return draws
 
 
 @compile_helper
-def find_after(running: NDArray[np.float64], value: float) -> int:
+def _find_after(running: NDArray[np.float64], value: float) -> int:
     """Return the first position whose ascending ``running`` sum is above ``value``, or the last."""
     low = 0
     high = running.shape[0] - 1
@@ -60,7 +60,7 @@ def find_after(running: NDArray[np.float64], value: float) -> int:
 
 @compile_kernel
 def seed_block(
-    points: NDArray[np.float64],
+    columns: NDArray[np.float64],
     weights: NDArray[np.float64],
     n_centroids: int,
     n_trials: int,
@@ -70,10 +70,11 @@ def seed_block(
 
     Parameters
     ----------
-    points : ndarray
-        Distinct points in the working space, float64 ``(n, 3)``, ``n >= n_centroids``.
+    columns : ndarray
+        Points of any number of bands, the bands apart so that loops vectorise: float64
+        ``(n_bands, n)``, ``n >= n_centroids``.
     weights : ndarray
-        Their weights, all above 0, float64 ``(n,)``.
+        Their weights, at least 0 and not all 0, float64 ``(n,)``.
     n_centroids : int
         How many to choose.
     n_trials : int
@@ -84,18 +85,17 @@ def seed_block(
     Returns
     -------
     ndarray
-        Positions of the chosen points, in the order chosen, int64 ``(n_centroids,)``.
+        Positions of the chosen points, in the order chosen, int64 ``(n_centroids,)``; fewer where
+        there are fewer distinct points.
 
     Notes
     -----
-    O(n * n_centroids * n_trials), 32 bytes a point.
+    O(n * n_bands * n_centroids * n_trials), 32 bytes a point.
     """
-    n = points.shape[0]
+    n_bands, n = columns.shape
     chosen = np.empty(n_centroids, dtype=np.int64)
     cost = np.empty(n)  # squared distance to the nearest centroid
-    running = np.empty(n)
-    trial_cost = np.empty(n)
-    best_cost = np.empty(n)
+    running, trial_cost, best_cost = np.empty(n), np.empty(n), np.empty(n)
     cost[:] = 1.0  # the first centroid is drawn by weight alone
     number = np.uint64(0)
     for position in range(n_centroids):
@@ -103,21 +103,25 @@ def seed_block(
         for i in range(n):
             total += weights[i] * cost[i]
             running[i] = total
+        if total == 0.0:
+            return chosen[:position]
         best_total = np.inf
         for _ in range(n_trials if position else 1):
-            drawn = find_after(running, draw(seed, number) * total)
+            drawn = _find_after(running, _draw(seed, number) * total)
             number += np.uint64(1)
-            while position and cost[drawn] == 0.0:  # by rounding only: never a centroid twice
+            while weights[drawn] * cost[drawn] == 0.0:  # by rounding only: never a centroid twice
                 drawn = drawn - 1 if drawn else n - 1
-            x, y, z = points[drawn, 0], points[drawn, 1], points[drawn, 2]
+            trial_cost[:] = 0.0
+            for band in range(n_bands):
+                level = columns[band, drawn]
+                for i in range(n):
+                    difference = columns[band, i] - level
+                    trial_cost[i] += difference * difference
             trial_total = 0.0
             for i in range(n):
-                d0, d1, d2 = points[i, 0] - x, points[i, 1] - y, points[i, 2] - z
-                distance = d0 * d0 + d1 * d1 + d2 * d2
                 if position:
-                    distance = min(distance, cost[i])
-                trial_cost[i] = distance
-                trial_total += weights[i] * distance
+                    trial_cost[i] = min(trial_cost[i], cost[i])
+                trial_total += weights[i] * trial_cost[i]
             if trial_total < best_total:
                 best_total = trial_total
                 chosen[position] = drawn
