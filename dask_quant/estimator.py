@@ -22,7 +22,8 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 from dask_quant.arrays import count_colors, relabel, render
 from dask_quant.errors import FewerColorsWarning, FitError, OptionError
 from dask_quant.execute import Executor
-from dask_quant.fit.rows import find_nearest, float_type, measure_distances
+from dask_quant.fit.row_block import find_nearest
+from dask_quant.fit.rows import float_type, measure_distances
 from dask_quant.fit.samples import fit_counted, fit_samples
 from dask_quant.options import FitOptions
 

@@ -6,7 +6,6 @@ Importing this imports dask-ml and scikit-learn, which takes seconds.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
@@ -19,42 +18,26 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from dask_quant.cluster import find_active_client
-from dask_quant.execute import MAX_TASKS_PER_GRAPH, Executor
-from dask_quant.fit.row_lloyd import HeldRows, iterate_rows, seed_rows
-from dask_quant.fit.row_totals import FixedPoint
-from dask_quant.fit.rows import find_nearest, float_type
-from dask_quant.fit.search import mix_seed
-from dask_quant.graphs.rows import (
-    DrawRule,
-    RowBlocks,
-    merge_drawn,
-    merge_surveys,
-    merge_totals,
-    reduce_leaves,
-)
+from dask_quant.execute import Executor
+from dask_quant.fit.row_block import find_nearest
+from dask_quant.fit.rows import float_type
+from dask_quant.graphs.rows import RowBlocks
 from dask_quant.process import count_cpus
+from dask_quant.row_flow import RowFitOptions, SpreadRows, fit_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Self
 
-    from dask.delayed import Delayed
     from numpy.typing import NDArray
 
-    from dask_quant.fit.row_totals import RowRange, RowTotals
-    from dask_quant.graphs.rows import DrawnRows
-
-SAMPLE_ROWS = 1 << 17
-"""Rows of the sample that a fit begins on (arbitrary: seconds, and a few megabytes)."""
+    from dask_quant.fit.row_totals import RowRange
 
 _MAX_BLOCK_ROWS = 1 << 18
 """Rows of a block of an array in memory at most (arbitrary: several blocks a thread)."""
 
-_ROUNDS = 5
-"""Rounds of k-means||, as its paper finds enough."""
 
-_SAMPLE_RESTARTS = 8
-"""Restarts on the sample when nothing else is said (arbitrary)."""
+INITS = ("k-means||", "k-means++")
+"""Ways to begin that have a name."""
 
 
 class ScalableKMeans(dask_ml.cluster.KMeans):  # type: ignore[misc]  # dask-ml is not annotated
@@ -146,17 +129,11 @@ class ScalableKMeans(dask_ml.cluster.KMeans):  # type: ignore[misc]  # dask-ml i
         rows = check_rows(X)
         weights = None if sample_weight is None else check_weights(sample_weight, rows)
         source = SpreadRows(RowBlocks.of(rows, weights), Executor(find_active_client()))
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        found, sample = source.survey(DrawRule(SAMPLE_ROWS, int(mix_seed(seed, 0)), None))
-        self._check_range(found)
         dtype = float_type(rows.dtype)
-        tol = self.tol * float(np.var(sample.rows, axis=0).mean())
-        starts = [
-            self._pad(start).astype(dtype).astype(np.float64)
-            for start in self._choose_starts(source, found, sample, seed, tol)
-        ]
-        source.fixed = FixedPoint.from_range(found.include(np.concatenate(starts)))
-        best = iterate_rows(source, starts, max_iter=self.max_iter, tol=tol, dtype=dtype)
+        options = self._make_options(rows.shape[1], dtype)
+        survey = source.survey(options.seed)
+        self._check_range(survey.found)
+        best = fit_rows(source, survey, options)
         self.cluster_centers_ = best.centers.astype(dtype)
         self.inertia_ = best.totals.inertia
         self.n_iter_ = best.n_iter
@@ -193,117 +170,33 @@ class ScalableKMeans(dask_ml.cluster.KMeans):  # type: ignore[misc]  # dask-ml i
             message = f"n_samples={found.n_rows} should be >= n_clusters={self.n_clusters}."
             raise ValueError(message)
 
-    def _choose_starts(
-        self,
-        source: SpreadRows,
-        found: RowRange,
-        sample: DrawnRows,
-        seed: int,
-        tol: float,
-    ) -> list[NDArray[np.float64]]:
-        """Return sets of first centres, each of at most ``n_clusters``."""
-        if not isinstance(self.init, str):
-            start = np.asarray(self.init, dtype=np.float64)
-            if start.shape != (self.n_clusters, len(found.low)):
-                message = (
-                    f"Got an init of shape {start.shape}; "
-                    f"{(self.n_clusters, len(found.low))} is needed."
-                )
-                raise ValueError(message)
-            return [start]
-        fixed = FixedPoint.from_range(found)
-        if self.init == "k-means++":
-            held = HeldRows(sample.rows, sample.weights, fixed)
-            n_init = self._count_restarts(_SAMPLE_RESTARTS)
-            starts = self._seed(sample.rows, sample.weights, seed, n_init)
-            fits = iterate_rows(
-                held, starts, max_iter=self.max_iter, tol=tol, dtype=np.dtype(np.float64)
-            )
-            return [fits.centers]
-        if self.init == "k-means||":
-            source.fixed = fixed
-            candidates, weights = self._draw_candidates(source, sample, seed)
-            return self._seed(candidates, weights, seed, self._count_restarts(1))
-        message = f"Got init={self.init!r}; 'k-means||', 'k-means++' or an array is needed."
-        raise ValueError(message)
+    def _make_options(self, n_features: int, dtype: np.dtype[np.floating[Any]]) -> RowFitOptions:
+        """Return the parameters, checked."""
+        return RowFitOptions(
+            n_clusters=self.n_clusters,
+            init=self._check_init(n_features),
+            oversampling_factor=self.oversampling_factor,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
+            n_rounds=self.init_max_iter or RowFitOptions.n_rounds,
+            n_init=None if self.n_init == "auto" else int(self.n_init),
+            dtype=dtype.type,
+        )
 
-    def _draw_candidates(
-        self, source: SpreadRows, sample: DrawnRows, seed: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return candidates drawn by k-means||, and the weight that each wins of all rows."""
-        centers = sample.rows[:1]
-        n_rows = max(1, round(self.oversampling_factor * self.n_clusters))
-        for number in range(self.init_max_iter or _ROUNDS):
-            drawn = source.draw(DrawRule(n_rows, int(mix_seed(seed, 1 + number)), centers))
-            if len(drawn.rows) == 0:
-                break
-            centers = np.concatenate([centers, drawn.rows])
-        (totals,) = source.add_up([centers])
-        return centers, totals.weights
-
-    def _seed(
-        self, rows: NDArray[np.float64], weights: NDArray[np.float64], seed: int, n_init: int
-    ) -> list[NDArray[np.float64]]:
-        """Return ``n_init`` sets of first centres among rows in memory."""
-        return [
-            seed_rows(rows, weights, n_clusters=self.n_clusters, seed=seed, restart=restart)
-            for restart in range(n_init)
-        ]
-
-    def _count_restarts(self, automatic: int) -> int:
-        """Return how many restarts there are."""
-        return automatic if self.n_init == "auto" else int(self.n_init)
-
-    def _pad(self, centers: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return ``n_clusters`` centres, the last again and again where there are fewer."""
-        return np.pad(centers, ((0, self.n_clusters - len(centers)), (0, 0)), mode="edge")
-
-
-@dataclass
-class SpreadRows:
-    """Rows in the blocks of a Dask array; counts the passes over them."""
-
-    blocks: RowBlocks
-    """The rows."""
-    executor: Executor
-    """What computes."""
-    fixed: FixedPoint | None = None
-    """How they are summed, once their range is known."""
-    n_passes: int = 0
-    """Passes so far."""
-
-    def add_up(self, centers: Sequence[NDArray[np.float64]]) -> list[RowTotals]:
-        """See `dask_quant.fit.row_lloyd.RowSource`."""
-        assert self.fixed is not None, "the range was found"
-        totals: list[RowTotals] = self._pass(self.blocks.add_up(centers, self.fixed), merge_totals)
-        return totals
-
-    def find_far(self, centers: NDArray[np.float64], n_rows: int) -> NDArray[np.float64]:
-        """See `dask_quant.fit.row_lloyd.RowSource`."""
-        return self.draw(DrawRule(n_rows, 0, centers, is_random=False)).rows
-
-    def draw(self, rule: DrawRule) -> DrawnRows:
-        """Return rows drawn by a rule, in one pass."""
-        drawn: DrawnRows = self._pass(self.blocks.draw(rule), merge_drawn, rule.n_rows)
-        return drawn
-
-    def survey(self, rule: DrawRule) -> tuple[RowRange, DrawnRows]:
-        """Return the range of all rows and some of them, by number, in one pass."""
-        found: RowRange
-        drawn: DrawnRows
-        found, drawn = self._pass(self.blocks.survey(rule), merge_surveys, rule.n_rows)
-        return found, drawn
-
-    def _pass(self, leaves: list[Delayed], merge: Any, *more: Any) -> Any:
-        """Compute leaves, a bounded number of them at a time, and merge what they return."""
-        self.n_passes += 1
-        parts = []
-        for begin in range(0, len(leaves), MAX_TASKS_PER_GRAPH):
-            wave = leaves[begin : begin + MAX_TASKS_PER_GRAPH]
-            part = self.executor.part_of(len(leaves), begin)
-            root = reduce_leaves(wave, merge, *more)
-            parts.append(part.compute(root, stage=f"pass {self.n_passes}", leaves=wave))
-        return merge(parts, *more)
+    def _check_init(self, n_features: int) -> str | NDArray[np.float64]:
+        """Return where to begin, or raise `ValueError`."""
+        if isinstance(self.init, str):
+            if self.init in INITS:
+                return self.init
+            message = f"Got init={self.init!r}; 'k-means||', 'k-means++' or an array is needed."
+            raise ValueError(message)
+        start = np.asarray(self.init, dtype=np.float64)
+        needed = (self.n_clusters, n_features)
+        if start.shape != needed:
+            message = f"Got an init of shape {start.shape}; {needed} is needed."
+            raise ValueError(message)
+        return start
 
 
 def check_rows(X: Any) -> da.Array:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from dask_quant.fit.row_totals import FixedPoint, RowTotals
-from dask_quant.fit.rows import find_nearest
 from dask_quant.fit.search import mix_seed
 from dask_quant.kernels.seed import seed_block
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dask_quant.fit.rows import Numbers
+    from dask_quant.fit.row_block import RowBlock
 
     Centers = NDArray[np.float64]
 
@@ -58,9 +57,9 @@ def iterate_rows(
     *,
     max_iter: int,
     tol: float,
-    dtype: np.dtype[np.floating[Any]],
-) -> CentersFit:
-    """Move centres to the means of what they win until they hardly move; return the best set.
+    dtype: type[np.floating[Any]],
+) -> list[CentersFit]:
+    """Move centres to the means of what they win until they hardly move.
 
     Several sets of centres go side by side: a pass serves all that still move.
 
@@ -69,37 +68,38 @@ def iterate_rows(
     source : RowSource
         The rows.
     starts : sequence of ndarray
-        Sets of centres to begin with, each float64 ``(k, f)``.
+        Sets of centres to begin with, each float64 ``(k, f)``, each of its own ``k``.
     max_iter : int
         Times at most that centres are moved.
     tol : float
         Sum of the squared shifts of all centres of a set at which it is at rest, in squared units
         of the rows.
-    dtype : dtype
+    dtype : type
         Type that centres are rounded to whenever they have moved.
 
     Returns
     -------
-    CentersFit
-        The set of least inertia, of equals the first. No centre of it wins nothing, unless there
-        are fewer distinct rows.
+    list of CentersFit
+        One for each of ``starts``. No centre wins nothing, unless there are fewer distinct rows.
     """
-    best: CentersFit | None = None
-    moving = list(starts)
+    found: dict[int, CentersFit] = {}
+    moving = dict(enumerate(starts))
     n_iter = 0
     while moving:
-        still_moving = []
-        for centers, totals in zip(moving, source.add_up(moving), strict=True):
+        won = source.add_up(list(moving.values()))
+        for (number, centers), totals in zip(list(moving.items()), won, strict=True):
             moved = _refill(source, centers, totals).astype(dtype).astype(np.float64)
-            shift = float(np.square(moved - centers).sum())
-            if shift > tol and n_iter < max_iter:
-                still_moving.append(moved)
-            elif best is None or totals.inertia < best.totals.inertia:
-                best = CentersFit(centers, totals, n_iter)
-        moving = still_moving
+            if float(np.square(moved - centers).sum()) > tol and n_iter < max_iter:
+                moving[number] = moved
+            else:
+                found[number] = CentersFit(moving.pop(number), totals, n_iter)
         n_iter += 1
-    assert best is not None, "there is at least one set of centres"
-    return best
+    return [found[number] for number in range(len(starts))]
+
+
+def choose_best(fits: Sequence[CentersFit]) -> CentersFit:
+    """Return the fit of least inertia, of equals the first."""
+    return min(fits, key=lambda fit: fit.totals.inertia)
 
 
 def _refill(source: RowSource, centers: Centers, totals: RowTotals) -> Centers:
@@ -116,28 +116,26 @@ def _refill(source: RowSource, centers: Centers, totals: RowTotals) -> Centers:
 class HeldRows:
     """Rows in memory."""
 
-    rows: Numbers
-    """``(n, f)`` of any real type."""
-    weights: NDArray[np.float64] | None
-    """Of each row, ``(n,)``; None: 1 each."""
+    block: RowBlock
+    """All of them."""
     fixed: FixedPoint
     """How they are summed."""
 
     def add_up(self, centers: Sequence[Centers]) -> list[RowTotals]:
         """See `RowSource`."""
-        return [RowTotals.of(self.rows, self.weights, each, self.fixed) for each in centers]
+        return [RowTotals.of(self.block, each, self.fixed) for each in centers]
 
     def find_far(self, centers: Centers, n_rows: int) -> Centers:
         """See `RowSource`."""
-        _, distances = find_nearest(self.rows, centers)
-        if self.weights is not None:
-            distances[self.weights <= 0] = 0.0
+        _, distances = self.block.find_nearest(centers)
+        if self.block.weights is not None:
+            distances[self.block.weights <= 0] = 0.0
         farthest = np.argsort(-distances, kind="stable")[:n_rows]
-        return self.rows[farthest[distances[farthest] > 0]].astype(np.float64)
+        return self.block.take(farthest[distances[farthest] > 0])
 
 
 def seed_rows(
-    rows: Numbers,
+    rows: Centers,
     weights: NDArray[np.float64] | None,
     *,
     n_clusters: int,
@@ -150,7 +148,7 @@ def seed_rows(
     """
     given = np.ones(len(rows)) if weights is None else weights
     n_trials = 2 + int(math.log(n_clusters))  # as scikit-learn has it
-    columns = np.array(rows.T, dtype=np.float64, order="C")
+    columns = np.array(rows.T, order="C")
     stream = mix_seed(seed, restart)
     chosen = seed_block(columns, given, min(n_clusters, len(rows)), n_trials, stream)
-    return rows[chosen].astype(np.float64)
+    return rows[chosen]

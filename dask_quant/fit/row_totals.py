@@ -7,20 +7,20 @@ of its feature alone; what is added up are integers. Numbers of integer types ar
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dask_quant.fit.rows import split_rows
-from dask_quant.kernels.lloyd_rows import add_rows_block
+from dask_quant.kernels.lloyd_rows import N_EXTRA, add_rows_block
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from dask_quant.fit.rows import Numbers
+    from dask_quant.fit.row_block import RowBlock
 
 _VALUE_BITS = 39
 """Bits of a term: 12 more than float32 has, and two for integers of 32 bits and their sign."""
@@ -48,19 +48,23 @@ class RowRange:
     """Whether all weights are whole numbers."""
 
     @classmethod
-    def of(cls, rows: Numbers, weights: NDArray[np.floating[Any]] | None) -> RowRange:
-        """Return the range of rows ``(n, n_features)``, of those with a weight above 0."""
-        if weights is not None:
-            rows = rows[weights > 0]
-        if len(rows) == 0:
-            nothing = np.full(rows.shape[1], np.inf)
-            return cls(nothing, -nothing, 0, 0.0, weights_are_whole=True)
-        heaviest = 1.0 if weights is None else float(weights.max())
+    def of(cls, block: RowBlock) -> RowRange:
+        """Return the range of the features of a block, of rows with a weight above 0."""
+        weights = block.weights
+        low = np.full(block.n_features, np.inf)
+        high, n_rows = -low, 0
+        for part, features in block.iterate():
+            if weights is not None:
+                features = features[weights[part] > 0]
+            if len(features):
+                low = np.minimum(low, features.min(axis=0))  # NaN where there is one
+                high = np.maximum(high, features.max(axis=0))
+                n_rows += len(features)
         return cls(
-            low=rows.min(axis=0).astype(np.float64),  # NaN where there is one
-            high=rows.max(axis=0).astype(np.float64),
-            n_rows=len(rows),
-            max_weight=heaviest,
+            low=low,
+            high=high,
+            n_rows=n_rows,
+            max_weight=1.0 if weights is None else float(weights.max(initial=0.0)),
             weights_are_whole=weights is None or bool((weights == np.rint(weights)).all()),
         )
 
@@ -101,6 +105,8 @@ class FixedPoint:
     """Power of two that weights are multiplied by."""
     error_scale: float
     """Power of two that squared distances are multiplied by."""
+    distance_scale: float
+    """Power of two that distances are multiplied by."""
 
     @classmethod
     def from_range(cls, found: RowRange) -> FixedPoint:
@@ -117,6 +123,7 @@ class FixedPoint:
             scale=_power_below(_VALUE_BITS, reach),
             weight_scale=1.0 if is_small else float(_power_below(_WEIGHT_BITS, found.max_weight)),
             error_scale=float(_power_below(_VALUE_BITS, diagonal)),
+            distance_scale=float(_power_below(_VALUE_BITS, math.sqrt(diagonal))),
         )
 
     def fix_weights(self, weights: NDArray[np.floating[Any]] | None) -> NDArray[np.int64]:
@@ -139,28 +146,20 @@ class RowTotals:
     """What each of ``k`` centres won of rows of ``f`` features, exactly."""
 
     parts: NDArray[np.int64]
-    """High and low parts: int64 ``(2, k, f + 2)``, see `add_rows_block`."""
+    """High and low parts: int64 ``(2, k, f + 3)``, see `add_rows_block`."""
     fixed: FixedPoint
     """What the integers stand for."""
 
     @classmethod
-    def of(
-        cls,
-        rows: Numbers,
-        weights: NDArray[np.floating[Any]] | None,
-        centers: NDArray[np.float64],
-        fixed: FixedPoint,
-    ) -> RowTotals:
-        """Return what ``centers`` ``(k, f)`` win of rows ``(n, f)``."""
+    def of(cls, block: RowBlock, centers: NDArray[np.float64], fixed: FixedPoint) -> RowTotals:
+        """Return what ``centers`` ``(k, f)`` win of the rows of a block."""
         k, n_features = centers.shape
-        parts = np.zeros((2, k, n_features + 2), dtype=np.int64)
-        columns = np.ascontiguousarray(centers.T)
-        integers = fixed.fix_weights(weights)
-        for block in split_rows(len(rows), n_features):
-            numbers = np.array(rows[block], dtype=np.float64, order="C")
-            some = integers[block]
+        parts = np.zeros((2, k, n_features + N_EXTRA), dtype=np.int64)
+        weights = fixed.fix_weights(block.weights)
+        for part, features in block.iterate():
             add_rows_block(
-                *(numbers, some, columns, fixed.middle, fixed.scale, fixed.error_scale, parts)
+                *(features, weights[part], centers, fixed.middle, fixed.scale),
+                *(fixed.error_scale, fixed.distance_scale, parts),
             )
         return cls.merge_all([cls(parts, fixed)])
 
@@ -182,12 +181,17 @@ class RowTotals:
     @property
     def weights(self) -> NDArray[np.float64]:
         """Weight that each centre won, ``(k,)``."""
-        return self._column(-2) / self.fixed.weight_scale
+        return self._column(-3) / self.fixed.weight_scale
 
     @property
     def errors(self) -> NDArray[np.float64]:
         """Weighted squared distances of what each centre won, ``(k,)``."""
-        return self._column(-1) / (self.fixed.weight_scale * self.fixed.error_scale)
+        return self._column(-2) / (self.fixed.weight_scale * self.fixed.error_scale)
+
+    @property
+    def distances(self) -> NDArray[np.float64]:
+        """Weighted distances, not squared, of what each centre won, ``(k,)``."""
+        return self._column(-1) / (self.fixed.weight_scale * self.fixed.distance_scale)
 
     @property
     def inertia(self) -> float:
@@ -196,6 +200,6 @@ class RowTotals:
 
     def move(self, centers: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the means of what each centre won, and a centre that won nothing where it was."""
-        won = self._column(-2)[:, np.newaxis]
-        sums = self._column(slice(0, -2)) / self.fixed.scale
+        won = self._column(-3)[:, np.newaxis]
+        sums = self._column(slice(0, -3)) / self.fixed.scale
         return np.where(won > 0, sums / np.maximum(won, 1.0) + self.fixed.middle, centers)

@@ -12,17 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dask_quant.kernels.nearest import nearest_block
+from dask_quant.fit.row_block import find_nearest, split_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     Numbers = NDArray[np.floating | np.integer]
-
-_BLOCK_NUMBERS = 1 << 18
-"""Numbers that are worked on at a time, 2 MiB of float64 (arbitrary)."""
 
 
 @dataclass(frozen=True)
@@ -103,35 +98,6 @@ def float_type(dtype: np.dtype[Any]) -> np.dtype[np.floating[Any]]:
     return np.dtype(np.float32 if dtype == np.float32 else np.float64)
 
 
-def find_nearest(
-    samples: Numbers, centers: Numbers
-) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Find the nearest of ``centers`` ``(k, n_features)`` of every sample, block by block.
-
-    Parameters
-    ----------
-    samples : ndarray
-        Real numbers ``(n, n_features)``.
-    centers : ndarray
-        ``(k, n_features)``, ``k`` at least 1.
-
-    Returns
-    -------
-    labels : ndarray
-        Index of the nearest centre, the lowest on ties, int32 ``(n,)``.
-    distances : ndarray
-        Squared distance to it, float64 ``(n,)``.
-    """
-    columns = np.array(centers.T, dtype=np.float64, order="C")
-    labels = np.empty(len(samples), dtype=np.int32)
-    distances = np.empty(len(samples), dtype=np.float64)
-    for block in split_rows(len(samples), samples.shape[1]):
-        # A copy always: memory that is read-only would be a type of its own to compile for.
-        rows = np.array(samples[block], dtype=np.float64, order="C")
-        labels[block], distances[block] = nearest_block(rows, columns)
-    return labels, distances
-
-
 def measure_distances(
     samples: Numbers,
     centers: Numbers,
@@ -157,9 +123,3 @@ def measure_distances(
             squares += np.square(rows[:, feature, np.newaxis] - column)
         distances[block] = np.sqrt(squares)
     return distances
-
-
-def split_rows(n_rows: int, n_columns: int) -> Iterator[slice]:
-    """Yield blocks of rows of about `_BLOCK_NUMBERS` numbers: copies of them stay in the cache."""
-    size = max(1, _BLOCK_NUMBERS // n_columns)
-    return (slice(begin, begin + size) for begin in range(0, n_rows, size))

@@ -1,4 +1,4 @@
-"""Passes over rows of numbers in Dask arrays: ranges, totals, draws; one task a block.
+"""Passes over blocks of rows of numbers: ranges, totals, draws; one task a block.
 
 Nothing here depends on how rows are cut into blocks: totals are integers, and a row is drawn by a
 hash of its number among all rows.
@@ -6,27 +6,25 @@ hash of its number among all rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dask.delayed import delayed
 
+from dask_quant.fit.row_block import RowBlock, RowNumbers
 from dask_quant.fit.row_totals import RowRange, RowTotals
-from dask_quant.fit.rows import find_nearest
 from dask_quant.graphs.sampling import splitmix64
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import dask.array as da
     from dask.delayed import Delayed
     from numpy.typing import NDArray
 
+    from dask_quant.fit.features import FeatureMap
     from dask_quant.fit.row_totals import FixedPoint
-    from dask_quant.fit.rows import Numbers
-
-    Weights = NDArray[np.float64] | None
 
 SPLIT_EVERY = 16
 """Results merged by one task: centres and rows drawn, kilobytes each."""
@@ -68,44 +66,55 @@ class DrawnRows:
 
 @dataclass(frozen=True)
 class RowBlocks:
-    """The blocks of a Dask array of rows, with weights, ready for passes."""
+    """All rows, in blocks that are made when they are needed; ready for passes."""
 
     blocks: tuple[Delayed, ...]
-    """Each ``(n, n_features)``."""
-    weights: tuple[Delayed | None, ...]
-    """Of each block, float64 ``(n,)``; None: 1 each."""
+    """Each a `RowBlock`, numbered throughout."""
     sizes: tuple[int, ...]
-    """Rows of each block."""
+    """Rows of each block, as far as is known beforehand."""
+    features: FeatureMap | None = None
+    """How features are made of all of them; None: they are the bands."""
+    unit: str = "rows"
+    """What progress counts."""
 
     @classmethod
     def of(cls, rows: da.Array, weights: da.Array | None) -> RowBlocks:
-        """Return the blocks of ``(n, n_features)`` of known chunks. **Lazy**."""
+        """Return the blocks of ``(n, n_features)`` of known chunks. **Lazy**.
+
+        ``weights`` are float64 ``(n,)`` in the same chunks.
+        """
         rows = rows.rechunk({1: -1})
         sizes = rows.chunks[0]
+        parts = rows.to_delayed().ravel().tolist()
         given: Sequence[Delayed | None] = [None] * len(sizes)
         if weights is not None:
             given = weights.rechunk((sizes,)).to_delayed().ravel().tolist()
-        return cls(tuple(rows.to_delayed().ravel().tolist()), tuple(given), sizes)
-
-    def _iterate(self) -> Iterator[tuple[Delayed, Delayed | None, int]]:
-        """Yield block, weights, and number of the first row."""
-        starts = np.cumsum((0, *self.sizes[:-1])).tolist()
-        yield from zip(self.blocks, self.weights, starts, strict=True)
+        task = delayed(make_row_block, pure=True)
+        starts = np.cumsum((0, *sizes[:-1])).tolist()
+        blocks = [task(*each) for each in zip(parts, given, starts, strict=True)]
+        return cls(tuple(blocks), sizes)
 
     def survey(self, rule: DrawRule) -> list[Delayed]:
         """Return the delayed `RowRange` and `DrawnRows` of each block. **Lazy**."""
-        task, given = delayed(survey_block, pure=True), delayed(rule, pure=True)
-        return [task(block, weights, start, given) for block, weights, start in self._iterate()]
+        return self._map(survey_block, rule)
 
     def add_up(self, centers: Sequence[NDArray[np.float64]], fixed: FixedPoint) -> list[Delayed]:
         """Return the delayed totals that each set of ``centers`` wins of each block. **Lazy**."""
-        task, given = delayed(add_up_block, pure=True), delayed((list(centers), fixed))
-        return [task(block, weights, given) for block, weights, _ in self._iterate()]
+        return self._map(add_up_block, (list(centers), fixed))
 
     def draw(self, rule: DrawRule) -> list[Delayed]:
         """Return the delayed `DrawnRows` of each block. **Lazy**."""
-        task, given = delayed(draw_block_rows, pure=True), delayed(rule, pure=True)
-        return [task(block, weights, start, given) for block, weights, start in self._iterate()]
+        return self._map(draw_block_rows, rule)
+
+    def _map(self, function: Any, given: Any) -> list[Delayed]:
+        """Return a task for every block, of which each gets the same delayed ``given``."""
+        task, shared = delayed(function, pure=True), delayed((given, self.features), pure=True)
+        return [task(block, shared) for block in self.blocks]
+
+
+def make_row_block(rows: NDArray[Any], weights: NDArray[np.float64] | None, first: int) -> RowBlock:
+    """Return rows ``(n, n_features)`` that follow one another. **Eager**."""
+    return RowBlock(rows, weights, RowNumbers(first))
 
 
 @dataclass(frozen=True)
@@ -124,43 +133,72 @@ class DrawRule:
 
 
 def survey_block(
-    rows: Numbers, weights: Weights, first: int, rule: DrawRule
+    block: RowBlock, given: tuple[DrawRule, FeatureMap | None]
 ) -> tuple[RowRange, DrawnRows]:
     """Return the range of one block, and what is drawn from it. **Eager**."""
-    return RowRange.of(rows, weights), draw_block_rows(rows, weights, first, rule)
+    return RowRange.of(_prepare(block, given[1])), draw_block_rows(block, given)
 
 
 def add_up_block(
-    rows: Numbers, weights: Weights, given: tuple[list[NDArray[np.float64]], FixedPoint]
+    block: RowBlock,
+    given: tuple[tuple[list[NDArray[np.float64]], FixedPoint], FeatureMap | None],
 ) -> list[RowTotals]:
     """Return what each set of centres wins of one block. **Eager**."""
-    sets, fixed = given
-    return [RowTotals.of(rows, weights, each, fixed) for each in sets]
+    (sets, fixed), features = given
+    prepared = _prepare(block, features)
+    return [RowTotals.of(prepared, each, fixed) for each in sets]
 
 
-def draw_block_rows(rows: Numbers, weights: Weights, first: int, rule: DrawRule) -> DrawnRows:
-    """Return the rows of one block, the first of which has a number, that are drawn. **Eager**.
+def draw_block_rows(block: RowBlock, given: tuple[DrawRule, FeatureMap | None]) -> DrawnRows:
+    """Return the rows of one block that are drawn. **Eager**.
 
     Without replacement, by the method of Efraimidis and Spirakis, "Weighted random sampling with a
     reservoir", Information Processing Letters 97(5), 2006: the lowest keys of all blocks are the
     sample.
     """
-    odds = np.ones(len(rows)) if weights is None else (weights > 0).astype(np.float64)
-    if rule.centers is not None:
-        _, distances = find_nearest(rows, rule.centers)
-        scale = 1.0 if weights is None or not rule.is_random else weights
-        odds = np.where(odds > 0, distances * scale, 0.0)
-    can = np.flatnonzero(odds > 0)
-    keys = -odds[can]
+    rule, features = given
+    block = _prepare(block, features)
+    odds = _find_odds(block, rule)
+    can = np.arange(len(block)) if odds is None else np.flatnonzero(odds > 0)
     if rule.is_random:
-        bits = splitmix64(rule.stream, (can + first).astype(np.uint64)) >> np.uint64(11)
-        keys = -np.log1p(-(bits * _TO_UNIT)) / odds[can]
-    order = np.lexsort((can, keys))[: rule.n_rows]
-    chosen = can[order]
-    given = np.ones(len(chosen)) if weights is None else np.asarray(weights)[chosen]
-    return DrawnRows(
-        keys[order], chosen + first, np.asarray(rows)[chosen].astype(np.float64), given
-    )
+        bits = splitmix64(rule.stream, block.numbers.find(can).astype(np.uint64)) >> np.uint64(11)
+        keys = bits.astype(np.float64) * _TO_UNIT
+        if odds is not None:
+            keys = -np.log1p(-keys) / odds[can]
+    else:
+        assert odds is not None, "rows are taken by their distances"
+        keys = -odds[can]
+    lowest = _find_lowest(keys, rule.n_rows)
+    chosen = can[lowest]
+    weights = np.ones(len(chosen)) if block.weights is None else block.weights[chosen]
+    return DrawnRows(keys[lowest], block.numbers.find(chosen), block.take(chosen), weights)
+
+
+def _prepare(block: RowBlock, features: FeatureMap | None) -> RowBlock:
+    """Return the block with the features that all blocks have, where it has none itself."""
+    return block if features is None else replace(block, features=features)
+
+
+def _find_odds(block: RowBlock, rule: DrawRule) -> NDArray[np.float64] | None:
+    """Return what the odds of each row are proportional to; None: all are as likely.
+
+    Rows that only have a weight, or none, are all as likely: it is used where they are weighed.
+    """
+    if rule.centers is None:
+        return None if block.weights is None else (block.weights > 0).astype(np.float64)
+    _, distances = block.find_nearest(rule.centers)
+    if block.weights is None:
+        return distances
+    distances[block.weights <= 0] = 0.0  # and not infinity, where a number is NaN
+    return distances * block.weights if rule.is_random else distances
+
+
+def _find_lowest(keys: NDArray[np.float64], n: int) -> NDArray[np.int64]:
+    """Return the positions of the ``n`` lowest keys in order, of equal ones the first."""
+    some = np.arange(len(keys))
+    if len(keys) > n:
+        some = np.flatnonzero(keys <= np.partition(keys, n - 1)[n - 1])
+    return some[np.argsort(keys[some], kind="stable")[:n]]
 
 
 def merge_surveys(

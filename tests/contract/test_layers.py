@@ -40,6 +40,7 @@ LAYERS = (
     "cluster",
     "execute",
     # Rows of numbers across a cluster.
+    "row_flow",
     "scalable",
     # One image in memory, one image in chunks, many images; then the way that a call takes.
     "flow",
@@ -68,7 +69,7 @@ THIRD_PARTY = {
     "numba": ("kernels",),
     "dask": (
         *("sources", "graphs", "cluster", "execute", "array_flow", "persist", "job", "arrays"),
-        *("estimator", "scalable"),
+        *("estimator", "row_flow", "scalable"),
     ),
     "distributed": ("cluster", "execute"),
     "dask_ml": ("graphs", "scalable"),

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dask_quant.fit.row_block import RowBlock
 from dask_quant.fit.row_totals import FixedPoint, RowRange, RowTotals
 
 DTYPES = ("uint8", "int16", "uint16", "int32", "float32", "float64")
@@ -28,7 +29,7 @@ def draw_weights(kind, n, rng):
 
 
 def fix(rows, weights):
-    return FixedPoint.from_range(RowRange.of(rows, weights))
+    return FixedPoint.from_range(RowRange.of(RowBlock(rows, weights)))
 
 
 def take(array, part):
@@ -48,10 +49,10 @@ def test_totals_do_not_depend_on_blocks_or_their_order(dtype, kind, n, n_feature
     rows, weights = draw_rows(dtype, n, n_features, rng), draw_weights(kind, n, rng)
     centers = rows[rng.integers(0, n, k)].astype(float)
     fixed = fix(rows, weights)
-    whole = RowTotals.of(rows, weights, centers, fixed)
+    whole = RowTotals.of(RowBlock(rows, weights), centers, fixed)
     cuts = np.sort(rng.integers(0, n + 1, 3))
     parts = np.split(rng.permutation(n), cuts)
-    blocks = [RowTotals.of(rows[p], take(weights, p), centers, fixed) for p in parts]
+    blocks = [RowTotals.of(RowBlock(rows[p], take(weights, p)), centers, fixed) for p in parts]
     merged = RowTotals.merge_all([RowTotals.merge_all(blocks[:2]), RowTotals.merge_all(blocks[2:])])
     np.testing.assert_array_equal(merged.parts, whole.parts)
 
@@ -66,7 +67,7 @@ def test_totals_of_integers_are_exact(dtype, kind, n, seed):
     rng = np.random.default_rng(seed)
     rows, weights = draw_rows(dtype, n, 3, rng), draw_weights(kind, n, rng)
     fixed = fix(rows, weights)
-    totals = RowTotals.of(rows, weights, np.zeros((1, 3)), fixed)
+    totals = RowTotals.of(RowBlock(rows, weights), np.zeros((1, 3)), fixed)
     counts = [1] * n if weights is None else weights.astype(int).tolist()
     assert totals.weights.tolist() == [sum(counts)]
     for feature in range(3):
@@ -83,7 +84,7 @@ def test_totals_are_those_of_a_comparison_with_every_center(dtype, kind):
     rng = np.random.default_rng(5)
     rows, weights = draw_rows(dtype, 5000, 6, rng), draw_weights(kind, 5000, rng)
     centers = rows[:7].astype(float)
-    totals = RowTotals.of(rows, weights, centers, fix(rows, weights))
+    totals = RowTotals.of(RowBlock(rows, weights), centers, fix(rows, weights))
     distances = ((rows[:, np.newaxis].astype(float) - centers) ** 2).sum(axis=2)
     labels, weights = distances.argmin(axis=1), np.ones(5000) if weights is None else weights
     won = np.bincount(labels, weights, 7)
@@ -99,25 +100,25 @@ def test_totals_are_those_of_a_comparison_with_every_center(dtype, kind):
 def test_a_center_that_wins_nothing_stays():
     rows = np.array([[0.0, 0.0], [1.0, 3.0]])
     centers = np.array([[0.0, 0.0], [50.0, 50.0]])
-    totals = RowTotals.of(rows, None, centers, fix(rows, None))
+    totals = RowTotals.of(RowBlock(rows, None), centers, fix(rows, None))
     assert totals.move(centers).tolist() == [[0.5, 1.5], [50.0, 50.0]]
 
 
 def test_rows_without_weight_count_nowhere():
     rows = np.array([[1.0], [np.nan], [3.0]])
     weights = np.array([1.0, 0.0, 1.0])
-    found = RowRange.of(rows, weights)
+    found = RowRange.of(RowBlock(rows, weights))
     assert (found.low[0], found.high[0], found.n_rows, found.is_finite) == (1, 3, 2, True)
-    totals = RowTotals.of(rows, weights, np.array([[2.0]]), fix(rows, weights))
+    totals = RowTotals.of(RowBlock(rows, weights), np.array([[2.0]]), fix(rows, weights))
     assert (totals.weights[0], totals.inertia, totals.move(np.zeros((1, 1)))[0, 0]) == (2, 2, 2)
-    assert not RowRange.of(rows, None).is_finite
+    assert not RowRange.of(RowBlock(rows, None)).is_finite
 
 
 def test_a_trillion_of_weight_keeps_its_bits():
     rows = np.array([[65535], [1]], dtype=np.uint16)
     weights = np.array([2.0**21, 2.0**21])
     fixed = fix(rows, weights)
-    one = RowTotals.of(rows, weights, np.zeros((1, 1)), fixed)
+    one = RowTotals.of(RowBlock(rows, weights), np.zeros((1, 1)), fixed)
     many = one
     for _ in range(40):
         many = RowTotals.merge_all([many, many])

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from dask_quant.fit import rows
-from dask_quant.fit.rows import WeightedRows, find_nearest, float_type, measure_distances
+from dask_quant.fit import row_block
+from dask_quant.fit.row_block import find_nearest
+from dask_quant.fit.rows import WeightedRows, float_type, measure_distances
 
 RNG = np.random.default_rng(0)
 
@@ -64,7 +65,7 @@ def test_heavy_centers_come_first_and_equal_ones_by_value():
 def test_blocks_do_not_show(block, monkeypatch):
     samples, centers = RNG.normal(size=(70, 3)), RNG.normal(size=(6, 3))
     expected = find_nearest(samples, centers), measure_distances(samples, centers, samples.dtype)
-    monkeypatch.setattr(rows, "_BLOCK_NUMBERS", block)
+    monkeypatch.setattr(row_block, "_BLOCK_NUMBERS", block)
     labels, squares = find_nearest(samples, centers)
     distances = measure_distances(samples, centers, samples.dtype)
     np.testing.assert_array_equal(labels, expected[0][0])

@@ -1,0 +1,221 @@
+"""k-means on rows of numbers that are spread over blocks: survey, seed, iterate, in passes.
+
+The rows may be those of a Dask array or the pixels of rasters; a pass reads each block once, and
+what comes back is a few kilobytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dask_quant.execute import MAX_TASKS_PER_GRAPH
+from dask_quant.fit.row_block import RowBlock
+from dask_quant.fit.row_lloyd import HeldRows, choose_best, iterate_rows, seed_rows
+from dask_quant.fit.row_totals import FixedPoint
+from dask_quant.fit.search import mix_seed
+from dask_quant.graphs.rows import (
+    DrawRule,
+    merge_drawn,
+    merge_surveys,
+    merge_totals,
+    reduce_leaves,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dask.delayed import Delayed
+    from numpy.typing import NDArray
+
+    from dask_quant.execute import Executor
+    from dask_quant.fit.features import FeatureMap
+    from dask_quant.fit.row_lloyd import CentersFit
+    from dask_quant.fit.row_totals import RowRange, RowTotals
+    from dask_quant.graphs.rows import DrawnRows, RowBlocks
+
+SAMPLE_ROWS = 1 << 17
+"""Rows of the sample that a fit begins on (arbitrary: seconds, and a few megabytes)."""
+
+_ROUNDS = 5
+"""Rounds of k-means||, as its paper finds enough."""
+
+_SAMPLE_RESTARTS = 8
+"""Restarts on the sample when nothing else is said (arbitrary)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowFitOptions:
+    """How centres are fitted to rows; each parameter as `ScalableKMeans` explains it."""
+
+    n_clusters: int
+    """Centres, at least 1."""
+    init: str | NDArray[np.float64] = "k-means++"
+    """``k-means||``, ``k-means++`` or where to begin, ``(n_clusters, n_features)``."""
+    oversampling_factor: float = 2.0
+    """Candidates drawn per pass of k-means||, per cluster."""
+    max_iter: int = 300
+    """Times at most that centres are moved."""
+    tol: float = 1e-4
+    """Sum of squared shifts at which they are at rest, in mean variances of a feature."""
+    seed: int = 0
+    """Seed of every random draw."""
+    n_rounds: int = _ROUNDS
+    """Passes of k-means|| that draw."""
+    n_init: int | None = None
+    """Restarts, the best of which is kept; None: 8 on the sample of ``k-means++``, else 1."""
+    dtype: type[np.floating[Any]] = np.float64
+    """Type that centres are rounded to whenever they have moved."""
+
+
+@dataclass
+class SpreadRows:
+    """Rows in blocks, somewhere; counts the passes over them."""
+
+    blocks: RowBlocks
+    """The rows."""
+    executor: Executor
+    """What computes."""
+    fixed: FixedPoint | None = None
+    """How they are summed, once their range is known."""
+    n_passes: int = 0
+    """Passes so far."""
+
+    def add_up(self, centers: Sequence[NDArray[np.float64]]) -> list[RowTotals]:
+        """See `dask_quant.fit.row_lloyd.RowSource`."""
+        assert self.fixed is not None, "the range was found"
+        totals: list[RowTotals] = self._pass(self.blocks.add_up(centers, self.fixed), merge_totals)
+        return totals
+
+    def find_far(self, centers: NDArray[np.float64], n_rows: int) -> NDArray[np.float64]:
+        """See `dask_quant.fit.row_lloyd.RowSource`."""
+        return self.draw(DrawRule(n_rows, 0, centers, is_random=False)).rows
+
+    def draw(self, rule: DrawRule) -> DrawnRows:
+        """Return rows drawn by a rule, in one pass."""
+        drawn: DrawnRows = self._pass(self.blocks.draw(rule), merge_drawn, rule.n_rows)
+        return drawn
+
+    def survey(self, seed: int) -> RowSurvey:
+        """Look at all rows in one pass, and draw a sample."""
+        rule = DrawRule(SAMPLE_ROWS, int(mix_seed(seed, 0)), None)
+        found: tuple[RowRange, DrawnRows]
+        found = self._pass(self.blocks.survey(rule), merge_surveys, rule.n_rows)
+        return RowSurvey(*found)
+
+    def _pass(self, leaves: list[Delayed], merge: Any, *more: Any) -> Any:
+        """Compute leaves, a bounded number of them at a time, and merge what they return."""
+        self.n_passes += 1
+        parts, n_rows, n_done = [], sum(self.blocks.sizes), 0
+        for begin in range(0, len(leaves), MAX_TASKS_PER_GRAPH):
+            wave = slice(begin, begin + MAX_TASKS_PER_GRAPH)
+            sizes = self.blocks.sizes[wave]
+            parts.append(
+                self.executor.part_of(n_rows, n_done).compute(
+                    reduce_leaves(leaves[wave], merge, *more),
+                    stage=f"pass {self.n_passes}",
+                    leaves=leaves[wave],
+                    sizes=sizes,
+                    unit=self.blocks.unit,
+                )
+            )
+            n_done += sum(sizes)
+        return merge(parts, *more)
+
+
+@dataclass(frozen=True)
+class RowSurvey:
+    """What a first pass over all rows finds."""
+
+    found: RowRange
+    """Where they lie."""
+    sample: DrawnRows
+    """Some of them, drawn by their numbers."""
+
+    def apply(self, features: FeatureMap) -> RowSurvey:
+        """Return the same of features that are made of these, which are the bands themselves.
+
+        They are made by the very operations that make those of the rows, so that no row lies
+        outside of the range, not even in its last bit.
+        """
+        low, high = features.apply(np.stack([self.found.low, self.found.high]))
+        rows = features.apply(self.sample.rows)
+        return RowSurvey(replace(self.found, low=low, high=high), replace(self.sample, rows=rows))
+
+
+def fit_rows(source: SpreadRows, survey: RowSurvey, options: RowFitOptions) -> CentersFit:
+    """Fit centres to rows that were surveyed. **Eager**.
+
+    The centres are ``options.n_clusters``; where fewer rows are distinct, the last again and again.
+    """
+    tol = options.tol * measure_variance(survey)
+    starts = [
+        _pad(start, options.n_clusters).astype(options.dtype).astype(np.float64)
+        for start in _choose_starts(source, survey, options, tol)
+    ]
+    source.fixed = FixedPoint.from_range(survey.found.include(np.concatenate(starts)))
+    fits = iterate_rows(source, starts, max_iter=options.max_iter, tol=tol, dtype=options.dtype)
+    return choose_best(fits)
+
+
+def measure_variance(survey: RowSurvey) -> float:
+    """Return the mean variance of a feature, of the sample."""
+    return float(np.var(survey.sample.rows, axis=0).mean())
+
+
+def _choose_starts(
+    source: SpreadRows, survey: RowSurvey, options: RowFitOptions, tol: float
+) -> list[NDArray[np.float64]]:
+    """Return sets of first centres, each of at most ``n_clusters``."""
+    if not isinstance(options.init, str):
+        return [options.init]
+    fixed = FixedPoint.from_range(survey.found)
+    if options.init == "k-means++":
+        return [fit_sample(survey, options, tol).centers]
+    source.fixed = fixed
+    candidates, weights = _draw_candidates(source, survey.sample, options)
+    return _seed(candidates, weights, options, options.n_init or 1)
+
+
+def fit_sample(survey: RowSurvey, options: RowFitOptions, tol: float) -> CentersFit:
+    """Fit centres to the sample alone: the best of a few restarts."""
+    sample = survey.sample
+    held = HeldRows(RowBlock(sample.rows, sample.weights), FixedPoint.from_range(survey.found))
+    starts = _seed(sample.rows, sample.weights, options, options.n_init or _SAMPLE_RESTARTS)
+    fits = iterate_rows(held, starts, max_iter=options.max_iter, tol=tol, dtype=np.float64)
+    return choose_best(fits)
+
+
+def _draw_candidates(
+    source: SpreadRows, sample: DrawnRows, options: RowFitOptions
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return candidates drawn by k-means||, and the weight that each wins of all rows."""
+    centers = sample.rows[:1]
+    n_rows = max(1, round(options.oversampling_factor * options.n_clusters))
+    for number in range(options.n_rounds):
+        drawn = source.draw(DrawRule(n_rows, int(mix_seed(options.seed, 1 + number)), centers))
+        if len(drawn.rows) == 0:
+            break
+        centers = np.concatenate([centers, drawn.rows])
+    (totals,) = source.add_up([centers])
+    return centers, totals.weights
+
+
+def _seed(
+    rows: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    options: RowFitOptions,
+    n_init: int,
+) -> list[NDArray[np.float64]]:
+    """Return ``n_init`` sets of first centres among rows in memory."""
+    return [
+        seed_rows(rows, weights, n_clusters=options.n_clusters, seed=options.seed, restart=restart)
+        for restart in range(n_init)
+    ]
+
+
+def _pad(centers: NDArray[np.float64], n_clusters: int) -> NDArray[np.float64]:
+    """Return ``n_clusters`` centres, the last again and again where there are fewer."""
+    return np.pad(centers, ((0, n_clusters - len(centers)), (0, 0)), mode="edge")
