@@ -288,11 +288,25 @@ def _name_bands(descriptions: list[str | None], numbers: tuple[int, ...]) -> tup
 
 def _find_unit(dataset: Any, numbers: tuple[int, ...]) -> tuple[int, int]:
     """Return rows and columns that storage decodes as a whole, at most the image."""
-    if dataset.driver in _DECODED_FROM_THE_TOP:
+    if dataset.driver in _DECODED_FROM_THE_TOP or _is_one_strip(dataset, numbers[0]):
         return dataset.height, dataset.width
     shapes = [dataset.block_shapes[number - 1] for number in numbers]
     rows, columns = (max(sides) for sides in zip(*shapes, strict=True))
     return min(rows, dataset.height), min(columns, dataset.width)
+
+
+def _is_one_strip(dataset: Any, number: int) -> bool:
+    """Return whether a TIFF is one compressed strip, which GDAL shows as rows when it is large.
+
+    The second of these rows has no place of its own in the file, whereas the first has.
+    """
+    if dataset.driver != "GTiff" or dataset.compression is None or dataset.height == 1:
+        return False
+    if dataset.block_shapes[number - 1] != (1, dataset.width):
+        return False
+    places = [f"BLOCK_OFFSET_0_{row}" for row in (0, 1)]
+    first, second = (dataset.get_tag_item(name, "TIFF", bidx=number) for name in places)
+    return first is not None and second is None
 
 
 def _read_georeference(dataset: Any) -> GeoReference:

@@ -100,6 +100,21 @@ def test_what_is_decoded_from_the_top_is_one_unit(tmp_path):
     assert read_raster_header(path).unit == (300, 40)
 
 
+@pytest.mark.parametrize(
+    ("options", "unit"),
+    [
+        ({"blockysize": 3000, "compress": "deflate"}, (3000, 4000)),  # GDAL says one row
+        ({"blockysize": 1, "compress": "deflate"}, (1, 4000)),
+    ],
+)
+def test_a_large_strip_is_one_unit_if_it_is_compressed(tmp_path, options, unit):
+    pixels = np.zeros((1, 3000, 4000), dtype=np.uint8)
+    path = write_raster(tmp_path / "a.tif", pixels, **options)
+    with borrow_gdal(), rasterio.open(path) as dataset:
+        assert dataset.block_shapes == [(1, 4000)]
+    assert read_raster_header(path).unit == unit
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_blocks_make_up_the_image(tmp_path, layout):
     pixels = make_pixels(2)
