@@ -7,6 +7,7 @@ what comes back is a few kilobytes.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from dask_quant.execute import MAX_TASKS_PER_GRAPH
 from dask_quant.fit.row_block import RowBlock
 from dask_quant.fit.row_lloyd import HeldRows, choose_best, iterate_rows, seed_rows
+from dask_quant.fit.row_swap import swap_centers
 from dask_quant.fit.row_totals import FixedPoint
 from dask_quant.fit.search import mix_seed
 from dask_quant.graphs.rows import (
@@ -36,14 +38,33 @@ if TYPE_CHECKING:
     from dask_quant.fit.row_totals import RowRange, RowTotals
     from dask_quant.graphs.rows import DrawnRows, RowBlocks
 
-SAMPLE_ROWS = 1 << 17
-"""Rows of the sample that a fit begins on (arbitrary: seconds, and a few megabytes)."""
+SAMPLE_NUMBERS = 1 << 22
+"""Numbers of the sample that a fit begins on, 32 MiB (arbitrary: less than a second a fit, and so
+near to all rows that a few passes over them are left)."""
+
+_FIRST_ROWS = 1 << 14
+"""Rows of the sample that restarts and swaps are tried on at least (arbitrary)."""
+
+_FIRST_ROWS_PER_CLUSTER = 256
+"""The same for each cluster, as faiss finds enough."""
 
 _ROUNDS = 5
 """Rounds of k-means||, as its paper finds enough."""
 
 _SAMPLE_RESTARTS = 8
 """Restarts on the sample when nothing else is said (arbitrary)."""
+
+_ROUGHER = 10
+"""How much larger the tolerance is while sets are only compared (arbitrary)."""
+
+_MORE_ROWS = 8
+"""How many times as many rows the second round has (arbitrary)."""
+
+_FINALISTS = 3
+"""Restarts that it takes beside what the swaps ended at (arbitrary)."""
+
+_PATIENCE = 30
+"""Swaps in vain, one after the other, after which there are no more (arbitrary)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,12 +119,15 @@ class SpreadRows:
         drawn: DrawnRows = self._pass(self.blocks.draw(rule), merge_drawn, rule.n_rows)
         return drawn
 
-    def survey(self, seed: int) -> RowSurvey:
-        """Look at all rows in one pass, and draw a sample."""
-        rule = DrawRule(SAMPLE_ROWS, int(mix_seed(seed, 0)), None)
-        found: tuple[RowRange, DrawnRows]
-        found = self._pass(self.blocks.survey(rule), merge_surveys, rule.n_rows)
-        return RowSurvey(*found)
+    def survey(self, seed: int, n_features: int) -> RowSurvey:
+        """Look at all rows in one pass, and draw a sample; in two, where most rows are left out."""
+        n_rows = max(1, SAMPLE_NUMBERS // n_features)
+        rule = DrawRule(n_rows, int(mix_seed(seed, 0)), None, n_of=sum(self.blocks.sizes))
+        found: RowRange
+        found, sample = self._pass(self.blocks.survey(rule), merge_surveys, rule.n_rows)
+        if len(sample.rows) < min(n_rows, found.n_rows) // 2:
+            sample = self.draw(replace(rule, n_of=found.n_rows))
+        return RowSurvey(found, sample)
 
     def _pass(self, leaves: list[Delayed], merge: Any, *more: Any) -> Any:
         """Compute leaves, a bounded number of them at a time, and merge what they return."""
@@ -180,12 +204,31 @@ def _choose_starts(
 
 
 def fit_sample(survey: RowSurvey, options: RowFitOptions, tol: float) -> CentersFit:
-    """Fit centres to the sample alone: the best of a few restarts."""
-    sample = survey.sample
-    held = HeldRows(RowBlock(sample.rows, sample.weights), FixedPoint.from_range(survey.found))
-    starts = _seed(sample.rows, sample.weights, options, options.n_init or _SAMPLE_RESTARTS)
-    fits = iterate_rows(held, starts, max_iter=options.max_iter, tol=tol, dtype=np.float64)
-    return choose_best(fits)
+    """Fit centres to the sample alone, in three rounds, each of more rows and fewer sets.
+
+    Restarts and swaps on a small part; those that did best there once more on a larger one, for
+    what is best of few rows may not be of many; then the one that is left on the whole sample.
+    """
+    n_init = options.n_init or _SAMPLE_RESTARTS
+    n_rows = max(_FIRST_ROWS, _FIRST_ROWS_PER_CLUSTER * options.n_clusters)
+    small, large, whole = (
+        _hold(survey, size) for size in (n_rows, _MORE_ROWS * n_rows, len(survey.sample.rows))
+    )
+    iterate = partial(iterate_rows, max_iter=options.max_iter, dtype=np.float64)
+    starts = _seed(small.block.take(slice(None)), small.block.weights, options, n_init)
+    fits = iterate(small, starts, tol=tol * _ROUGHER)
+    fits.sort(key=lambda fit: fit.totals.inertia)
+    stream = mix_seed(options.seed, n_init)
+    fits = [swap_centers(small, fits[0], patience=_PATIENCE, seed=stream), *fits[:_FINALISTS]]
+    best = choose_best(iterate(large, [fit.centers for fit in fits], tol=tol * _ROUGHER))
+    (fit,) = iterate(whole, [best.centers], tol=tol)
+    return fit
+
+
+def _hold(survey: RowSurvey, n_rows: int) -> HeldRows:
+    """Return the first rows of the sample, which are a sample themselves."""
+    block = RowBlock(survey.sample.rows[:n_rows], survey.sample.weights[:n_rows])
+    return HeldRows(block, FixedPoint.from_range(survey.found))
 
 
 def _draw_candidates(
@@ -205,7 +248,7 @@ def _draw_candidates(
 
 def _seed(
     rows: NDArray[np.float64],
-    weights: NDArray[np.float64],
+    weights: NDArray[np.float64] | None,
     options: RowFitOptions,
     n_init: int,
 ) -> list[NDArray[np.float64]]:

@@ -131,7 +131,7 @@ class ScalableKMeans(dask_ml.cluster.KMeans):  # type: ignore[misc]  # dask-ml i
         source = SpreadRows(RowBlocks.of(rows, weights), Executor(find_active_client()))
         dtype = float_type(rows.dtype)
         options = self._make_options(rows.shape[1], dtype)
-        survey = source.survey(options.seed)
+        survey = source.survey(options.seed, rows.shape[1])
         self._check_range(survey.found)
         best = fit_rows(source, survey, options)
         self.cluster_centers_ = best.centers.astype(dtype)

@@ -6,9 +6,11 @@ hash of its number among all rows.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import dask
 import numpy as np
 from dask.delayed import delayed
 
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 SPLIT_EVERY = 16
 """Results merged by one task: centres and rows drawn, kilobytes each."""
+
+_SPARE_DEVIATIONS = 8
+"""Standard deviations that are drawn too many: fewer than asked for come once in 10^15 times."""
 
 _TO_UNIT = 2.0**-53
 """What takes 53 random bits to [0, 1)."""
@@ -83,12 +88,15 @@ class RowBlocks:
 
         ``weights`` are float64 ``(n,)`` in the same chunks.
         """
-        rows = rows.rechunk({1: -1})
+        arrays = [rows.rechunk({1: -1})] if weights is None else [rows.rechunk({1: -1}), weights]
+        # Together and unfused, or each would read for itself what both are made of.
+        with dask.config.set({"optimization.fuse.active": False}):
+            arrays = dask.optimize(*arrays)
+        parts, *others = (
+            array.to_delayed(optimize_graph=False).ravel().tolist() for array in arrays
+        )
         sizes = rows.chunks[0]
-        parts = rows.to_delayed().ravel().tolist()
-        given: Sequence[Delayed | None] = [None] * len(sizes)
-        if weights is not None:
-            given = weights.rechunk((sizes,)).to_delayed().ravel().tolist()
+        (given,) = others or [[None] * len(sizes)]
         task = delayed(make_row_block, pure=True)
         starts = np.cumsum((0, *sizes[:-1])).tolist()
         blocks = [task(*each) for each in zip(parts, given, starts, strict=True)]
@@ -130,6 +138,16 @@ class DrawRule:
     nearest of these, and never on one. None: each row with a weight is as likely."""
     is_random: bool = True
     """Whether they are drawn; else those of the largest distances are taken."""
+    n_of: int | None = None
+    """All rows, where each is as likely: blocks then leave out at once what will hardly be drawn.
+    Of rows that are fewer, fewer are drawn."""
+
+    @property
+    def highest_key(self) -> float:
+        """Keys above this are left out at once: so many are below that they are enough."""
+        if self.n_of is None:
+            return math.inf
+        return (self.n_rows + _SPARE_DEVIATIONS * math.sqrt(self.n_rows)) / max(1, self.n_of)
 
 
 def survey_block(
@@ -168,7 +186,7 @@ def draw_block_rows(block: RowBlock, given: tuple[DrawRule, FeatureMap | None]) 
     else:
         assert odds is not None, "rows are taken by their distances"
         keys = -odds[can]
-    lowest = _find_lowest(keys, rule.n_rows)
+    lowest = _find_lowest(keys, rule)
     chosen = can[lowest]
     weights = np.ones(len(chosen)) if block.weights is None else block.weights[chosen]
     return DrawnRows(keys[lowest], block.numbers.find(chosen), block.take(chosen), weights)
@@ -193,12 +211,13 @@ def _find_odds(block: RowBlock, rule: DrawRule) -> NDArray[np.float64] | None:
     return distances * block.weights if rule.is_random else distances
 
 
-def _find_lowest(keys: NDArray[np.float64], n: int) -> NDArray[np.int64]:
-    """Return the positions of the ``n`` lowest keys in order, of equal ones the first."""
-    some = np.arange(len(keys))
-    if len(keys) > n:
-        some = np.flatnonzero(keys <= np.partition(keys, n - 1)[n - 1])
-    return some[np.argsort(keys[some], kind="stable")[:n]]
+def _find_lowest(keys: NDArray[np.float64], rule: DrawRule) -> NDArray[np.int64]:
+    """Return the positions of the lowest keys in order, of equal ones the first."""
+    some = np.flatnonzero(keys <= rule.highest_key)
+    if len(some) > rule.n_rows:
+        found = keys[some]
+        some = some[found <= np.partition(found, rule.n_rows - 1)[rule.n_rows - 1]]
+    return some[np.argsort(keys[some], kind="stable")[: rule.n_rows]]
 
 
 def merge_surveys(

@@ -158,3 +158,18 @@ def test_what_cannot_be_fitted_is_refused(clumps):
         fit(clumps, weights=np.ones(3))
     with pytest.raises(NotFittedError):
         ScalableKMeans().predict(clumps)
+
+
+def test_a_pass_reads_every_block_once(clumps):
+    reads = []
+
+    def read(block):
+        reads.append(len(block))
+        return block
+
+    rows = da.from_array(clumps, chunks=(1000, -1)).map_blocks(
+        read, dtype=clumps.dtype, meta=clumps[:0]
+    )
+    weights = (rows[:, 0] > 10).astype(float)
+    model = ScalableKMeans(7, init="k-means++", random_state=0).fit(rows, sample_weight=weights)
+    assert len(reads) == 6 * model.n_passes_
