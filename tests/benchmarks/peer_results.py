@@ -105,7 +105,7 @@ def open_results(path: Path, header: Header) -> tuple[Header, list[Record]]:
             "give a --results file that does not exist."
         )
         raise OptionError(message)
-    _cut_torn_line(path)
+    cut_torn_line(path)
     return found, records
 
 
@@ -120,7 +120,7 @@ def read_results(path: Path) -> tuple[Header, list[Record]]:
         raise OptionError(message) from None
 
 
-def _cut_torn_line(path: Path) -> None:
+def cut_torn_line(path: Path) -> None:
     """Cut off what follows the last end of a line, of a file that is known for one of results."""
     os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import subprocess
 import tempfile
@@ -33,13 +34,15 @@ class Run:
     """Most memory that it and its children held at once, each page counted once."""
 
 
-def run_watched(command: Sequence[str]) -> Run:
+def run_watched(command: Sequence[str], *, timeout_s: float | None = None) -> Run:
     """Run a command to its end and look at the memory of its processes all the while.
 
     Raises
     ------
     RuntimeError
         When it fails; with what it wrote to standard error.
+    TimeoutError
+        When it takes longer than ``timeout_s`` seconds: it is ended, with its children.
     """
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
@@ -49,6 +52,10 @@ def run_watched(command: Sequence[str]) -> Run:
             peak = 0
             while process.poll() is None:
                 peak = max(peak, _tree_bytes(process.pid))
+                if timeout_s is not None and time.perf_counter() - begin > timeout_s:
+                    _kill_tree(process)
+                    message = f"{command[0]} took more than {timeout_s:g} seconds"
+                    raise TimeoutError(message)
                 time.sleep(INTERVAL_S)
         seconds = time.perf_counter() - begin
         cpu_seconds = _children_cpu_seconds() - cpu_begin
@@ -56,6 +63,16 @@ def run_watched(command: Sequence[str]) -> Run:
             message = f"{' '.join(command)} ended with {process.returncode}: {err.read_text()}"
             raise RuntimeError(message)
         return Run(out.read_text(), seconds, cpu_seconds, peak)
+
+
+def _kill_tree(process: subprocess.Popen[bytes]) -> None:
+    """End a process that was started here, and all its children."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+    process.kill()
+    process.wait()
 
 
 def _children_cpu_seconds() -> float:
