@@ -21,6 +21,7 @@ from dask_quant.fit.search import mix_seed
 from dask_quant.graphs.rows import (
     DrawRule,
     merge_drawn,
+    merge_statistics,
     merge_surveys,
     merge_totals,
     reduce_leaves,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dask_quant.execute import Executor
+    from dask_quant.fit.class_statistics import ClassStatistics, StatisticsScale
     from dask_quant.fit.features import FeatureMap
     from dask_quant.fit.row_lloyd import CentersFit
     from dask_quant.fit.row_totals import RowRange, RowTotals
@@ -128,6 +130,12 @@ class SpreadRows:
         if len(sample.rows) < min(n_rows, found.n_rows) // 2:
             sample = self.draw(replace(rule, n_of=found.n_rows))
         return RowSurvey(found, sample)
+
+    def describe(self, centers: NDArray[np.float64], given: StatisticsScale) -> ClassStatistics:
+        """Return what the rows of each class are like, in one pass."""
+        found: ClassStatistics
+        found = self._pass(self.blocks.describe(centers, given), merge_statistics)
+        return found
 
     def _pass(self, leaves: list[Delayed], merge: Any, *more: Any) -> Any:
         """Compute leaves, a bounded number of them at a time, and merge what they return."""

@@ -76,7 +76,8 @@ class RowBlock:
     @property
     def n_features(self) -> int:
         """Features of a row."""
-        return self.rows.shape[1] if self.features is None else len(self.features.bands)
+        n_features: int = self.rows.shape[1]
+        return n_features
 
     def take(self, which: slice | NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the features of some rows, a C-contiguous copy, float64 ``(m, n_features)``."""

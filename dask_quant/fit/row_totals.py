@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from dask_quant.fit.row_block import RowBlock
 
-_VALUE_BITS = 39
+VALUE_BITS = 39
 """Bits of a term: 12 more than float32 has, and two for integers of 32 bits and their sign."""
 
 _WEIGHT_BITS = 22
@@ -120,10 +120,10 @@ class FixedPoint:
         diagonal = float((np.square(found.high - found.low)).sum())
         return cls(
             middle=middle,
-            scale=_power_below(_VALUE_BITS, reach),
-            weight_scale=1.0 if is_small else float(_power_below(_WEIGHT_BITS, found.max_weight)),
-            error_scale=float(_power_below(_VALUE_BITS, diagonal)),
-            distance_scale=float(_power_below(_VALUE_BITS, math.sqrt(diagonal))),
+            scale=power_below(VALUE_BITS, reach),
+            weight_scale=1.0 if is_small else float(power_below(_WEIGHT_BITS, found.max_weight)),
+            error_scale=float(power_below(VALUE_BITS, diagonal)),
+            distance_scale=float(power_below(VALUE_BITS, math.sqrt(diagonal))),
         )
 
     def fix_weights(self, weights: NDArray[np.floating[Any]] | None) -> NDArray[np.int64]:
@@ -135,10 +135,17 @@ class FixedPoint:
         return integers
 
 
-def _power_below(bits: int, reach: Any) -> NDArray[np.float64]:
+def power_below(bits: int, reach: Any) -> NDArray[np.float64]:
     """Return the power of two that takes ``reach`` below ``2^bits``; where it is 0, 1."""
     _, exponents = np.frexp(reach)  # reach < 2^exponents
     return np.where(np.asarray(reach) > 0, np.ldexp(1.0, bits - exponents), 1.0)
+
+
+def carry_low_parts(parts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return totals ``(2, ...)`` whose low parts are below 2^32 again, so that they keep room."""
+    high, low = parts
+    carry = low >> _LOW_BITS
+    return np.stack([high + carry, low - (carry << _LOW_BITS)])
 
 
 @dataclass(frozen=True)
@@ -156,9 +163,13 @@ class RowTotals:
         k, n_features = centers.shape
         parts = np.zeros((2, k, n_features + N_EXTRA), dtype=np.int64)
         weights = fixed.fix_weights(block.weights)
+        # Copies: memory that is read-only would be a type of its own to compile for.
+        points, middle, scale = (
+            np.array(each, order="C") for each in (centers, fixed.middle, fixed.scale)
+        )
         for part, features in block.iterate():
             add_rows_block(
-                *(features, weights[part], centers, fixed.middle, fixed.scale),
+                *(features, weights[part], points, middle, scale),
                 *(fixed.error_scale, fixed.distance_scale, parts),
             )
         return cls.merge_all([cls(parts, fixed)])
@@ -167,10 +178,7 @@ class RowTotals:
     def merge_all(cls, totals: Sequence[RowTotals]) -> RowTotals:
         """Return the sum of totals of the same centres."""
         parts = np.sum([each.parts for each in totals], axis=0)
-        carry = parts[1] >> _LOW_BITS  # so that the low parts keep their room
-        parts[0] += carry
-        parts[1] -= carry << _LOW_BITS
-        return cls(parts, totals[0].fixed)
+        return cls(carry_low_parts(parts), totals[0].fixed)
 
     def _column(self, column: slice | int) -> NDArray[np.float64]:
         """Return some of the totals as float64."""

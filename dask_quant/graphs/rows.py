@@ -14,9 +14,11 @@ import dask
 import numpy as np
 from dask.delayed import delayed
 
+from dask_quant.fit.class_statistics import ClassStatistics
 from dask_quant.fit.row_block import RowBlock, RowNumbers
 from dask_quant.fit.row_totals import RowRange, RowTotals
 from dask_quant.graphs.sampling import splitmix64
+from dask_quant.kernels.nearest import nearest_block
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from dask.delayed import Delayed
     from numpy.typing import NDArray
 
+    from dask_quant.fit.class_statistics import StatisticsScale
     from dask_quant.fit.features import FeatureMap
     from dask_quant.fit.row_totals import FixedPoint
 
@@ -114,6 +117,10 @@ class RowBlocks:
         """Return the delayed `DrawnRows` of each block. **Lazy**."""
         return self._map(draw_block_rows, rule)
 
+    def describe(self, centers: NDArray[np.float64], given: StatisticsScale) -> list[Delayed]:
+        """Return the delayed `ClassStatistics` of each block, of its bands. **Lazy**."""
+        return self._map(describe_block, (centers, given))
+
     def _map(self, function: Any, given: Any) -> list[Delayed]:
         """Return a task for every block, of which each gets the same delayed ``given``."""
         task, shared = delayed(function, pure=True), delayed((given, self.features), pure=True)
@@ -167,6 +174,15 @@ def add_up_block(
     return [RowTotals.of(prepared, each, fixed) for each in sets]
 
 
+def describe_block(
+    block: RowBlock,
+    given: tuple[tuple[NDArray[np.float64], StatisticsScale], FeatureMap | None],
+) -> ClassStatistics:
+    """Return what the rows of each class of one block are like. **Eager**."""
+    (centers, scale), features = given
+    return ClassStatistics.of(_prepare(block, features), centers, scale)
+
+
 def draw_block_rows(block: RowBlock, given: tuple[DrawRule, FeatureMap | None]) -> DrawnRows:
     """Return the rows of one block that are drawn. **Eager**.
 
@@ -176,48 +192,62 @@ def draw_block_rows(block: RowBlock, given: tuple[DrawRule, FeatureMap | None]) 
     """
     rule, features = given
     block = _prepare(block, features)
-    odds = _find_odds(block, rule)
-    can = np.arange(len(block)) if odds is None else np.flatnonzero(odds > 0)
-    if rule.is_random:
-        bits = splitmix64(rule.stream, block.numbers.find(can).astype(np.uint64)) >> np.uint64(11)
-        keys = bits.astype(np.float64) * _TO_UNIT
-        if odds is not None:
-            keys = -np.log1p(-keys) / odds[can]
-    else:
-        assert odds is not None, "rows are taken by their distances"
-        keys = -odds[can]
-    lowest = _find_lowest(keys, rule)
-    chosen = can[lowest]
-    weights = np.ones(len(chosen)) if block.weights is None else block.weights[chosen]
-    return DrawnRows(keys[lowest], block.numbers.find(chosen), block.take(chosen), weights)
+    keys, chosen = [np.empty(0)], [np.empty(0, dtype=np.int64)]
+    for part, rows in block.iterate():
+        begin, stop, _ = part.indices(len(block))
+        odds = _find_odds(rows, None if block.weights is None else block.weights[part], rule)
+        can = np.arange(begin, stop) if odds is None else begin + np.flatnonzero(odds > 0)
+        found = _draw_keys(block.numbers.find(can), None if odds is None else odds[odds > 0], rule)
+        lowest = _find_lowest(found, rule)
+        keys.append(found[lowest])
+        chosen.append(can[lowest])
+    all_keys, positions = np.concatenate(keys), np.concatenate(chosen)
+    order = np.lexsort((positions, all_keys))[: rule.n_rows]
+    positions = positions[order]
+    weights = np.ones(len(order)) if block.weights is None else block.weights[positions]
+    numbers = block.numbers.find(positions)
+    return DrawnRows(all_keys[order], numbers, block.take(positions), weights)
 
 
 def _prepare(block: RowBlock, features: FeatureMap | None) -> RowBlock:
-    """Return the block with the features that all blocks have, where it has none itself."""
+    """Return the block with the features that all blocks have."""
     return block if features is None else replace(block, features=features)
 
 
-def _find_odds(block: RowBlock, rule: DrawRule) -> NDArray[np.float64] | None:
+def _find_odds(
+    rows: NDArray[np.float64], weights: NDArray[np.float64] | None, rule: DrawRule
+) -> NDArray[np.float64] | None:
     """Return what the odds of each row are proportional to; None: all are as likely.
 
-    Rows that only have a weight, or none, are all as likely: it is used where they are weighed.
+    Without centres, rows of any weight are as likely: it is used where they are weighed.
     """
     if rule.centers is None:
-        return None if block.weights is None else (block.weights > 0).astype(np.float64)
-    _, distances = block.find_nearest(rule.centers)
-    if block.weights is None:
+        return None if weights is None else (weights > 0).astype(np.float64)
+    _, distances = nearest_block(rows, np.array(rule.centers, order="C"))
+    if weights is None:
         return distances
-    distances[block.weights <= 0] = 0.0  # and not infinity, where a number is NaN
-    return distances * block.weights if rule.is_random else distances
+    distances[weights <= 0] = 0.0  # and not infinity, where a number is NaN
+    return distances * weights if rule.is_random else distances
+
+
+def _draw_keys(
+    numbers: NDArray[np.int64], odds: NDArray[np.float64] | None, rule: DrawRule
+) -> NDArray[np.float64]:
+    """Return the keys of rows by their numbers among all rows: the lowest are drawn."""
+    if not rule.is_random:
+        assert odds is not None, "rows are taken by their distances"
+        return -odds
+    bits = splitmix64(rule.stream, numbers.astype(np.uint64)) >> np.uint64(11)
+    uniform = bits.astype(np.float64) * _TO_UNIT
+    return uniform if odds is None or rule.centers is None else -np.log1p(-uniform) / odds
 
 
 def _find_lowest(keys: NDArray[np.float64], rule: DrawRule) -> NDArray[np.int64]:
-    """Return the positions of the lowest keys in order, of equal ones the first."""
-    some = np.flatnonzero(keys <= rule.highest_key)
-    if len(some) > rule.n_rows:
-        found = keys[some]
-        some = some[found <= np.partition(found, rule.n_rows - 1)[rule.n_rows - 1]]
-    return some[np.argsort(keys[some], kind="stable")[: rule.n_rows]]
+    """Return the positions of keys that may be among the lowest of all, in any order."""
+    if len(keys) <= rule.n_rows:
+        return np.flatnonzero(keys <= rule.highest_key)
+    bound = min(rule.highest_key, np.partition(keys, rule.n_rows - 1)[rule.n_rows - 1])
+    return np.flatnonzero(keys <= bound)
 
 
 def merge_surveys(
@@ -236,6 +266,11 @@ def merge_totals(blocks: Sequence[Sequence[RowTotals]]) -> list[RowTotals]:
 def merge_drawn(drawn: Sequence[DrawnRows], n_rows: int) -> DrawnRows:
     """Merge what was drawn from a few blocks. **Eager**."""
     return DrawnRows.merge_lowest(drawn, n_rows)
+
+
+def merge_statistics(statistics: Sequence[ClassStatistics]) -> ClassStatistics:
+    """Merge the statistics of a few blocks. **Eager**."""
+    return ClassStatistics.merge_all(statistics)
 
 
 def reduce_leaves(leaves: Sequence[Delayed], merge: Any, *more: Any) -> Delayed:
