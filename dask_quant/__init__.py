@@ -20,11 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dask_quant.arrays import count_colors, fit_palette, relabel, render, write
+    from dask_quant.class_model import ClassModel
+    from dask_quant.class_table import ClassTable
     from dask_quant.comparison import Candidate, Comparison, compare, make_demo
     from dask_quant.errors import (
         ClusterError,
         DaskQuantError,
         DaskQuantWarning,
+        FewerClassesWarning,
         FewerColorsWarning,
         FitError,
         JobError,
@@ -52,6 +55,9 @@ if TYPE_CHECKING:
     from dask_quant.results import ImageInfo, Quarantined, Report
     from dask_quant.routes.planning import JobPlan
     from dask_quant.scalable import ScalableKMeans
+    from dask_quant.segment_report import SceneReport, SegmentReport
+    from dask_quant.segmentation import apply_classes, label_classes, segment
+    from dask_quant.sinks.class_model_file import read_class_model, write_class_model
     from dask_quant.sinks.palette_file import read_palette, write_palette
     from dask_quant.sources.opening import open_image
 
@@ -59,6 +65,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Candidate",
+    "ClassModel",
+    "ClassTable",
     "ClusterError",
     "ClusterOptions",
     "ColorHistogram",
@@ -67,6 +75,7 @@ __all__ = [
     "DaskQuantError",
     "DaskQuantWarning",
     "Event",
+    "FewerClassesWarning",
     "FewerColorsWarning",
     "FitError",
     "ImageInfo",
@@ -83,27 +92,36 @@ __all__ = [
     "Quarantined",
     "Report",
     "ScalableKMeans",
+    "SceneReport",
+    "SegmentReport",
     "SourceError",
     "SourceNotFoundError",
+    "apply_classes",
     "apply_palette",
     "compare",
     "count_colors",
     "describe_images",
     "fit_palette",
+    "label_classes",
     "make_demo",
     "make_palette",
     "open_image",
     "plan_job",
     "quantize",
+    "read_class_model",
     "read_palette",
     "relabel",
     "render",
+    "segment",
     "write",
+    "write_class_model",
     "write_palette",
 ]
 
 _HOMES = {
     "dask_quant.arrays": ("count_colors", "fit_palette", "relabel", "render", "write"),
+    "dask_quant.class_model": ("ClassModel",),
+    "dask_quant.class_table": ("ClassTable",),
     "dask_quant.comparison": ("Candidate", "Comparison", "compare", "make_demo"),
     "dask_quant.estimator": ("ColorQuantizer",),
     "dask_quant.events": ("Event", "Notice"),
@@ -120,6 +138,9 @@ _HOMES = {
     "dask_quant.results": ("ImageInfo", "Quarantined", "Report"),
     "dask_quant.routes.planning": ("JobPlan",),
     "dask_quant.scalable": ("ScalableKMeans",),
+    "dask_quant.segment_report": ("SceneReport", "SegmentReport"),
+    "dask_quant.segmentation": ("apply_classes", "label_classes", "segment"),
+    "dask_quant.sinks.class_model_file": ("read_class_model", "write_class_model"),
     "dask_quant.sinks.palette_file": ("read_palette", "write_palette"),
     "dask_quant.sources.opening": ("open_image",),
 }

@@ -179,7 +179,7 @@ def write_labels(
         Bytes written.
     """
     check_label_output(out, overwrite=overwrite)
-    aligned = _align(labels, write_unit(labels.shape, out))
+    aligned = align_blocks(labels, write_unit(labels.shape, out))
     out = out.absolute()  # workers may have another working folder
     if out.suffix.lower() == ".zarr":
         return _write_zarr(aligned, palette, out, executor, overwrite=overwrite)
@@ -320,8 +320,8 @@ def _block_sizes(array: da.Array) -> list[int]:
     return [rows * columns for rows in array.chunks[0] for columns in array.chunks[1]]
 
 
-def _align(labels: da.Array, unit: tuple[int, int]) -> da.Array:
-    """Return ``labels`` in chunks of whole units, as they are when they already are so."""
+def align_blocks(labels: da.Array, unit: tuple[int, int]) -> da.Array:
+    """Return ``labels`` in chunks of whole units, as they are if they already are so. **Lazy**."""
     aligned = all(
         size % rows == 0
         for sizes, rows in zip(labels.chunks, unit, strict=True)

@@ -16,7 +16,8 @@
     └── FitError (RuntimeError)               a fit that cannot produce a palette
 
     DaskQuantWarning (UserWarning)
-    └── FewerColorsWarning                    the image holds fewer colours than asked for
+    ├── FewerColorsWarning                    the image holds fewer colours than asked for
+    └── FewerClassesWarning                   the pixels have fewer distinct spectra than asked for
 
 Each family is also the built-in that a caller would catch. Every class takes one positional
 message, so that it survives pickling on its way back from a worker.
@@ -81,3 +82,7 @@ class DaskQuantWarning(UserWarning):
 
 class FewerColorsWarning(DaskQuantWarning):
     """The input holds fewer distinct colours than were asked for."""
+
+
+class FewerClassesWarning(DaskQuantWarning):
+    """The pixels have fewer distinct spectra than classes were asked for."""

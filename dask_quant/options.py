@@ -75,13 +75,13 @@ def format_bytes(n_bytes: int) -> str:
     return f"{n_bytes / 1000**power:.1f} {_SIZE_UNITS[power - 1]}"
 
 
-def _require(condition: bool, message: str) -> None:
+def require(condition: bool, message: str) -> None:
     """Raise an `OptionError` with ``message`` unless ``condition`` holds."""
     if not condition:
         raise OptionError(message)
 
 
-def _set_integers(options: object, *names: str, optional: bool = True) -> None:
+def set_integers(options: object, *names: str, optional: bool = True) -> None:
     """Make fields plain integers, or None where that is ``optional``; else raise `OptionError`."""
     for name in names:
         value = getattr(options, name)
@@ -103,7 +103,7 @@ def as_path(value: Any, name: str) -> Path:
         raise OptionError(message) from None
 
 
-def _set_paths(options: object, *names: str) -> None:
+def set_paths(options: object, *names: str) -> None:
     """Make fields that are not None paths, or raise `OptionError`."""
     for name in names:
         value = getattr(options, name)
@@ -113,7 +113,7 @@ def _set_paths(options: object, *names: str) -> None:
 
 def check_n_colors(n_colors: int) -> None:
     """Raise `OptionError` unless ``1 <= n_colors <= 65536``."""
-    _require(
+    require(
         1 <= n_colors <= MAX_COLORS,
         f"Got {n_colors} colours; ask for 1 to {MAX_COLORS}.",
     )
@@ -147,39 +147,39 @@ class FitOptions:
     """Stop once the largest centroid shift, in sRGB levels, is at most this. None: the engine's."""
 
     def __post_init__(self) -> None:
-        _set_integers(self, "n_colors", "seed", optional=False)
-        _set_integers(self, "n_init", "max_iter")
+        set_integers(self, "n_colors", "seed", optional=False)
+        set_integers(self, "n_init", "max_iter")
         check_n_colors(self.n_colors)
-        _require(
+        require(
             self.engine in ENGINES,
             f"Got engine {self.engine!r}; known are {', '.join(ENGINES)}.",
         )
-        _require(
+        require(
             self.effort in EFFORTS,
             f"Got effort {self.effort!r}; known are {', '.join(EFFORTS)}.",
         )
-        _require(
+        require(
             0 <= self.seed <= MAX_SEED,
             f"Got seed {self.seed}; use an integer from 0 to 2**63 - 1.",
         )
-        _require(
+        require(
             self.n_init is None or self.n_init >= 1,
             f"Got n_init {self.n_init}; use at least 1.",
         )
-        _require(
+        require(
             self.max_iter is None or self.max_iter >= 1,
             f"Got max_iter {self.max_iter}; use at least 1.",
         )
-        _require(
+        require(
             self.tol is None or _is_at_least_zero(self.tol),
             f"Got tol {self.tol!r}; use a shift of 0 or more, in sRGB levels.",
         )
-        _require(
+        require(
             self.engine != "dask-ml" or self.n_init in (None, 1),
             f"Got n_init {self.n_init} with the dask-ml engine, whose KMeans starts once; "
             "leave n_init out or use the histogram engine.",
         )
-        _require(
+        require(
             self.engine != "dask-ml" or self.effort == "default",
             f"Got effort {self.effort!r} with the dask-ml engine, which has no search; "
             "leave effort out or use the histogram engine.",
@@ -208,36 +208,36 @@ class ClusterOptions:
     """Serve the dashboard of a `LocalCluster` on loopback and say its address."""
 
     def __post_init__(self) -> None:
-        _set_integers(self, "workers", "memory_limit_bytes")
-        _set_paths(self, "scheduler_file", "tls_ca_file", "tls_cert", "tls_key")
-        _require(
+        set_integers(self, "workers", "memory_limit_bytes")
+        set_paths(self, "scheduler_file", "tls_ca_file", "tls_cert", "tls_key")
+        require(
             self.scheduler is None or isinstance(self.scheduler, str),
             f"Got {type(self.scheduler).__name__} for the scheduler; write threads, synchronous "
             "or an address. An active Client is used as it is.",
         )
-        _require(
+        require(
             self.workers is None or self.workers >= 1,
             f"Got {self.workers} workers; use at least 1, or leave the option out for threads.",
         )
         remote = self.scheduler is not None or self.scheduler_file is not None
-        _require(
+        require(
             not (self.scheduler is not None and self.scheduler_file is not None),
             "Got both a scheduler address and a scheduler file; give one of them.",
         )
-        _require(
+        require(
             not (remote and self.workers is not None),
             "Got --workers together with a scheduler; a running cluster has its own workers.",
         )
-        _require(
+        require(
             not (remote and self.memory_limit_bytes is not None),
             "Got --memory-limit together with a scheduler; a running cluster has its own limits.",
         )
         tls = (self.tls_ca_file, self.tls_cert, self.tls_key)
-        _require(
+        require(
             all(tls) or not any(tls),
             "TLS needs all three of --tls-ca-file, --tls-cert and --tls-key.",
         )
-        _require(
+        require(
             not any(tls) or remote,
             "Got TLS files without a scheduler; give --scheduler tls://HOST:PORT as well.",
         )
@@ -253,9 +253,9 @@ class ChunkOptions:
     """Columns per chunk, at least 1. None: planned."""
 
     def __post_init__(self) -> None:
-        _set_integers(self, "rows", "columns")
+        set_integers(self, "rows", "columns")
         for name, size in (("rows", self.rows), ("columns", self.columns)):
-            _require(size is None or size >= 1, f"Got chunks of {size} {name}; use at least 1.")
+            require(size is None or size >= 1, f"Got chunks of {size} {name}; use at least 1.")
 
     @property
     def given(self) -> bool:
@@ -277,12 +277,12 @@ class RunOptions:
     """Where the work runs."""
 
     def __post_init__(self) -> None:
-        _set_paths(self, "persist")
-        _require(
+        set_paths(self, "persist")
+        require(
             isinstance(self.cluster, ClusterOptions),
             f"Got {type(self.cluster).__name__} for cluster; use ClusterOptions.",
         )
-        _require(
+        require(
             self.persist is None or self.persist.suffix.lower() == ".zarr",
             f"Got the store {str(self.persist)!r} for --persist; its name must end in .zarr.",
         )
@@ -310,6 +310,21 @@ def as_chunks(chunks: Any) -> ChunkOptions:
         message = f"Got chunks {chunks!r}; use N or (ROWS, COLS), integers, in pixels."
         raise OptionError(message) from None
     return ChunkOptions(rows=rows, columns=columns)
+
+
+def make_run_options(
+    overwrite: bool,
+    chunks: Any,
+    persist: str | Path | None,
+    cluster: ClusterOptions | None,
+) -> RunOptions:
+    """Return the options of a run from what users of Python give."""
+    return RunOptions(
+        overwrite=overwrite,
+        chunks=as_chunks(chunks),
+        persist=None if persist is None else as_path(persist, "persist"),
+        cluster=ClusterOptions() if cluster is None else cluster,
+    )
 
 
 def parse_chunks(text: str) -> ChunkOptions:
@@ -353,9 +368,9 @@ def parse_k_list(text: str) -> tuple[int, ...]:
         first, last = int(span[1]), int(span[2])
         check_n_colors(first)
         check_n_colors(last)
-        _require(first <= last, f"Got the range {text!r}; its first number is above its last.")
+        require(first <= last, f"Got the range {text!r}; its first number is above its last.")
         return tuple(range(first, last + 1))
-    _require(
+    require(
         re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*", text) is not None,
         f"Got {text!r} for numbers of colours; write 16, 2,5,10 or 2:64.",
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dask_quant.errors import OptionError
 from dask_quant.events import ignore_event
-from dask_quant.options import ClusterOptions, FitOptions, RunOptions, as_chunks, as_path
+from dask_quant.options import FitOptions, as_path, make_run_options
 from dask_quant.palette import as_palette
 from dask_quant.routes.choose import (
     describe_sources,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from dask_quant.events import Listener
+    from dask_quant.options import ClusterOptions
     from dask_quant.palette import Palette
     from dask_quant.results import ImageInfo, Report
     from dask_quant.routes.common import Sources
@@ -108,7 +109,7 @@ def quantize(
         max_iter=max_iter,
         tol=tol,
     )
-    run = _make_run_options(overwrite, chunks, persist, cluster)
+    run = make_run_options(overwrite, chunks, persist, cluster)
     job = Job("quantize", fit, run, listener, per_image=per_image)
     return relabel_sources(job, _check_sources(sources), as_path(out, "out"))
 
@@ -144,7 +145,7 @@ def apply_palette(
     DaskQuantError
         One of the classes of `dask_quant.errors`; its message is one line.
     """
-    run = _make_run_options(overwrite, chunks, persist, cluster)
+    run = make_run_options(overwrite, chunks, persist, cluster)
     given = as_palette(palette)
     job = Job("apply", FitOptions(n_colors=len(given)), run, listener, palette=given)
     return relabel_sources(job, _check_sources(sources), as_path(out, "out"))
@@ -197,7 +198,7 @@ def make_palette(
         max_iter=max_iter,
         tol=tol,
     )
-    run = _make_run_options(overwrite, chunks, persist, cluster)
+    run = make_run_options(overwrite, chunks, persist, cluster)
     job = Job("palette", fit, run, listener)
     return fit_sources(job, _check_sources(sources), as_path(out, "out"))
 
@@ -249,7 +250,7 @@ def plan_job(
         max_iter=max_iter,
         tol=tol,
     )
-    run = _make_run_options(overwrite, chunks, persist, cluster)
+    run = make_run_options(overwrite, chunks, persist, cluster)
     job = Job("quantize", fit, run, ignore_event, per_image=per_image)
     return plan_sources(job, _check_sources(sources), as_path(out, "out"))
 
@@ -283,7 +284,7 @@ def describe_images(
     if is_array(sources):
         message = "Got an array to describe; give paths, or count its colours with count_colors."
         raise OptionError(message)
-    run = _make_run_options(False, chunks, None, cluster)
+    run = make_run_options(False, chunks, None, cluster)
     return describe_sources(Job("info", FitOptions(), run, listener), _check_sources(sources))
 
 
@@ -303,18 +304,3 @@ def _check_sources(sources: Any) -> Any:
             )
             raise OptionError(message)
     return [item if isinstance(item, str) else as_path(item, "sources") for item in given]
-
-
-def _make_run_options(
-    overwrite: bool,
-    chunks: int | tuple[int, int] | None,
-    persist: str | Path | None,
-    cluster: ClusterOptions | None,
-) -> RunOptions:
-    """Return the options of a run from what users give."""
-    return RunOptions(
-        overwrite=overwrite,
-        chunks=as_chunks(chunks),
-        persist=None if persist is None else as_path(persist, "persist"),
-        cluster=ClusterOptions() if cluster is None else cluster,
-    )

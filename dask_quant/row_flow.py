@@ -105,6 +105,8 @@ class SpreadRows:
     """How they are summed, once their range is known."""
     n_passes: int = 0
     """Passes so far."""
+    stage: str | None = None
+    """What listeners are told that a pass is; None: its number."""
 
     def add_up(self, centers: Sequence[NDArray[np.float64]]) -> list[RowTotals]:
         """See `dask_quant.fit.row_lloyd.RowSource`."""
@@ -147,7 +149,7 @@ class SpreadRows:
             parts.append(
                 self.executor.part_of(n_rows, n_done).compute(
                     reduce_leaves(leaves[wave], merge, *more),
-                    stage=f"pass {self.n_passes}",
+                    stage=self.stage or f"pass {self.n_passes}",
                     leaves=leaves[wave],
                     sizes=sizes,
                     unit=self.blocks.unit,

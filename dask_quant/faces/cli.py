@@ -6,91 +6,40 @@ imported before a command runs. The library's names load when they are used.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 import dask_quant as dq
 from dask_quant.faces import terminal
-from dask_quant.options import (
-    EFFORTS,
-    ENGINES,
-    ClusterOptions,
-    parse_bytes,
-    parse_chunks,
-    parse_k_list,
+from dask_quant.faces.cli_options import (
+    BAND_OPTIONS,
+    CHUNK_OPTIONS,
+    CLASS_FIT_OPTIONS,
+    CLASS_NAMES,
+    CLASS_OUTPUTS,
+    CLUSTER_OPTIONS,
+    DRY_RUN,
+    FIT_OPTIONS,
+    OUT,
+    OVERWRITE,
+    PATH,
+    SEARCH_OPTIONS,
+    SHOW_OPTIONS,
+    SOURCES,
+    class_options,
+    job_options,
+    refuse,
+    take,
 )
+from dask_quant.options import parse_k_list
 from dask_quant.process import claim_process
+from dask_quant.segment_options import parse_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-PATH = click.Path(path_type=Path)
+    from pathlib import Path
 
 DEMO_FOLDER = "dask-quant-demo"
-
-
-def _combine(*options: Decorator) -> Decorator:
-    """Return a decorator that adds ``options``, in the order in which help shows them."""
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-SOURCES = click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-
-FIT_OPTIONS = _combine(
-    click.option("-k", "--colors", "n_colors", type=int, default=16, show_default=True,
-                 metavar="N", help="Colours of the palette, 1 to 65536."),
-    click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True,
-                 help="histogram (auto): exact k-means on counted colours. "
-                      "dask-ml: its KMeans on all pixels."),
-)  # fmt: skip
-
-SEARCH_OPTIONS = _combine(
-    click.option("--effort", type=click.Choice(EFFORTS), default="default", show_default=True,
-                 help="How long to search for a lower error."),
-    click.option("--seed", type=int, default=0, show_default=True,
-                 help="Seed of every random draw."),
-    click.option("--n-init", type=int, metavar="N", help="Restarts; the best is kept."),
-    click.option("--max-iter", type=int, metavar="N", help="Most iterations of the last descent."),
-    click.option("--tol", type=float, metavar="LEVELS",
-                 help="Centroid shift, in sRGB levels, at which to stop."),
-)  # fmt: skip
-
-CHUNK_OPTIONS = _combine(
-    click.option("--chunks", metavar="N|ROWS,COLS", help="Pixels per task; results stay the same."),
-    click.option("--persist", type=PATH, metavar="STORE.zarr",
-                 help="Decode one image into this store once, and reuse it."),
-)  # fmt: skip
-
-CLUSTER_OPTIONS = _combine(
-    click.option("--workers", type=int, metavar="N", help="Start N worker processes here."),
-    click.option("--memory-limit", metavar="SIZE", help="Memory for the whole job, such as 1.5GB."),
-    click.option("--scheduler", metavar="ADDRESS", help="Use a running scheduler, tcp:// or tls://."),
-    click.option("--scheduler-file", type=PATH, help="Use the scheduler that wrote this file."),
-    click.option("--tls-ca-file", type=PATH, help="Certificate authority for tls://."),
-    click.option("--tls-cert", type=PATH, help="Certificate of this client."),
-    click.option("--tls-key", type=PATH, help="Private key of this client."),
-    click.option("--dashboard", is_flag=True, help="Serve the dashboard of --workers on loopback."),
-)  # fmt: skip
-
-SHOW_OPTIONS = _combine(
-    click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors."),
-    click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),
-)  # fmt: skip
-
-OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
-DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the plan and do nothing.")
-OUT = click.option("-o", "--out", type=PATH, required=True, metavar="OUT",
-                   help="For one image a .png or .zarr, else a folder.")  # fmt: skip
 
 
 class _OneLineUsage(click.Command):
@@ -157,9 +106,9 @@ def quantize(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **
     """  # noqa: D301 - click wants the character that is written so
     with terminal.run_command("quantize", quiet=quiet, as_json=as_json) as screen:
         if given.pop("dry_run"):
-            screen.show_plan(dq.plan_job(sources, out, **_job_options(given)))
+            screen.show_plan(dq.plan_job(sources, out, **job_options(given)))
         else:
-            options = _job_options(given)
+            options = job_options(given)
             screen.show_report(dq.quantize(sources, out, listener=screen.listen, **options))
 
 
@@ -182,7 +131,7 @@ def quantize(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **
 def palette(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **given: Any) -> None:
     """Fit one palette to images and write it to a palette file."""  # fmt: skip
     with terminal.run_command("palette", quiet=quiet, as_json=as_json) as screen:
-        options = _job_options(given)
+        options = job_options(given)
         screen.show_report(dq.make_palette(sources, out, listener=screen.listen, **options))
 
 
@@ -192,28 +141,79 @@ def palette(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
     "--palette",
     "palette_file",
     type=PATH,
-    required=True,
     metavar="FILE",
     help="Palette: .gpl, .hex, .json, an indexed .png or a .zarr of ours.",
 )
+@click.option(
+    "--model", type=PATH, metavar="FILE.json", help="Classes that segment wrote, for rasters."
+)
 @OUT
 @CHUNK_OPTIONS
+@BAND_OPTIONS
+@CLASS_OUTPUTS
 @OVERWRITE
 @CLUSTER_OPTIONS
 @SHOW_OPTIONS
 def apply(
     sources: tuple[str, ...],
-    palette_file: Path,
+    palette_file: Path | None,
+    model: Path | None,
     out: Path,
     quiet: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Relabel images with a palette that exists."""  # fmt: skip
+    """Relabel images with a palette, or rasters with classes, that exist."""
     with terminal.run_command("apply", quiet=quiet, as_json=as_json) as screen:
-        colors, options = dq.read_palette(palette_file), _job_options(given)
-        report = dq.apply_palette(sources, out, colors, listener=screen.listen, **options)
-        screen.show_report(report)
+        classes = take(given, *CLASS_NAMES)
+        if model is not None and palette_file is None:
+            options = class_options(classes) | job_options(given, no="persist")
+            screen.show_segments(
+                dq.apply_classes(sources, out, model, listener=screen.listen, **options)
+            )
+        elif palette_file is not None and model is None:
+            refuse(classes, "a palette")
+            colors, options = dq.read_palette(palette_file), job_options(given)
+            report = dq.apply_palette(sources, out, colors, listener=screen.listen, **options)
+            screen.show_report(report)
+        else:
+            raise dq.OptionError("Give either --palette or --model.")
+
+
+@cli.command()
+@SOURCES
+@click.option(
+    "-o",
+    "--out",
+    type=PATH,
+    required=True,
+    metavar="OUT",
+    help="For one raster a .tif or .zarr, else a folder.",
+)
+@CLASS_FIT_OPTIONS
+@BAND_OPTIONS
+@CLASS_OUTPUTS
+@click.option("--model-out", type=PATH, metavar="FILE.json", help="Write the classes, for apply.")
+@click.option("--chunks", metavar="N|ROWS,COLS", help="Pixels per task; results stay the same.")
+@OVERWRITE
+@CLUSTER_OPTIONS
+@SHOW_OPTIONS
+def segment(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **given: Any) -> None:
+    """Find classes of the pixels of rasters of any bands, by k-means.
+
+    SOURCE is a raster file that GDAL reads, a folder, a glob, or a Zarr store. Several get one set
+    of classes.
+
+    \b
+    dask-quant segment sentinel2.tif -o classes.tif -k 12 --scale standard
+    dask-quant segment scenes/ -o classes/ -k 8 --table classes.csv --plot spectra.png
+    """  # noqa: D301 - click wants the character that is written so
+    with terminal.run_command("segment", quiet=quiet, as_json=as_json) as screen:
+        weights = given.pop("band_weights")
+        if weights is not None:
+            given["band_weights"] = parse_numbers(weights, "--band-weights")
+        options = class_options(take(given, *CLASS_NAMES)) | job_options(given)
+        screen.show_segments(dq.segment(sources, out, listener=screen.listen, **options))
 
 
 @cli.command()
@@ -254,7 +254,7 @@ def compare(source: str, k_list: str, out: Path, quiet: bool, as_json: bool, **g
 def info(sources: tuple[str, ...], quiet: bool, as_json: bool, **given: Any) -> None:
     """Say what images are, and how many distinct colours each has, exactly."""
     with terminal.run_command("info", quiet=quiet, as_json=as_json) as screen:
-        options = _job_options(given)
+        options = job_options(given)
         screen.show_infos(dq.describe_images(sources, listener=screen.listen, **options))
 
 
@@ -274,22 +274,6 @@ def demo(out: Path, overwrite: bool, quiet: bool, as_json: bool) -> None:
     """Make real pictures in 2, 5, 10, 15 and 24 colours, side by side: a first run."""  # fmt: skip
     with terminal.run_command("demo", quiet=quiet, as_json=as_json) as screen:
         screen.show_comparisons(dq.make_demo(out, overwrite=overwrite, listener=screen.listen))
-
-
-def _job_options(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the keyword arguments of a job from parsed options."""
-    options = dict(given)
-    limit, chunks = options.pop("memory_limit"), options.pop("chunks")
-    if chunks is not None:
-        shape = parse_chunks(chunks)
-        options["chunks"] = (shape.rows, shape.columns)
-    names = ("workers", "scheduler", "scheduler_file", "tls_ca_file", "tls_cert", "tls_key",
-             "dashboard")  # fmt: skip
-    options["cluster"] = ClusterOptions(
-        memory_limit_bytes=None if limit is None else parse_bytes(limit),
-        **{name: options.pop(name) for name in names},
-    )
-    return options
 
 
 def main() -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from dask_quant.palette import Palette
     from dask_quant.results import ImageInfo, Quarantined, Report
     from dask_quant.routes.planning import JobPlan
+    from dask_quant.segment_report import SegmentReport
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
@@ -44,6 +45,9 @@ TRACEBACK_VARIABLE = "DASK_QUANT_TRACEBACK"
 
 _RESEND_S = 0.01
 """Seconds until a signal that was swallowed is sent again (arbitrary)."""
+
+_MAX_BANDS = 8
+"""Bands shown in a terminal (arbitrary)."""
 
 _MAX_SWATCHES = 64
 """Colours shown in a terminal (arbitrary)."""
@@ -206,6 +210,28 @@ class Screen:
             if report.palette is not None:
                 self._show_swatches(report.palette)
 
+    def show_segments(self, report: SegmentReport) -> None:
+        """Show what classes were found."""
+        if self.as_json:
+            _print_json(report.to_json())
+        elif not self.quiet:
+            table, total = report.table, max(1, sum(report.table.n_pixels))
+            rows = [
+                (
+                    f"{number} {table.colors[number]}",
+                    f"{table.n_pixels[number]:,}",
+                    f"{table.n_pixels[number] / total:.2%}",
+                    *(f"{mean:,.4g}" for mean in table.mean[number, :_MAX_BANDS]),
+                )
+                for number in range(min(len(table), _MAX_SWATCHES))
+            ]
+            more = ("...",) if len(table.band_names) > _MAX_BANDS else ()
+            self._show_table(
+                ("class", "pixels", "share", *table.band_names[:_MAX_BANDS], *more),
+                [(*row, *("" for _ in more)) for row in rows],
+            )
+            self._print(_summarize_segments(report))
+
     def show_plan(self, plan: JobPlan) -> None:
         """Show what a job would do."""
         values = plan.to_json()
@@ -348,6 +374,22 @@ def _summarize(report: Report) -> str:
         f"{report.explained_variance:.2%} of the variance; "
         f"{format_bytes(report.input_bytes)} -> {format_bytes(report.output_bytes)} "
         f"in {report.seconds['total']:.2f} s: {_name_outputs(report.outputs)}"
+    )
+
+
+def _summarize_segments(report: SegmentReport) -> str:
+    """Return what a segmentation did in one line."""
+    noun = "raster" if len(report.scenes) == 1 else "rasters"
+    explained = report.explained_variance
+    quality = "" if explained is None else f" {explained:.2%} of the variance in "
+    passes = "" if explained is None else f"{report.n_passes} passes;"
+    written = f": {_name_outputs(report.outputs)}" if report.outputs else ""
+    return (
+        f"{len(report.scenes):,} {noun}, {report.n_pixels:,} pixels, "
+        f"{report.n_excluded:,} of them excluded, "
+        f"in {report.n_clusters:,} classes:{quality}{passes} "
+        f"{format_bytes(report.input_bytes)} -> {format_bytes(report.output_bytes)} "
+        f"in {report.seconds['total']:.2f} s{written}"
     )
 
 

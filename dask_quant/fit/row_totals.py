@@ -206,6 +206,18 @@ class RowTotals:
         """Sum over all rows of weight times squared distance to the nearest centre."""
         return float(self.errors.sum())
 
+    def measure_total(self, centers: NDArray[np.float64]) -> float:
+        """Return what the inertia would be with one centre for all, at their mean.
+
+        ``centers`` ``(k, f)`` are those that won: where they are not the means of what they won,
+        the inertia is that much above the spread about the means.
+        """
+        won = self.weights
+        means = self.move(centers)
+        middle = won @ means / max(1.0, won.sum())
+        between = np.square(means - middle).sum(axis=1) - np.square(means - centers).sum(axis=1)
+        return float(self.inertia + won @ between)
+
     def move(self, centers: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the means of what each centre won, and a centre that won nothing where it was."""
         won = self._column(-3)[:, np.newaxis]

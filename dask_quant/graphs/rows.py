@@ -105,6 +105,10 @@ class RowBlocks:
         blocks = [task(*each) for each in zip(parts, given, starts, strict=True)]
         return cls(tuple(blocks), sizes)
 
+    def with_features(self, features: FeatureMap) -> RowBlocks:
+        """Return the same rows, with features. **Lazy**."""
+        return replace(self, features=features)
+
     def survey(self, rule: DrawRule) -> list[Delayed]:
         """Return the delayed `RowRange` and `DrawnRows` of each block. **Lazy**."""
         return self._map(survey_block, rule)

@@ -69,7 +69,7 @@ def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Repor
     """Relabel one image as a Dask array."""
     check_label_output(out, overwrite=job.run.overwrite)
     _check_palette_size(job.palette, out)
-    with open_executor(job) as executor:
+    with open_executor(job.run.cluster, job.listener, job.watch) as executor:
         source, plan, input_bytes = _prepare_source(job, image, out, executor)
         outcome = _fit_source(job, source, plan, out, executor)
         with job.watch.measure("relabel"):
@@ -84,7 +84,7 @@ def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Repor
 
 def fit_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
     """Write the palette of one image, read as a Dask array."""
-    with open_executor(job) as executor:
+    with open_executor(job.run.cluster, job.listener, job.watch) as executor:
         source, plan, input_bytes = _prepare_source(job, image, out, executor)
         outcome = _fit_source(job, source, plan, out, executor)
         peak = executor.peak_rss_bytes()
@@ -94,7 +94,7 @@ def fit_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
 
 def count_chunked(job: Job, path: str) -> tuple[ImageHeader, int]:
     """Return the header of one image and its distinct colours."""
-    with open_executor(job) as executor:
+    with open_executor(job.run.cluster, job.listener, job.watch) as executor:
         source = open_source(path)
         plan = plan_source(
             job,

@@ -39,7 +39,7 @@ def relabel_many(job: Job, found: Discovery, out: Path) -> Report:
     """Relabel many images, with one palette or one each."""
     _check_plain_collection(job, found)
     items = plan_items(found, out, overwrite=job.run.overwrite)
-    with open_executor(job) as executor:
+    with open_executor(job.run.cluster, job.listener, job.watch) as executor:
         _check_collection_budget(job, items, executor)
         if job.per_image:
             return _relabel_each(job, items, executor, found.n_ignored)
@@ -107,7 +107,7 @@ def fit_many(job: Job, found: Discovery, out: Path) -> Report:
     """Write the one palette of many images."""
     _check_plain_collection(job, found)
     items = [Item(entry.path, out) for entry in found.inputs]
-    with open_executor(job) as executor:
+    with open_executor(job.run.cluster, job.listener, job.watch) as executor:
         _check_collection_budget(job, items, executor)
         with job.watch.measure("count"):
             counted = count_collection(items, executor)

@@ -12,19 +12,21 @@ from dask_quant.execute import Executor
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dask_quant.routes.common import Job
+    from dask_quant.events import Listener, Stopwatch
+    from dask_quant.options import ClusterOptions
 
 
 @contextmanager
-def open_executor(job: Job) -> Iterator[Executor]:
+def open_executor(
+    options: ClusterOptions, listener: Listener, watch: Stopwatch
+) -> Iterator[Executor]:
     """Open what computes, and close it at the end."""
-    options = job.run.cluster
     scheduler = options.scheduler if options.scheduler in LOCAL_SCHEDULERS else None
-    with job.watch.measure("connect"):
+    with watch.measure("connect"):
         stack = ExitStack()
         client = stack.enter_context(open_client(options))
     with stack:
         link = dashboard_link(client) if client is not None and options.dashboard else None
         if link:
-            job.listener(Notice(f"Dashboard: {link}"))
-        yield Executor(client, scheduler, job.listener)
+            listener(Notice(f"Dashboard: {link}"))
+        yield Executor(client, scheduler, listener)

@@ -253,6 +253,27 @@ def start_store(final: Path, shape: tuple[int, int], palette: Palette, *, overwr
     return temporary
 
 
+def start_class_store(
+    final: Path,
+    shape: tuple[int, int],
+    dtype: np.dtype[Any],
+    attributes: dict[str, Any],
+    *,
+    overwrite: bool,
+) -> Path:
+    """Check ``final`` and create an empty store for classes under a temporary name beside it.
+
+    **Eager.** To be filled, finished or discarded like a label store, from which it differs in that
+    what its values mean is given by ``attributes`` of the group.
+    """
+    check_store(final, overwrite=overwrite)
+    _check_shape(shape)
+    temporary = partial_path(final)
+    layout = _Layout(shape, label_chunks(shape), label_shards(shape), ("y", "x"))
+    _create_or_discard(temporary, _create_store, layout, dtype, attributes, _ZSTD_LEVEL)
+    return temporary
+
+
 def _create_or_discard(temporary: Path, create: Callable[..., None], *args: Any) -> None:
     """Call ``create(temporary, *args)``, and leave nothing when it fails or is interrupted.
 

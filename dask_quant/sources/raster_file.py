@@ -151,7 +151,7 @@ def read_raster_block(
     pixels = np.empty((bottom - top, right - left, len(header.band_numbers)), dtype=header.dtype)
     with _open(header.path) as dataset:
         _read_bands(dataset, header.band_numbers, window, pixels)
-        valid = _find_valid(pixels, header.nodata)
+        valid = find_valid(pixels, header.nodata)
         if header.has_mask:
             _apply_masks(dataset, header.band_numbers, window, valid)
     return pixels, valid
@@ -355,8 +355,11 @@ def _read_bands(dataset: Any, numbers: tuple[int, ...], window: Any, pixels: NDA
         dataset.read(number, window=window, out=pixels[..., place])
 
 
-def _find_valid(pixels: NDArray[Any], nodata: tuple[float | None, ...]) -> NDArray[np.bool_]:
-    """Return where no band of ``(y, x, band)`` holds its nodata value, NaN or infinity."""
+def find_valid(pixels: NDArray[Any], nodata: tuple[float | None, ...]) -> NDArray[np.bool_]:
+    """Return where no band of ``(y, x, band)`` holds its nodata value, NaN or infinity, ``(y, x)``.
+
+    ``nodata`` has a value, or None, for each band.
+    """
     valid = np.ones(pixels.shape[:2], dtype=np.bool_)
     for place, value in enumerate(nodata):
         band = pixels[..., place]

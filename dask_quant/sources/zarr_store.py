@@ -191,6 +191,49 @@ def open_zarr(path: str | Path, *, chunks: tuple[int, int]) -> da.Array:
     return normalize_bands(stored)
 
 
+def open_zarr_samples(
+    path: str | Path,
+) -> tuple[da.Array, tuple[int, int], float | None, int]:
+    """Open a Zarr store of samples of any type and any number of bands.
+
+    **Lazy.**
+
+    Returns
+    -------
+    samples : dask array
+        ``(y, x)`` or ``(y, x, band)``, in chunks of what the store reads at once.
+    unit : tuple of int
+        Rows and columns of that.
+    nodata : float or None
+        The attribute ``_FillValue`` or ``nodata``, where the array has one.
+    input_bytes : int
+        Bytes as stored.
+
+    Raises
+    ------
+    SourceNotFoundError, SourceError, PixelFormatError
+        As `open_zarr_array` does.
+    """
+    array = open_zarr_array(os.path.abspath(path))  # workers may have another working folder
+    axes = [str(axis).lower() for axis in _read_axes(array)]
+    stored = array.shards or array.chunks
+    samples = da.from_array(
+        ShardedArray(array) if can_read(array) else array,
+        chunks=stored,
+        name=f"zarr-{_tokenize_array(array, path, stored[:2])}",
+        asarray=True,
+        inline_array=True,
+        meta=np.empty((0,) * array.ndim, dtype=array.dtype),
+    )
+    if array.ndim == 3 and axes[:1] and axes[0] in _BAND_NAMES:
+        samples = da.moveaxis(samples, 0, 2)
+    rows, columns = samples.chunksize[:2]
+    value = array.attrs.get("_FillValue", array.attrs.get("nodata"))
+    nodata = float(value) if isinstance(value, (int, float)) else None
+    input_bytes = sum(status.st_size for status in _walk_files(path, array))
+    return samples, (rows, columns), nodata, input_bytes
+
+
 def _check_array(array: zarr.Array, path: str | Path) -> None:
     """Raise `PixelFormatError` unless the array is an image with its bands last."""
     name = f"the Zarr array {show_path(str(path))}"

@@ -22,6 +22,7 @@ LAYERS = (
     # Plain arrays and values: no Dask, no files.
     "errors",
     "options",
+    "segment_options",
     "events",
     "process",
     "georeference",
@@ -32,6 +33,9 @@ LAYERS = (
     "palette_formats",
     "tables",
     "fit",
+    "class_model",
+    "class_table",
+    "segment_report",
     "chunking",
     # Bytes to lazy arrays, lazy arrays to lazy arrays, labels to bytes.
     "sources",
@@ -46,12 +50,14 @@ LAYERS = (
     # One image in memory, one image in chunks, many images; then the way that a call takes.
     "flow",
     "array_flow",
+    "raster_flow",
     "persist",
     "job",
     "routes",
     # What users call. The faces come last, for they call what the package exports.
     "comparison",
     "pipeline",
+    "segmentation",
     "arrays",
     "estimator",
     "__init__",
@@ -70,7 +76,7 @@ THIRD_PARTY = {
     "numba": ("kernels",),
     "dask": (
         *("sources", "graphs", "cluster", "execute", "array_flow", "persist", "job", "arrays"),
-        *("estimator", "row_flow", "scalable"),
+        *("raster_flow", "segmentation", "estimator", "row_flow", "scalable"),
     ),
     "distributed": ("cluster", "execute"),
     "dask_ml": ("graphs", "scalable"),
@@ -80,7 +86,7 @@ THIRD_PARTY = {
     "PIL": ("sources", "sinks"),
     "rasterio": ("sources", "sinks"),
     "sklearn": ("fit", "scalable", "estimator"),
-    "matplotlib": ("palette",),
+    "matplotlib": ("palette", "sinks"),
     "click": ("faces",),
     "rich": ("faces",),
 }
@@ -89,7 +95,7 @@ THIRD_PARTY = {
 SLOW_PACKAGES = ("dask_ml", "distributed", "matplotlib", "rasterio", "rich", "sklearn")
 """Packages that may be imported inside a function: optional, or too slow for every start."""
 
-FACES_KNOW = ("errors", "options", "events", "process", "__init__", "faces")
+FACES_KNOW = ("errors", "options", "segment_options", "events", "process", "__init__", "faces")
 """What the faces import when they run: the exported names, how to ask and to listen, whose the
 process is."""
 

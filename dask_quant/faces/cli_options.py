@@ -1,0 +1,150 @@
+"""The options of the commands, and what they mean to the library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import dask_quant as dq
+from dask_quant.options import EFFORTS, ENGINES, ClusterOptions, parse_bytes, parse_chunks
+from dask_quant.segment_options import INITS, SCALES, parse_bands
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+PATH = click.Path(path_type=Path)
+
+
+def _combine(*options: Decorator) -> Decorator:
+    """Return a decorator that adds ``options``, in the order in which help shows them."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+SOURCES = click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+
+FIT_OPTIONS = _combine(
+    click.option("-k", "--colors", "n_colors", type=int, default=16, show_default=True,
+                 metavar="N", help="Colours of the palette, 1 to 65536."),
+    click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True,
+                 help="histogram (auto): exact k-means on counted colours. "
+                      "dask-ml: its KMeans on all pixels."),
+)  # fmt: skip
+
+SEARCH_OPTIONS = _combine(
+    click.option("--effort", type=click.Choice(EFFORTS), default="default", show_default=True,
+                 help="How long to search for a lower error."),
+    click.option("--seed", type=int, default=0, show_default=True,
+                 help="Seed of every random draw."),
+    click.option("--n-init", type=int, metavar="N", help="Restarts; the best is kept."),
+    click.option("--max-iter", type=int, metavar="N", help="Most iterations of the last descent."),
+    click.option("--tol", type=float, metavar="LEVELS",
+                 help="Centroid shift, in sRGB levels, at which to stop."),
+)  # fmt: skip
+
+CHUNK_OPTIONS = _combine(
+    click.option("--chunks", metavar="N|ROWS,COLS", help="Pixels per task; results stay the same."),
+    click.option("--persist", type=PATH, metavar="STORE.zarr",
+                 help="Decode one image into this store once, and reuse it."),
+)  # fmt: skip
+
+CLUSTER_OPTIONS = _combine(
+    click.option("--workers", type=int, metavar="N", help="Start N worker processes here."),
+    click.option("--memory-limit", metavar="SIZE", help="Memory for the whole job, such as 1.5GB."),
+    click.option("--scheduler", metavar="ADDRESS", help="Use a running scheduler, tcp:// or tls://."),
+    click.option("--scheduler-file", type=PATH, help="Use the scheduler that wrote this file."),
+    click.option("--tls-ca-file", type=PATH, help="Certificate authority for tls://."),
+    click.option("--tls-cert", type=PATH, help="Certificate of this client."),
+    click.option("--tls-key", type=PATH, help="Private key of this client."),
+    click.option("--dashboard", is_flag=True, help="Serve the dashboard of --workers on loopback."),
+)  # fmt: skip
+
+BAND_OPTIONS = _combine(
+    click.option("--bands", metavar="LIST", help="Bands: 4,3,2 or 1:4 or names."),
+    click.option("--nodata", type=float, metavar="VALUE",
+                 help="Sample that means nothing, whatever the file says."),
+    click.option("--mask", type=PATH, metavar="FILE", help="Raster whose 0 leaves pixels out."),
+)  # fmt: skip
+
+CLASS_OUTPUTS = _combine(
+    click.option("--table", type=PATH, metavar="FILE", help="Table of classes: .csv or .json."),
+    click.option("--plot", type=PATH, metavar="FILE", help="Spectra of classes: .png, .svg, .pdf."),
+    click.option("--cog", is_flag=True, help="Write cloud-optimized GeoTIFF."),
+)  # fmt: skip
+
+CLASS_NAMES = ("bands", "nodata", "mask", "table", "plot", "cog")
+"""What these two leave in the parsed options."""
+
+CLASS_FIT_OPTIONS = _combine(
+    click.option("-k", "--clusters", "--colors", "n_clusters", type=int, default=8,
+                 show_default=True, metavar="N", help="Classes, 1 to 65535."),
+    click.option("--scale", type=click.Choice(SCALES), default="none", show_default=True,
+                 help="What bands are brought to before distances are measured."),
+    click.option("--band-weights", metavar="LIST", help="Weight of each band: 1,1,0.5."),
+    click.option("--init", type=click.Choice(INITS), default="k-means++", show_default=True,
+                 help="First centres: a fit to a sample, or draws from all pixels."),
+    click.option("--n-init", type=int, metavar="N", help="Restarts; the best is kept."),
+    click.option("--max-iter", type=int, default=300, show_default=True, metavar="N",
+                 help="Passes at most in which centres move."),
+    click.option("--tol", type=float, default=1e-4, show_default=True, metavar="SHARE",
+                 help="Squared shift at which they rest, in mean variances of a band."),
+    click.option("--seed", type=int, default=0, show_default=True,
+                 help="Seed of every random draw."),
+)  # fmt: skip
+
+SHOW_OPTIONS = _combine(
+    click.option("--quiet", is_flag=True, help="Say nothing but warnings and errors."),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),
+)  # fmt: skip
+
+OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the plan and do nothing.")
+OUT = click.option("-o", "--out", type=PATH, required=True, metavar="OUT",
+                   help="For one image a .png or .zarr, else a folder.")  # fmt: skip
+
+
+def take(given: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Remove some of the parsed options and return them."""
+    return {name: given.pop(name) for name in names}
+
+
+def class_options(classes: dict[str, Any]) -> dict[str, Any]:
+    """Return keyword arguments of a segmentation from parsed options."""
+    bands = classes["bands"]
+    return classes | {"bands": None if bands is None else parse_bands(bands)}
+
+
+def refuse(options: dict[str, Any], what: str) -> None:
+    """Raise `OptionError` when one of the options is given that ``what`` has no use for."""
+    for name, value in options.items():
+        if value is not None and value is not False:
+            message = f"Got --{name.replace('_', '-')} with {what}; it is for --model."
+            raise dq.OptionError(message)
+
+
+def job_options(given: dict[str, Any], *, no: str | None = None) -> dict[str, Any]:
+    """Return the keyword arguments of a job from parsed options, of which it may lack one."""
+    options = dict(given)
+    if no is not None and options.pop(no) is not None:
+        message = f"Got --{no} with --model; it is for --palette."
+        raise dq.OptionError(message)
+    limit, chunks = options.pop("memory_limit"), options.pop("chunks")
+    if chunks is not None:
+        shape = parse_chunks(chunks)
+        options["chunks"] = (shape.rows, shape.columns)
+    names = ("workers", "scheduler", "scheduler_file", "tls_ca_file", "tls_cert", "tls_key",
+             "dashboard")  # fmt: skip
+    options["cluster"] = ClusterOptions(
+        memory_limit_bytes=None if limit is None else parse_bytes(limit),
+        **{name: options.pop(name) for name in names},
+    )
+    return options

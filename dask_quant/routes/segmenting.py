@@ -1,0 +1,284 @@
+"""Rasters in, classes out: opened, planned, fitted together, described and written one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dask_quant import __version__
+from dask_quant.chunking import check_budget, plan_raster_chunks, plan_rasters
+from dask_quant.class_table import ClassTable
+from dask_quant.errors import OptionError, OutputError
+from dask_quant.events import Stopwatch
+from dask_quant.fit.class_statistics import ClassStatistics, StatisticsScale
+from dask_quant.raster_flow import (
+    CutRaster,
+    check_class_output,
+    cut_rasters,
+    describe_classes,
+    find_range,
+    fit_classes,
+    write_classes,
+)
+from dask_quant.routes.common import LOSSY_SUFFIXES, is_array
+from dask_quant.routes.executing import open_executor
+from dask_quant.row_flow import SAMPLE_NUMBERS
+from dask_quant.segment_report import SceneReport, SegmentReport
+from dask_quant.sinks.atomic import check_output, resolve_all_below, write_file_atomically
+from dask_quant.sinks.class_model_file import write_class_model
+from dask_quant.sinks.spectra import SPECTRA_SUFFIXES, draw_spectra
+from dask_quant.sinks.store_layout import label_shards
+from dask_quant.sources.discover import discover, plan_output_names
+from dask_quant.sources.rasters import open_raster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from dask_quant.class_model import ClassModel
+    from dask_quant.events import Listener
+    from dask_quant.execute import Executor
+    from dask_quant.options import RunOptions
+    from dask_quant.raster_flow import ClassFit
+    from dask_quant.segment_options import BandOptions, SegmentOptions
+    from dask_quant.sources.rasters import Raster
+
+CLASS_SUFFIXES = (".tif", ".tiff", ".zarr")
+"""Suffixes of the files that classes can be written to."""
+
+TABLE_SUFFIXES = (".csv", ".json")
+"""Suffixes of the files that the table of classes can be written to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SideFiles:
+    """What is written beside the classes."""
+
+    model: Path | None = None
+    """The centres, ``.json``, for `apply`."""
+    table: Path | None = None
+    """The table of classes, ``.csv`` or ``.json``."""
+    plot: Path | None = None
+    """The spectra of the classes, a picture."""
+
+    def check(self, *, overwrite: bool) -> None:
+        """Raise unless all of it can be written."""
+        _check_suffix(self.model, (".json",), "--model-out")
+        _check_suffix(self.table, TABLE_SUFFIXES, "--table")
+        _check_suffix(self.plot, SPECTRA_SUFFIXES, "--plot")
+        for path in (self.model, self.table, self.plot):
+            if path is not None:
+                check_output(path, overwrite=overwrite)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentJob:
+    """One call of a user."""
+
+    command: str
+    """Name in the report."""
+    bands: BandOptions
+    """What of the rasters is used."""
+    fit: SegmentOptions
+    """How classes are fitted."""
+    run: RunOptions
+    """How it is carried out."""
+    listener: Listener
+    """Told of progress."""
+    model: ClassModel | None = None
+    """Classes that are given; None: they are fitted."""
+    side_files: SideFiles = field(default_factory=SideFiles)
+    """What is written beside the classes."""
+    cog: bool = False
+    """Whether GeoTIFFs are cloud-optimized."""
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    """Measures the stages."""
+
+
+def segment_sources(job: SegmentJob, sources: Any, out: Path | None) -> SegmentReport:
+    """Fit classes to rasters, or take those of a model, and write them. **Eager**.
+
+    ``out`` None writes nothing but the side files.
+    """
+    named, outputs = _name_outputs(sources, out)
+    for path in outputs:
+        if path is not None:
+            check_class_output(path, overwrite=job.run.overwrite)
+    job.side_files.check(overwrite=job.run.overwrite)
+    rasters = [open_raster(source, job.bands) for source in named]
+    _check_model(job.model, rasters)
+    with open_executor(job.run.cluster, job.listener, job.watch) as executor:
+        cut = _cut(job, rasters, executor)
+        model, fit, scale = _find_model(job, cut, executor)
+        with job.watch.measure("describe"):
+            statistics = [describe_classes(each, model, scale, executor) for each in cut]
+        table = _make_table(model, rasters, statistics)
+        n_bytes = _write_side_files(job, model, table)
+        with job.watch.measure("label"):
+            for each, path in zip(cut, outputs, strict=True):
+                if path is not None:
+                    n_bytes += write_classes(
+                        *(each, model, path, executor),
+                        overwrite=job.run.overwrite,
+                        cog=job.cog,
+                    )
+        peak = executor.peak_rss_bytes()
+    scenes = tuple(_report_scenes(rasters, outputs, statistics))
+    sides = (job.side_files.model, job.side_files.table, job.side_files.plot)
+    return SegmentReport(
+        command=job.command,
+        model=model,
+        table=table,
+        scenes=scenes,
+        inertia=None if fit is None else fit.inertia,
+        total_inertia=None if fit is None else fit.total_inertia,
+        n_iter=0 if fit is None else fit.n_iter,
+        n_passes=0 if fit is None else fit.n_passes,
+        input_bytes=sum(raster.input_bytes for raster in rasters),
+        output_bytes=n_bytes,
+        outputs=tuple(str(path) for path in (*outputs, *sides) if path is not None),
+        seconds=job.watch.summary(),
+        peak_rss_bytes=peak,
+        version=__version__,
+    )
+
+
+def _name_outputs(sources: Any, out: Path | None) -> tuple[list[Any], list[Path | None]]:
+    """Return the rasters that sources name, and where the classes of each go."""
+    if is_array(sources):
+        named: list[Any] = [sources]
+        relatives = None
+    else:
+        given = [sources] if isinstance(sources, (str, Path)) else list(sources)
+        found = discover(given) if out is None else discover(given, exclude=out)
+        named = [each.path for each in found.inputs]
+        relatives = [each.relative for each in found.inputs]
+    if out is None:
+        return named, [None] * len(named)
+    if out.suffix.lower() in CLASS_SUFFIXES:
+        if len(named) > 1:
+            message = f"Got {len(named)} rasters for the one file {str(out)!r}; name a folder."
+            raise OutputError(message)
+        return named, [out]
+    if relatives is None or out.suffix.lower() in LOSSY_SUFFIXES | {".png", ".gif", ".bmp"}:
+        message = f"Got the output {str(out)!r}; classes are written as .tif or .zarr."
+        raise OutputError(message)
+    return named, list(resolve_all_below(out, plan_output_names(relatives, ".tif")))
+
+
+def _check_suffix(path: Path | None, known: tuple[str, ...], option: str) -> None:
+    """Raise `OptionError` unless a path ends as it must."""
+    if path is not None and path.suffix.lower() not in known:
+        message = f"Got {str(path)!r} for {option}; its name must end in {' or '.join(known)}."
+        raise OptionError(message)
+
+
+def _check_model(model: ClassModel | None, rasters: Sequence[Raster]) -> None:
+    """Raise `OptionError` unless rasters have as many bands as a model that is given."""
+    if model is None:
+        return
+    for raster in rasters:
+        if len(raster.band_names) != len(model.band_names):
+            message = (
+                f"Got {raster.name!r} with {len(raster.band_names)} bands for a model of "
+                f"{len(model.band_names)}: {', '.join(model.band_names)}; choose them by --bands."
+            )
+            raise OptionError(message)
+
+
+def _cut(job: SegmentJob, rasters: Sequence[Raster], executor: Executor) -> list[CutRaster]:
+    """Return rasters in blocks, having refused what does not fit in memory."""
+    chunks = [
+        plan_raster_chunks(
+            *(raster.shape, raster.unit, raster.pixel_bytes),
+            on_threads=executor.n_processes == 0,
+            requested=job.run.chunks,
+        )
+        for raster in rasters
+    ]
+    pixels = [rows * columns for rows, columns in chunks]
+    shards = [label_shards(raster.shape) for raster in rasters]
+    n_clusters = job.fit.n_clusters if job.model is None else len(job.model)
+    projected = plan_rasters(
+        max(
+            n_pixels * raster.pixel_bytes for n_pixels, raster in zip(pixels, rasters, strict=True)
+        ),
+        max(pixels),
+        label_bytes=max(rows * columns for rows, columns in shards) * (1 + (n_clusters > 255)),
+        sample_bytes=8 * SAMPLE_NUMBERS,
+        n_processes=executor.n_processes,
+        n_threads=executor.n_threads,
+    )
+    rows, columns = chunks[int(np.argmax(pixels))]
+    what = f"tasks of up to {rows} x {columns} pixels"
+    check_budget(projected, job.run.cluster.memory_limit_bytes, what)
+    return cut_rasters(rasters, chunks)
+
+
+def _find_model(
+    job: SegmentJob, cut: Sequence[CutRaster], executor: Executor
+) -> tuple[ClassModel, ClassFit | None, StatisticsScale]:
+    """Return the classes, how they were fitted, and how their statistics are summed."""
+    with job.watch.measure("fit"):
+        if job.model is not None:
+            return job.model, None, StatisticsScale.from_range(find_range(cut, executor))
+        fit = fit_classes(cut, job.fit, executor)
+        return fit.model, fit, StatisticsScale.from_range(fit.found)
+
+
+def _make_table(
+    model: ClassModel, rasters: Sequence[Raster], statistics: Sequence[ClassStatistics]
+) -> ClassTable:
+    """Return the table of the classes of all rasters together."""
+    return ClassTable.from_statistics(
+        model, ClassStatistics.merge_all(statistics), _add_areas(rasters, statistics)
+    )
+
+
+def _add_areas(
+    rasters: Sequence[Raster], statistics: Sequence[ClassStatistics]
+) -> NDArray[np.float64] | None:
+    """Return the area of each class, None where that of a pixel is not known everywhere."""
+    total = np.zeros(len(statistics[0].counts))
+    for raster, found in zip(rasters, statistics, strict=True):
+        if raster.pixel_area_m2 is None:
+            return None
+        total += raster.pixel_area_m2 * found.counts
+    return total
+
+
+def _write_side_files(job: SegmentJob, model: ClassModel, table: ClassTable) -> int:
+    """Write what goes beside the classes, and return its bytes."""
+    side, overwrite, n_bytes = job.side_files, job.run.overwrite, 0
+    if side.model is not None:
+        n_bytes += write_class_model(model, side.model, overwrite=overwrite)
+    if side.table is not None:
+        is_csv = side.table.suffix.lower() == ".csv"
+        text = table.to_csv() if is_csv else table.to_json()
+        n_bytes += write_file_atomically(side.table, [text.encode()], overwrite=overwrite)
+    if side.plot is not None:
+        data = draw_spectra(table, side.plot.suffix)
+        n_bytes += write_file_atomically(side.plot, [data], overwrite=overwrite)
+    return n_bytes
+
+
+def _report_scenes(
+    rasters: Sequence[Raster],
+    outputs: Sequence[Path | None],
+    statistics: Sequence[ClassStatistics],
+) -> Iterator[SceneReport]:
+    """Yield what is to be said of each raster."""
+    for raster, path, found in zip(rasters, outputs, statistics, strict=True):
+        n_pixels = raster.shape[0] * raster.shape[1]
+        counts = found.counts.tolist()
+        yield SceneReport(
+            path=raster.name,
+            output=None if path is None else str(path),
+            n_pixels=n_pixels,
+            n_excluded=n_pixels - sum(counts),
+            class_pixels=tuple(counts),
+        )

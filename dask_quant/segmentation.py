@@ -1,0 +1,263 @@
+"""What users call to segment rasters of any bands: files, stores and arrays in, classes out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dask_quant.class_model import ClassModel
+from dask_quant.errors import OptionError
+from dask_quant.events import ignore_event
+from dask_quant.options import as_path, make_run_options
+from dask_quant.raster_flow import cut_rasters, label_raster
+from dask_quant.routes.segmenting import SegmentJob, SideFiles, segment_sources
+from dask_quant.segment_options import BandOptions, SegmentOptions
+from dask_quant.sinks.class_model_file import read_class_model
+from dask_quant.sources.rasters import open_raster
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import dask.array as da
+
+    from dask_quant.events import Listener
+    from dask_quant.options import ClusterOptions
+    from dask_quant.segment_options import Band
+    from dask_quant.segment_report import SegmentReport
+
+
+def segment(
+    sources: Any,
+    out: str | Path | None = None,
+    *,
+    n_clusters: int = 8,
+    bands: Sequence[Band] | None = None,
+    band_weights: Sequence[float] | None = None,
+    scale: str = "none",
+    nodata: float | None = None,
+    mask: str | Path | None = None,
+    init: str = "k-means++",
+    n_init: int | None = None,
+    max_iter: int = 300,
+    tol: float = 1e-4,
+    seed: int = 0,
+    model_out: str | Path | None = None,
+    table: str | Path | None = None,
+    plot: str | Path | None = None,
+    cog: bool = False,
+    overwrite: bool = False,
+    chunks: int | tuple[int, int] | None = None,
+    cluster: ClusterOptions | None = None,
+    listener: Listener = ignore_event,
+) -> SegmentReport:
+    """Find the classes of pixels of rasters by k-means, and write them. **Eager**.
+
+    Every pixel counts, in every pass; results do not depend on chunks or workers, bit for bit.
+    Several rasters get one set of classes, so that these agree across their borders.
+
+    Parameters
+    ----------
+    sources : str, Path, sequence of them, NumPy or Dask array
+        Raster files that GDAL reads (``pip install "dask-quant[geo]"``), folders, globs, Zarr
+        stores; or one raster as an array ``(y, x)`` or ``(y, x, band)`` of integers or floats.
+    out : str or Path, optional
+        For one raster, the ``.tif`` or ``.zarr`` to write; else the folder to write into. None: no
+        classes are written, the report has the model and the table.
+    n_clusters : int, default 8
+        Classes, 1 to 65535. Where pixels have fewer distinct spectra, there are fewer.
+    bands : sequence of int or str, optional
+        Bands by number, from 1, or by name; None: all, but for alpha.
+    band_weights : sequence of float, optional
+        How much the squared difference of each band counts, above 0; None: 1 each.
+    scale : {"none", "standard", "minmax", "robust"}, default "none"
+        What bands are brought to before distances are measured: mean 0 and variance 1, 0 to 1, or
+        (of a sample) median 0 and interquartile range 1.
+    nodata : float, optional
+        Sample that stands for "nothing here"; None: what each file says.
+    mask : str or Path, optional
+        Raster of the same size, of which pixels of 0 are left out.
+    init : {"k-means++", "k-means||"}, default "k-means++"
+        Where first centres come from: a fit to a sample in memory, after which few passes are left,
+        or draws from all pixels.
+    n_init, max_iter, tol
+        Restarts; passes at most in which centres move; and the sum of the squared shifts of all
+        centres at which they are at rest, in mean variances of a band.
+    seed : int, default 0
+        Seed of every random draw; the same seed gives the same bytes.
+    model_out : str or Path, optional
+        ``.json`` to write the classes to, for `apply_classes`.
+    table : str or Path, optional
+        ``.csv`` or ``.json`` to write the table of classes to: pixels, area, and mean, standard
+        deviation, minimum and maximum of each band.
+    plot : str or Path, optional
+        ``.png``, ``.svg`` or ``.pdf`` to draw the spectra of the classes into.
+    cog : bool, default False
+        Whether GeoTIFFs are cloud-optimized, with overviews.
+    overwrite : bool, default False
+        Whether outputs that exist are replaced.
+    chunks : int or tuple of int, optional
+        Rows and columns of a task, or one number for both, in pixels; planned when not given.
+    cluster : ClusterOptions, optional
+        Where the work runs. None: on the active `distributed.Client`, or else on threads.
+    listener : callable, optional
+        Told of progress, an `Event` at a time.
+
+    Returns
+    -------
+    SegmentReport
+        The classes, what they are like, and what was written.
+
+    Raises
+    ------
+    DaskQuantError
+        One of the classes of `dask_quant.errors`; its message is one line.
+
+    Warns
+    -----
+    FewerClassesWarning
+        When pixels have fewer distinct spectra than classes were asked for.
+
+    Notes
+    -----
+    Labels are uint8, 255 where a pixel is nodata, masked or not finite in some band; from 256
+    classes on uint16 and 65535. Class 0 has most pixels.
+
+    A pass is O(pixels x bands x classes). The first finds the range of every band and draws a
+    sample by hash; a fit to it is where the passes over all pixels begin. Peak memory is planned
+    from the blocks that are read, and refused where it exceeds the limit.
+    """
+    job = SegmentJob(
+        command="segment",
+        bands=_make_band_options(bands, nodata, mask),
+        fit=SegmentOptions(
+            n_clusters=n_clusters,
+            scale=scale,
+            band_weights=None if band_weights is None else tuple(band_weights),
+            seed=seed,
+            init=init,
+            n_init=n_init,
+            max_iter=max_iter,
+            tol=tol,
+        ),
+        run=make_run_options(overwrite, chunks, None, cluster),
+        listener=listener,
+        side_files=SideFiles(
+            model=_as_optional_path(model_out, "model_out"),
+            table=_as_optional_path(table, "table"),
+            plot=_as_optional_path(plot, "plot"),
+        ),
+        cog=cog,
+    )
+    return segment_sources(job, sources, _as_optional_path(out, "out"))
+
+
+def apply_classes(
+    sources: Any,
+    out: str | Path | None,
+    model: ClassModel | str | Path,
+    *,
+    bands: Sequence[Band] | None = None,
+    nodata: float | None = None,
+    mask: str | Path | None = None,
+    table: str | Path | None = None,
+    plot: str | Path | None = None,
+    cog: bool = False,
+    overwrite: bool = False,
+    chunks: int | tuple[int, int] | None = None,
+    cluster: ClusterOptions | None = None,
+    listener: Listener = ignore_event,
+) -> SegmentReport:
+    """Label rasters with classes that exist, and write them. **Eager**.
+
+    Parameters
+    ----------
+    model : ClassModel, str or Path
+        The classes, or the ``.json`` that `segment` wrote.
+    sources, out, bands, nodata, mask, table, plot, cog, overwrite, chunks, cluster, listener
+        As in `segment`; the bands are those of the model, in its order.
+
+    Returns
+    -------
+    SegmentReport
+        As `segment`; without inertia.
+
+    Raises
+    ------
+    DaskQuantError
+        One of the classes of `dask_quant.errors`; its message is one line.
+    """
+    job = SegmentJob(
+        command="apply",
+        bands=_make_band_options(bands, nodata, mask),
+        fit=SegmentOptions(),
+        run=make_run_options(overwrite, chunks, None, cluster),
+        listener=listener,
+        model=model if isinstance(model, ClassModel) else read_class_model(model),
+        side_files=SideFiles(
+            table=_as_optional_path(table, "table"), plot=_as_optional_path(plot, "plot")
+        ),
+        cog=cog,
+    )
+    return segment_sources(job, sources, _as_optional_path(out, "out"))
+
+
+def label_classes(
+    source: Any,
+    model: ClassModel,
+    *,
+    bands: Sequence[Band] | None = None,
+    nodata: float | None = None,
+    mask: str | Path | None = None,
+    chunks: tuple[int, int] | None = None,
+) -> da.Array:
+    """Return the class of every pixel of a raster. **Lazy**.
+
+    Parameters
+    ----------
+    source : str, Path, NumPy or Dask array
+        One raster, as `segment` takes it.
+    model : ClassModel
+        The classes.
+    bands, nodata, mask
+        As in `segment`.
+    chunks : tuple of int, optional
+        Rows and columns of a chunk; None: as the raster is stored.
+
+    Returns
+    -------
+    dask array
+        Labels ``(y, x)``, uint8, from 256 classes on uint16; ``model.nodata`` where a pixel is
+        nodata, masked or not finite in some band.
+
+    Raises
+    ------
+    SourceError, PixelFormatError
+        When the header shows that the raster cannot be read.
+    OptionError
+        When it has not the bands of the model.
+    """
+    raster = open_raster(source, _make_band_options(bands, nodata, mask))
+    if len(raster.band_names) != len(model.band_names):
+        message = (
+            f"Got a raster of {len(raster.band_names)} bands for a model of "
+            f"{len(model.band_names)}: {', '.join(model.band_names)}; choose them by bands."
+        )
+        raise OptionError(message)
+    (cut,) = cut_rasters([raster], [chunks or raster.unit])
+    return label_raster(cut, model)
+
+
+def _make_band_options(
+    bands: Sequence[Band] | None, nodata: float | None, mask: str | Path | None
+) -> BandOptions:
+    """Return what of rasters is used from what users give."""
+    return BandOptions(
+        bands=bands,  # type: ignore[arg-type]  # looked at there
+        nodata=nodata,
+        mask=_as_optional_path(mask, "mask"),
+    )
+
+
+def _as_optional_path(value: Any, name: str) -> Path | None:
+    """Return what a user gave for an optional path as one."""
+    return None if value is None else as_path(value, name)
