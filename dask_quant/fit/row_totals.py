@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dask_quant.kernels.describe_rows import range_rows_block
 from dask_quant.kernels.lloyd_rows import N_EXTRA, add_rows_block
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class RowRange:
     """Highest number of each feature; -inf where there is no row."""
     n_rows: int
     """Rows with a weight above 0."""
+    is_finite: bool
+    """Whether there is neither NaN nor infinity among them."""
     max_weight: float
     """The largest weight."""
     weights_are_whole: bool
@@ -52,18 +55,17 @@ class RowRange:
         """Return the range of the features of a block, of rows with a weight above 0."""
         weights = block.weights
         low = np.full(block.n_features, np.inf)
-        high, n_rows = -low, 0
+        high, n_rows, is_finite = -low, 0, True
         for part, features in block.iterate():
             if weights is not None:
                 features = features[weights[part] > 0]
-            if len(features):
-                low = np.minimum(low, features.min(axis=0))  # NaN where there is one
-                high = np.maximum(high, features.max(axis=0))
-                n_rows += len(features)
+            is_finite &= range_rows_block(features, low, high)
+            n_rows += len(features)
         return cls(
             low=low,
             high=high,
             n_rows=n_rows,
+            is_finite=is_finite,
             max_weight=1.0 if weights is None else float(weights.max(initial=0.0)),
             weights_are_whole=weights is None or bool((weights == np.rint(weights)).all()),
         )
@@ -75,6 +77,7 @@ class RowRange:
             np.min([each.low for each in ranges], axis=0),
             np.max([each.high for each in ranges], axis=0),
             sum(each.n_rows for each in ranges),
+            all(each.is_finite for each in ranges),
             max(each.max_weight for each in ranges),
             all(each.weights_are_whole for each in ranges),
         )
@@ -86,11 +89,6 @@ class RowRange:
             low=np.minimum(self.low, centers.min(axis=0)),
             high=np.maximum(self.high, centers.max(axis=0)),
         )
-
-    @property
-    def is_finite(self) -> bool:
-        """Whether there is neither NaN nor infinity."""
-        return bool(self.n_rows == 0 or np.isfinite([self.low, self.high]).all())
 
 
 @dataclass(frozen=True)

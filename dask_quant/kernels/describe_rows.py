@@ -1,4 +1,4 @@
-"""Sums, sums of squares and ranges of rows by their class, in integers.
+"""Ranges of rows; sums, sums of squares and ranges by class, in integers.
 
 As in `lloyd_rows`, what is added is a fixed-point number, kept as its high and its low 32 bits:
 rows may come in any blocks and any order.
@@ -65,3 +65,32 @@ def describe_rows_block(
         for j in range(n_columns):
             totals[0, c, j] += sums[c, j] >> 32
             totals[1, c, j] += sums[c, j] & 0xFFFFFFFF
+
+
+@compile_kernel
+def range_rows_block(
+    rows: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> bool:
+    """Widen a range until it holds every row; return whether all numbers are finite.
+
+    Parameters
+    ----------
+    rows : ndarray
+        float64 ``(n, n_bands)``.
+    low, high : ndarray
+        In and out: lowest and highest number of each band, float64 ``(n_bands,)``. NaN is passed
+        over.
+
+    Notes
+    -----
+    O(n * n_bands).
+    """
+    n, n_bands = rows.shape
+    is_finite = True
+    for i in range(n):
+        for j in range(n_bands):
+            x = rows[i, j]
+            low[j] = x if x < low[j] else low[j]
+            high[j] = x if x > high[j] else high[j]
+            is_finite &= abs(x) < np.inf
+    return is_finite

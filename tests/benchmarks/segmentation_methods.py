@@ -8,7 +8,7 @@ the raster first, which compiles what is compiled.
 
 Seconds are those of the fit. Methods that hold all pixels in memory get them before the clock
 starts, float32, those without data left out. dask-ml reads them from the store in every pass, as
-dask_quant does; it knows no weights, and gets blocks whose pixels with data were counted before.
+dask_quant does; it can leave none out: it gets blocks whose pixels with data were counted before.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import dask.array as da
 import numpy as np
 from dask.delayed import delayed
-from raster_rows import Raster, count_pixels, find_valid, load_rows, open_raster
+from raster_rows import Raster, load_rows, open_raster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -123,25 +123,17 @@ def stack_blocks(
     return da.concatenate(blocks)
 
 
-def read_float_block(raster: Raster, window: Window) -> NDArray[np.float32]:
-    """Return the rows of a block, with and without data, ``(n, band)``."""
-    return raster.read_block(window).astype(np.float32)
-
-
 def keep_raster(raster: Raster) -> Raster:
     """Return the raster itself: nothing is prepared."""
     return raster
 
 
 def fit_ours(raster: Raster, n_clusters: int, init: str) -> Fitted:
-    """Fit dask_quant to all pixels; those without data weigh nothing."""
+    """Fit dask_quant to all pixels, and describe the classes, as it always does."""
     dq = importlib.import_module("dask_quant")
-    windows = [(window, count_pixels(window)) for window in raster.list_windows()]
-    rows = stack_blocks(partial(read_float_block, raster), windows, raster.n_bands)
-    weights = rows.map_blocks(find_valid, raster.nodata, drop_axis=1, dtype=np.bool_)
-    model = dq.ScalableKMeans(n_clusters=n_clusters, init=init, random_state=0)
-    model.fit(rows, sample_weight=weights)
-    return Fitted(model.cluster_centers_, model.n_passes_)
+    pixels = da.from_array(raster.pixels, chunks=(raster.side, raster.side, raster.n_bands))
+    report = dq.segment(pixels, n_clusters=n_clusters, init=init, nodata=raster.nodata)
+    return Fitted(report.model.centers, report.n_passes + 1)
 
 
 def fit_dask_ml(rows: CountedRows, n_clusters: int) -> Fitted:
@@ -182,7 +174,7 @@ def fit_faiss(rows: NDArray[np.float32], n_clusters: int) -> Fitted:
 
 def _ours(name: str, init: str) -> Method:
     """Return dask_quant from a way to begin."""
-    needs = ("dask_quant", "dask", "dask-ml", "numba")
+    needs = ("dask_quant", "dask", "numba")
     return Method(name, f"dask_quant, {init}", needs, keep_raster, partial(fit_ours, init=init))
 
 
