@@ -27,6 +27,10 @@ JOIN_PNG = "dask_quant.array_flow:join_strip_files"
 COUNT_BATCH = "dask_quant.job:count_batch"
 RELABEL_BATCH = "dask_quant.job:relabel_batch"
 QUANTIZE_BATCH = "dask_quant.job:quantize_batch"
+SURVEY = "dask_quant.graphs.rows:survey_block"
+ADD_UP = "dask_quant.graphs.rows:add_up_block"
+LABEL = "dask_quant.graphs.pixels:label_pixels"
+JOIN_TIF = "dask_quant.raster_flow:join_labels"
 
 # Where it strikes, and what is asked for there: the output's name, one image or many, options.
 TARGETS = [
@@ -37,6 +41,10 @@ TARGETS = [
     (COUNT_BATCH, "out", {}),
     (RELABEL_BATCH, "out", {}),
     (QUANTIZE_BATCH, "out", {"per_image": True}),
+    (SURVEY, "out.tif", {}),
+    (ADD_UP, "out.tif", {}),
+    (LABEL, "out.tif", {}),
+    (JOIN_TIF, "out.tif", {}),
 ]
 NAMES = [target.split(":")[1] for target, _, _ in TARGETS]
 
@@ -74,10 +82,15 @@ def sabotage(client):
 
 
 @pytest.fixture(scope="module")
-def run_job(store, folder):
-    """Return a function that relabels the store, or the pictures where OUT is a folder."""
+def run_job(store, folder, raster):
+    """Return a function that relabels the store, or the pictures where OUT is a folder.
+
+    Where OUT is a GeoTIFF, it finds the classes of the raster.
+    """
 
     def run(out, options):
+        if out.suffix == ".tif":
+            return dq.segment(raster, out, n_clusters=6, nodata=-1, chunks=(300, 350), **options)
         source = store if out.suffix else folder
         chunks = {"chunks": (1000, 600)} if out.suffix else {}
         return dq.quantize(source, out, n_colors=6, **chunks, **options)
@@ -141,7 +154,7 @@ def test_a_killed_worker_does_not_show(
     folder = tmp_path / "signs"
     folder.mkdir()
     # What was written and not reported is the harder case; counts would only be lost.
-    after = target not in (COUNT, COUNT_BATCH)
+    after = target not in (COUNT, COUNT_BATCH, SURVEY, ADD_UP)
     sabotage(target, wait_to_be_killed(folder, after=after))
     workers = set(client.run(os.getpid).values())
     out = tmp_path / "killed" / name
@@ -189,7 +202,7 @@ def test_tasks_that_fail_twice_do_not_show(
     report = run_job(out, options)
     calls = count_calls(folder)
     assert set(calls) == {3}  # two failures, then the work
-    assert (len(calls) == 1) == (target == JOIN_PNG)
+    assert (len(calls) == 1) == (target in (JOIN_PNG, JOIN_TIF))
     assert (read_tree(out), figures(report)) == reference(name, options)
     assert list(out.parent.iterdir()) == [out]
 
