@@ -111,6 +111,20 @@ class Executor:
             )
         return results
 
+    def keep(
+        self, tasks: Sequence[Delayed], *, stage: str, sizes: Sequence[int], unit: str
+    ) -> list[Delayed]:
+        """Compute ``tasks`` and keep what they return where it is, in memory. **Eager**.
+
+        Parameters and errors are those of `compute`. What comes back stands for the results: tasks
+        that need them find them on the workers, or in this process.
+        """
+        progress = _Progress(tasks, sizes, stage, unit, self.listener)
+        if self.client is None:
+            with self.activate(), progress:
+                return list(dask.persist(*tasks, scheduler=_find_get()))
+        return _keep_on_cluster(self.client, tasks, progress)
+
     @property
     def n_threads(self) -> int:
         """Tasks that can run side by side, at least 1."""
@@ -181,6 +195,22 @@ def _compute_on_cluster(
                 break  # the root holds the same error
             progress.count(leaf.key)
         return result.result()
+
+
+def _keep_on_cluster(
+    client: Client, tasks: Sequence[Delayed], progress: _Progress
+) -> list[Delayed]:
+    """Compute ``tasks`` on the cluster and leave the results there; see `Executor.keep`."""
+    from distributed import as_completed, futures_of
+
+    kept: list[Delayed] = client.persist(list(tasks), retries=RETRIES)
+    keys = {task.key for task in tasks}
+    with _stopping_on_failure(client, keys), _telling_lost_work():
+        for future in as_completed([f for each in kept for f in futures_of(each)]):
+            if future.status == "error":
+                future.result()  # raises what the task raised
+            progress.count(future.key)
+    return kept
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,11 +95,33 @@ def cut_rasters(rasters: Sequence[Raster], chunks: Sequence[tuple[int, int]]) ->
         When they have not all as many bands.
     """
     check_bands(rasters)
+    parts = [split_raster(raster, shape) for raster, shape in zip(rasters, chunks, strict=True)]
+    return _number_rows(rasters, parts)
+
+
+def keep_pixels(cut: Sequence[CutRaster], executor: Executor) -> list[CutRaster]:
+    """Return the same rasters, read once and kept in memory. **Eager**."""
+    parts = [part for each in cut for part in each.parts]
+    pixels = executor.keep(
+        [part.pixels for part in parts],
+        stage="persist",
+        sizes=[part.shape[0] * part.shape[1] for part in parts],
+        unit="px",
+    )
+    kept = iter([replace(part, pixels=value) for part, value in zip(parts, pixels, strict=True)])
+    return _number_rows(
+        [each.raster for each in cut], [list(islice(kept, len(each.parts))) for each in cut]
+    )
+
+
+def _number_rows(
+    rasters: Sequence[Raster], parts: Sequence[Sequence[RasterPart]]
+) -> list[CutRaster]:
+    """Return rasters with their blocks, the pixels of all numbered one after the other."""
     cut, first = [], 0
-    for raster, shape in zip(rasters, chunks, strict=True):
-        parts = tuple(split_raster(raster, shape))
-        rows = pixel_row_blocks(parts, first=first, width=raster.shape[1])
-        cut.append(CutRaster(raster, parts, rows))
+    for raster, own in zip(rasters, parts, strict=True):
+        rows = pixel_row_blocks(own, first=first, width=raster.shape[1])
+        cut.append(CutRaster(raster, tuple(own), rows))
         first += raster.shape[0] * raster.shape[1]
     return cut
 

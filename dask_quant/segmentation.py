@@ -45,6 +45,7 @@ def segment(
     table: str | Path | None = None,
     plot: str | Path | None = None,
     cog: bool = False,
+    keep: bool = False,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     cluster: ClusterOptions | None = None,
@@ -93,6 +94,9 @@ def segment(
         ``.png``, ``.svg`` or ``.pdf`` to draw the spectra of the classes into.
     cog : bool, default False
         Whether GeoTIFFs are cloud-optimized, with overviews.
+    keep : bool, default False
+        Whether pixels are read once and kept in memory, of this process or of the workers, instead
+        of being read in every pass.
     overwrite : bool, default False
         Whether outputs that exist are replaced.
     chunks : int or tuple of int, optional
@@ -147,6 +151,7 @@ def segment(
             plot=_as_optional_path(plot, "plot"),
         ),
         cog=cog,
+        keep=keep,
     )
     return segment_sources(job, sources, _as_optional_path(out, "out"))
 
@@ -162,6 +167,7 @@ def apply_classes(
     table: str | Path | None = None,
     plot: str | Path | None = None,
     cog: bool = False,
+    keep: bool = False,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     cluster: ClusterOptions | None = None,
@@ -173,7 +179,8 @@ def apply_classes(
     ----------
     model : ClassModel, str or Path
         The classes, or the ``.json`` that `segment` wrote.
-    sources, out, bands, nodata, mask, table, plot, cog, overwrite, chunks, cluster, listener
+    sources, out, bands, nodata, mask, table, plot, cog, keep, overwrite, chunks, cluster,
+    listener
         As in `segment`; the bands are those of the model, in its order.
 
     Returns
@@ -197,6 +204,7 @@ def apply_classes(
             table=_as_optional_path(table, "table"), plot=_as_optional_path(plot, "plot")
         ),
         cog=cog,
+        keep=keep,
     )
     return segment_sources(job, sources, _as_optional_path(out, "out"))
 

@@ -78,10 +78,13 @@ BAND_OPTIONS = _combine(
 CLASS_OUTPUTS = _combine(
     click.option("--table", type=PATH, metavar="FILE", help="Table of classes: .csv or .json."),
     click.option("--plot", type=PATH, metavar="FILE", help="Spectra of classes: .png, .svg, .pdf."),
+    click.option(
+        "--keep", is_flag=True, help="Read rasters once and keep their pixels in memory."
+    ),
     click.option("--cog", is_flag=True, help="Write cloud-optimized GeoTIFF."),
 )  # fmt: skip
 
-CLASS_NAMES = ("bands", "nodata", "mask", "table", "plot", "cog")
+CLASS_NAMES = ("bands", "nodata", "mask", "table", "plot", "cog", "keep")
 """What these two leave in the parsed options."""
 
 CLASS_FIT_OPTIONS = _combine(

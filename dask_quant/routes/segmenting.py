@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from dask_quant.class_table import ClassTable
 from dask_quant.errors import OptionError, OutputError
 from dask_quant.events import Stopwatch
 from dask_quant.fit.class_statistics import ClassStatistics, StatisticsScale
+from dask_quant.options import format_bytes
 from dask_quant.raster_flow import (
     CutRaster,
     check_class_output,
@@ -21,6 +23,7 @@ from dask_quant.raster_flow import (
     describe_classes,
     find_range,
     fit_classes,
+    keep_pixels,
     write_classes,
 )
 from dask_quant.routes.common import LOSSY_SUFFIXES, is_array
@@ -95,6 +98,8 @@ class SegmentJob:
     """What is written beside the classes."""
     cog: bool = False
     """Whether GeoTIFFs are cloud-optimized."""
+    keep: bool = False
+    """Whether pixels are read once and kept in memory, of this process or of the workers."""
     watch: Stopwatch = field(default_factory=Stopwatch)
     """Measures the stages."""
 
@@ -113,6 +118,9 @@ def segment_sources(job: SegmentJob, sources: Any, out: Path | None) -> SegmentR
     _check_model(job.model, rasters)
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
         cut = _cut(job, rasters, executor)
+        if job.keep:
+            with job.watch.measure("persist"):
+                cut = keep_pixels(cut, executor)
         model, fit, scale = _find_model(job, cut, executor)
         with job.watch.measure("describe"):
             statistics = [describe_classes(each, model, scale, executor) for each in cut]
@@ -215,6 +223,9 @@ def _cut(job: SegmentJob, rasters: Sequence[Raster], executor: Executor) -> list
     )
     rows, columns = chunks[int(np.argmax(pixels))]
     what = f"tasks of up to {rows} x {columns} pixels"
+    if job.keep:
+        kept = sum((1 + raster.pixel_bytes) * math.prod(raster.shape) for raster in rasters)
+        projected, what = projected + kept, f"{what} and {format_bytes(kept)} that are kept"
     check_budget(projected, job.run.cluster.memory_limit_bytes, what)
     return cut_rasters(rasters, chunks)
 
