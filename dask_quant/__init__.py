@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dask_quant.arrays import count_colors, fit_palette, relabel, render, write
     from dask_quant.class_model import ClassModel
+    from dask_quant.class_scores import ClassCurve, ClassScore
     from dask_quant.class_table import ClassTable
     from dask_quant.comparison import Candidate, Comparison, compare, make_demo
     from dask_quant.errors import (
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     from dask_quant.routes.planning import JobPlan
     from dask_quant.scalable import ScalableKMeans
     from dask_quant.segment_report import SceneReport, SegmentReport
-    from dask_quant.segmentation import apply_classes, label_classes, segment
+    from dask_quant.segmentation import apply_classes, label_classes, score_classes, segment
     from dask_quant.sinks.class_model_file import read_class_model, write_class_model
     from dask_quant.sinks.palette_file import read_palette, write_palette
     from dask_quant.sources.opening import open_image
@@ -65,7 +66,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Candidate",
+    "ClassCurve",
     "ClassModel",
+    "ClassScore",
     "ClassTable",
     "ClusterError",
     "ClusterOptions",
@@ -112,6 +115,7 @@ __all__ = [
     "read_palette",
     "relabel",
     "render",
+    "score_classes",
     "segment",
     "write",
     "write_class_model",
@@ -121,6 +125,7 @@ __all__ = [
 _HOMES = {
     "dask_quant.arrays": ("count_colors", "fit_palette", "relabel", "render", "write"),
     "dask_quant.class_model": ("ClassModel",),
+    "dask_quant.class_scores": ("ClassCurve", "ClassScore"),
     "dask_quant.class_table": ("ClassTable",),
     "dask_quant.comparison": ("Candidate", "Comparison", "compare", "make_demo"),
     "dask_quant.estimator": ("ColorQuantizer",),
@@ -139,7 +144,7 @@ _HOMES = {
     "dask_quant.routes.planning": ("JobPlan",),
     "dask_quant.scalable": ("ScalableKMeans",),
     "dask_quant.segment_report": ("SceneReport", "SegmentReport"),
-    "dask_quant.segmentation": ("apply_classes", "label_classes", "segment"),
+    "dask_quant.segmentation": ("apply_classes", "label_classes", "score_classes", "segment"),
     "dask_quant.sinks.class_model_file": ("read_class_model", "write_class_model"),
     "dask_quant.sinks.palette_file": ("read_palette", "write_palette"),
     "dask_quant.sources.opening": ("open_image",),

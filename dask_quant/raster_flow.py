@@ -16,12 +16,13 @@ from dask.delayed import delayed
 
 from dask_quant.array_flow import align_blocks, run_on_blocks
 from dask_quant.class_model import ClassModel
+from dask_quant.class_scores import ClassCurve, ClassScore
 from dask_quant.errors import FewerClassesWarning, FitError, OptionError, PixelFormatError
 from dask_quant.fit.class_statistics import ClassStatistics, StatisticsScale
 from dask_quant.fit.features import FeatureMap
 from dask_quant.fit.row_totals import RowRange
 from dask_quant.graphs.pixels import join_row_blocks, label_parts, pixel_row_blocks
-from dask_quant.row_flow import RowFitOptions, SpreadRows, fit_rows
+from dask_quant.row_flow import RowFitOptions, SpreadRows, fit_each, fit_rows
 from dask_quant.sinks.atomic import check_output, partial_path, put_in_place, report_os_errors
 from dask_quant.sinks.class_store import class_attributes, read_strips
 from dask_quant.sinks.geotiff import write_label_raster
@@ -146,14 +147,8 @@ def fit_classes(cut: Sequence[CutRaster], options: SegmentOptions, executor: Exe
     FitError
         When no pixel means anything.
     """
-    names = cut[0].raster.band_names
-    source = SpreadRows(join_row_blocks([each.rows for each in cut]), executor)
-    survey = source.survey(options.seed, len(names))
-    _check_survey(survey, sum(source.blocks.sizes))
-    features = _find_features(source, survey, options, len(names))
-    source.blocks = source.blocks.with_features(features)
-    scaled = survey.apply(features)
-    fit = fit_rows(source, scaled, _row_options(options))
+    source, survey, features = _prepare_rows(cut, options, executor)
+    fit = fit_rows(source, survey.apply(features), _row_options(options))
     order = _order_classes(fit.centers, fit.totals.weights)
     if len(order) < options.n_clusters:
         warnings.warn(
@@ -163,7 +158,11 @@ def fit_classes(cut: Sequence[CutRaster], options: SegmentOptions, executor: Exe
             stacklevel=2,
         )
     model = ClassModel(
-        features.undo(fit.centers[order]), names, features, options.scale, options.seed
+        features.undo(fit.centers[order]),
+        cut[0].raster.band_names,
+        features,
+        options.scale,
+        options.seed,
     )
     return ClassFit(
         model=model,
@@ -173,6 +172,38 @@ def fit_classes(cut: Sequence[CutRaster], options: SegmentOptions, executor: Exe
         n_passes=source.n_passes,
         found=survey.found,
     )
+
+
+def score_classes(
+    cut: Sequence[CutRaster],
+    options: SegmentOptions,
+    numbers: Sequence[int],
+    executor: Executor,
+) -> ClassCurve:
+    """Fit several numbers of classes to rasters side by side, and score them. **Eager**."""
+    source, survey, features = _prepare_rows(cut, options, executor)
+    each = [replace(_row_options(options), n_clusters=number) for number in numbers]
+    fits = fit_each(source, survey.apply(features), each)
+    return ClassCurve(tuple(ClassScore.from_fit(fit) for fit in fits), source.n_passes)
+
+
+def _prepare_rows(
+    cut: Sequence[CutRaster], options: SegmentOptions, executor: Executor
+) -> tuple[SpreadRows, RowSurvey, FeatureMap]:
+    """Return the rows of all rasters, with features, what was found of the bands, and features.
+
+    Raises
+    ------
+    FitError
+        When no pixel means anything.
+    """
+    n_bands = len(cut[0].raster.band_names)
+    source = SpreadRows(join_row_blocks([each.rows for each in cut]), executor)
+    survey = source.survey(options.seed, n_bands)
+    _check_survey(survey, sum(source.blocks.sizes))
+    features = _find_features(source, survey, options, n_bands)
+    source.blocks = source.blocks.with_features(features)
+    return source, survey, features
 
 
 def _row_options(options: SegmentOptions) -> RowFitOptions:

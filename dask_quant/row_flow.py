@@ -194,6 +194,19 @@ def fit_rows(source: SpreadRows, survey: RowSurvey, options: RowFitOptions) -> C
     return choose_best(fits)
 
 
+def fit_each(
+    source: SpreadRows, survey: RowSurvey, each: Sequence[RowFitOptions]
+) -> list[CentersFit]:
+    """Fit several numbers of centres side by side: a pass serves all of them. **Eager**.
+
+    Each begins at its fit to the sample, and is moved at most as often as the first allows.
+    """
+    tol = each[0].tol * measure_variance(survey)
+    starts = [fit_sample(survey, options, tol).centers for options in each]
+    source.fixed = FixedPoint.from_range(survey.found.include(np.concatenate(starts)))
+    return iterate_rows(source, starts, max_iter=each[0].max_iter, tol=tol, dtype=each[0].dtype)
+
+
 def measure_variance(survey: RowSurvey) -> float:
     """Return the mean variance of a feature, of the sample."""
     return float(np.var(survey.sample.rows, axis=0).mean())

@@ -9,7 +9,7 @@ from dask_quant.errors import OptionError
 from dask_quant.events import ignore_event
 from dask_quant.options import as_path, make_run_options
 from dask_quant.raster_flow import cut_rasters, label_raster
-from dask_quant.routes.segmenting import SegmentJob, SideFiles, segment_sources
+from dask_quant.routes.segmenting import SegmentJob, SideFiles, score_sources, segment_sources
 from dask_quant.segment_options import BandOptions, SegmentOptions
 from dask_quant.sinks.class_model_file import read_class_model
 from dask_quant.sources.rasters import open_raster
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import dask.array as da
 
+    from dask_quant.class_scores import ClassCurve
     from dask_quant.events import Listener
     from dask_quant.options import ClusterOptions
     from dask_quant.segment_options import Band
@@ -179,9 +180,10 @@ def apply_classes(
     ----------
     model : ClassModel, str or Path
         The classes, or the ``.json`` that `segment` wrote.
-    sources, out, bands, nodata, mask, table, plot, cog, keep, overwrite, chunks, cluster,
-    listener
+    sources, out, bands, nodata, mask, table, plot, cog, keep
         As in `segment`; the bands are those of the model, in its order.
+    overwrite, chunks, cluster, listener
+        As in `segment`.
 
     Returns
     -------
@@ -207,6 +209,77 @@ def apply_classes(
         keep=keep,
     )
     return segment_sources(job, sources, _as_optional_path(out, "out"))
+
+
+def score_classes(
+    sources: Any,
+    numbers: Sequence[int],
+    out: str | Path | None = None,
+    *,
+    bands: Sequence[Band] | None = None,
+    band_weights: Sequence[float] | None = None,
+    scale: str = "none",
+    nodata: float | None = None,
+    mask: str | Path | None = None,
+    n_init: int | None = None,
+    max_iter: int = 3,
+    tol: float = 1e-4,
+    seed: int = 0,
+    keep: bool = False,
+    overwrite: bool = False,
+    chunks: int | tuple[int, int] | None = None,
+    cluster: ClusterOptions | None = None,
+    listener: Listener = ignore_event,
+) -> ClassCurve:
+    """Score several numbers of classes of rasters, to choose one. **Eager**.
+
+    All numbers go side by side: a pass over all pixels serves all of them.
+
+    Parameters
+    ----------
+    numbers : sequence of int
+        Numbers of classes, such as ``range(2, 21)``.
+    out : str or Path, optional
+        ``.csv``, ``.json``, ``.png``, ``.svg`` or ``.pdf`` to write the scores to.
+    max_iter : int, default 3
+        Times at most that centres are moved on all pixels, after their fit to a sample. Scores are
+        those of all pixels, and of the centres that come of it.
+    sources, bands, band_weights, scale, nodata, mask, n_init, tol, seed
+        As in `segment`.
+    keep, overwrite, chunks, cluster, listener
+        As in `segment`.
+
+    Returns
+    -------
+    ClassCurve
+        Inertia, Calinski-Harabasz and Davies-Bouldin index of each, and what they suggest.
+
+    Raises
+    ------
+    DaskQuantError
+        One of the classes of `dask_quant.errors`; its message is one line.
+    """
+    chosen = sorted({SegmentOptions(n_clusters=number).n_clusters for number in numbers})
+    if not chosen:
+        message = "Got no number of classes; give some, such as range(2, 21)."
+        raise OptionError(message)
+    job = SegmentJob(
+        command="elbow",
+        bands=_make_band_options(bands, nodata, mask),
+        fit=SegmentOptions(
+            n_clusters=chosen[-1],
+            scale=scale,
+            band_weights=None if band_weights is None else tuple(band_weights),
+            seed=seed,
+            n_init=n_init,
+            max_iter=max_iter,
+            tol=tol,
+        ),
+        run=make_run_options(overwrite, chunks, None, cluster),
+        listener=listener,
+        keep=keep,
+    )
+    return score_sources(job, sources, chosen, _as_optional_path(out, "out"))
 
 
 def label_classes(

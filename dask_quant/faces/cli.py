@@ -24,6 +24,7 @@ from dask_quant.faces.cli_options import (
     OUT,
     OVERWRITE,
     PATH,
+    SCORE_OPTIONS,
     SEARCH_OPTIONS,
     SHOW_OPTIONS,
     SOURCES,
@@ -34,7 +35,6 @@ from dask_quant.faces.cli_options import (
 )
 from dask_quant.options import parse_k_list
 from dask_quant.process import claim_process
-from dask_quant.segment_options import parse_numbers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -209,11 +209,49 @@ def segment(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
     dask-quant segment scenes/ -o classes/ -k 8 --table classes.csv --plot spectra.png
     """  # noqa: D301 - click wants the character that is written so
     with terminal.run_command("segment", quiet=quiet, as_json=as_json) as screen:
-        weights = given.pop("band_weights")
-        if weights is not None:
-            given["band_weights"] = parse_numbers(weights, "--band-weights")
-        options = class_options(take(given, *CLASS_NAMES)) | job_options(given)
+        options = job_options(class_options(given))
         screen.show_segments(dq.segment(sources, out, listener=screen.listen, **options))
+
+
+@cli.command()
+@SOURCES
+@click.option(
+    "-k",
+    "--clusters",
+    "k_list",
+    default="2:16",
+    show_default=True,
+    metavar="LIST",
+    help="Numbers of classes: 2,5,10 or 2:16.",
+)
+@click.option(
+    "-o",
+    "--out",
+    type=PATH,
+    metavar="FILE",
+    help="Write the scores: .csv, .json, .png, .svg or .pdf.",
+)
+@SCORE_OPTIONS
+@BAND_OPTIONS
+@click.option("--keep", is_flag=True, help="Read rasters once and keep their pixels in memory.")
+@click.option("--chunks", metavar="N|ROWS,COLS", help="Pixels per task; results stay the same.")
+@OVERWRITE
+@CLUSTER_OPTIONS
+@SHOW_OPTIONS
+def elbow(
+    sources: tuple[str, ...],
+    k_list: str,
+    out: Path | None,
+    quiet: bool,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Score several numbers of classes of rasters, to choose one."""
+    with terminal.run_command("elbow", quiet=quiet, as_json=as_json) as screen:
+        numbers, options = parse_k_list(k_list), job_options(class_options(given))
+        screen.show_curve(
+            dq.score_classes(sources, numbers, out, listener=screen.listen, **options)
+        )
 
 
 @cli.command()

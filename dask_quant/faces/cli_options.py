@@ -9,7 +9,7 @@ import click
 
 import dask_quant as dq
 from dask_quant.options import EFFORTS, ENGINES, ClusterOptions, parse_bytes, parse_chunks
-from dask_quant.segment_options import INITS, SCALES, parse_bands
+from dask_quant.segment_options import INITS, SCALES, parse_bands, parse_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,21 +87,31 @@ CLASS_OUTPUTS = _combine(
 CLASS_NAMES = ("bands", "nodata", "mask", "table", "plot", "cog", "keep")
 """What these two leave in the parsed options."""
 
-CLASS_FIT_OPTIONS = _combine(
-    click.option("-k", "--clusters", "--colors", "n_clusters", type=int, default=8,
-                 show_default=True, metavar="N", help="Classes, 1 to 65535."),
+_SCALE_OPTIONS = (
     click.option("--scale", type=click.Choice(SCALES), default="none", show_default=True,
                  help="What bands are brought to before distances are measured."),
     click.option("--band-weights", metavar="LIST", help="Weight of each band: 1,1,0.5."),
-    click.option("--init", type=click.Choice(INITS), default="k-means++", show_default=True,
-                 help="First centres: a fit to a sample, or draws from all pixels."),
     click.option("--n-init", type=int, metavar="N", help="Restarts; the best is kept."),
-    click.option("--max-iter", type=int, default=300, show_default=True, metavar="N",
-                 help="Passes at most in which centres move."),
     click.option("--tol", type=float, default=1e-4, show_default=True, metavar="SHARE",
                  help="Squared shift at which they rest, in mean variances of a band."),
     click.option("--seed", type=int, default=0, show_default=True,
                  help="Seed of every random draw."),
+)  # fmt: skip
+
+CLASS_FIT_OPTIONS = _combine(
+    click.option("-k", "--clusters", "--colors", "n_clusters", type=int, default=8,
+                 show_default=True, metavar="N", help="Classes, 1 to 65535."),
+    click.option("--init", type=click.Choice(INITS), default="k-means++", show_default=True,
+                 help="First centres: a fit to a sample, or draws from all pixels."),
+    click.option("--max-iter", type=int, default=300, show_default=True, metavar="N",
+                 help="Passes at most in which centres move."),
+    *_SCALE_OPTIONS,
+)  # fmt: skip
+
+SCORE_OPTIONS = _combine(
+    click.option("--max-iter", type=int, default=3, show_default=True, metavar="N",
+                 help="Passes at most in which centres move, after a fit to a sample."),
+    *_SCALE_OPTIONS,
 )  # fmt: skip
 
 SHOW_OPTIONS = _combine(
@@ -120,10 +130,14 @@ def take(given: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: given.pop(name) for name in names}
 
 
-def class_options(classes: dict[str, Any]) -> dict[str, Any]:
-    """Return keyword arguments of a segmentation from parsed options."""
-    bands = classes["bands"]
-    return classes | {"bands": None if bands is None else parse_bands(bands)}
+def class_options(given: dict[str, Any]) -> dict[str, Any]:
+    """Return parsed options with lists of bands and of weights taken apart."""
+    options = dict(given)
+    if options.get("bands") is not None:
+        options["bands"] = parse_bands(options["bands"])
+    if options.get("band_weights") is not None:
+        options["band_weights"] = parse_numbers(options["band_weights"], "--band-weights")
+    return options
 
 
 def refuse(options: dict[str, Any], what: str) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dask_quant.errors import DaskQuantError, DaskQuantWarning, OptionError
 from dask_quant.events import Notice
+from dask_quant.faces.views import name_outputs, view_classes, view_scores
 from dask_quant.options import format_bytes
 
 if TYPE_CHECKING:
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
+    from dask_quant.class_scores import ClassCurve
     from dask_quant.comparison import Comparison
     from dask_quant.events import Event
+    from dask_quant.faces.views import View
     from dask_quant.palette import Palette
     from dask_quant.results import ImageInfo, Quarantined, Report
     from dask_quant.routes.planning import JobPlan
@@ -45,9 +48,6 @@ TRACEBACK_VARIABLE = "DASK_QUANT_TRACEBACK"
 
 _RESEND_S = 0.01
 """Seconds until a signal that was swallowed is sent again (arbitrary)."""
-
-_MAX_BANDS = 8
-"""Bands shown in a terminal (arbitrary)."""
 
 _MAX_SWATCHES = 64
 """Colours shown in a terminal (arbitrary)."""
@@ -212,25 +212,19 @@ class Screen:
 
     def show_segments(self, report: SegmentReport) -> None:
         """Show what classes were found."""
+        self._show_view(report.to_json(), view_classes(report))
+
+    def show_curve(self, curve: ClassCurve) -> None:
+        """Show how good numbers of classes are."""
+        self._show_view({"command": self.command, **curve.to_json()}, view_scores(curve))
+
+    def _show_view(self, values: dict[str, Any], view: View) -> None:
+        """Show a table and a line below it, or the same as JSON."""
         if self.as_json:
-            _print_json(report.to_json())
+            _print_json(values)
         elif not self.quiet:
-            table, total = report.table, max(1, sum(report.table.n_pixels))
-            rows = [
-                (
-                    f"{number} {table.colors[number]}",
-                    f"{table.n_pixels[number]:,}",
-                    f"{table.n_pixels[number] / total:.2%}",
-                    *(f"{mean:,.4g}" for mean in table.mean[number, :_MAX_BANDS]),
-                )
-                for number in range(min(len(table), _MAX_SWATCHES))
-            ]
-            more = ("...",) if len(table.band_names) > _MAX_BANDS else ()
-            self._show_table(
-                ("class", "pixels", "share", *table.band_names[:_MAX_BANDS], *more),
-                [(*row, *("" for _ in more)) for row in rows],
-            )
-            self._print(_summarize_segments(report))
+            self._show_table(view.header, view.rows)
+            self._print(view.summary)
 
     def show_plan(self, plan: JobPlan) -> None:
         """Show what a job would do."""
@@ -373,26 +367,5 @@ def _summarize(report: Report) -> str:
         f"{report.n_images:,} {noun} in {report.n_colors:,}{found} colours{each}: {quality}, "
         f"{report.explained_variance:.2%} of the variance; "
         f"{format_bytes(report.input_bytes)} -> {format_bytes(report.output_bytes)} "
-        f"in {report.seconds['total']:.2f} s: {_name_outputs(report.outputs)}"
+        f"in {report.seconds['total']:.2f} s: {name_outputs(report.outputs)}"
     )
-
-
-def _summarize_segments(report: SegmentReport) -> str:
-    """Return what a segmentation did in one line."""
-    noun = "raster" if len(report.scenes) == 1 else "rasters"
-    explained = report.explained_variance
-    quality = "" if explained is None else f" {explained:.2%} of the variance in "
-    passes = "" if explained is None else f"{report.n_passes} passes;"
-    written = f": {_name_outputs(report.outputs)}" if report.outputs else ""
-    return (
-        f"{len(report.scenes):,} {noun}, {report.n_pixels:,} pixels, "
-        f"{report.n_excluded:,} of them excluded, "
-        f"in {report.n_clusters:,} classes:{quality}{passes} "
-        f"{format_bytes(report.input_bytes)} -> {format_bytes(report.output_bytes)} "
-        f"in {report.seconds['total']:.2f} s{written}"
-    )
-
-
-def _name_outputs(outputs: Sequence[str]) -> str:
-    """Return the one output, or the folder that holds all of them."""
-    return outputs[0] if len(outputs) == 1 else os.path.commonpath(outputs)

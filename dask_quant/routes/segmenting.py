@@ -24,6 +24,7 @@ from dask_quant.raster_flow import (
     find_range,
     fit_classes,
     keep_pixels,
+    score_classes,
     write_classes,
 )
 from dask_quant.routes.common import LOSSY_SUFFIXES, is_array
@@ -32,7 +33,9 @@ from dask_quant.row_flow import SAMPLE_NUMBERS
 from dask_quant.segment_report import SceneReport, SegmentReport
 from dask_quant.sinks.atomic import check_output, resolve_all_below, write_file_atomically
 from dask_quant.sinks.class_model_file import write_class_model
-from dask_quant.sinks.spectra import SPECTRA_SUFFIXES, draw_spectra
+from dask_quant.sinks.curve import draw_curve
+from dask_quant.sinks.figures import FIGURE_SUFFIXES
+from dask_quant.sinks.spectra import draw_spectra
 from dask_quant.sinks.store_layout import label_shards
 from dask_quant.sources.discover import discover, plan_output_names
 from dask_quant.sources.rasters import open_raster
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dask_quant.class_model import ClassModel
+    from dask_quant.class_scores import ClassCurve
     from dask_quant.events import Listener
     from dask_quant.execute import Executor
     from dask_quant.options import RunOptions
@@ -72,7 +76,7 @@ class SideFiles:
         """Raise unless all of it can be written."""
         _check_suffix(self.model, (".json",), "--model-out")
         _check_suffix(self.table, TABLE_SUFFIXES, "--table")
-        _check_suffix(self.plot, SPECTRA_SUFFIXES, "--plot")
+        _check_suffix(self.plot, FIGURE_SUFFIXES, "--plot")
         for path in (self.model, self.table, self.plot):
             if path is not None:
                 check_output(path, overwrite=overwrite)
@@ -118,9 +122,6 @@ def segment_sources(job: SegmentJob, sources: Any, out: Path | None) -> SegmentR
     _check_model(job.model, rasters)
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
         cut = _cut(job, rasters, executor)
-        if job.keep:
-            with job.watch.measure("persist"):
-                cut = keep_pixels(cut, executor)
         model, fit, scale = _find_model(job, cut, executor)
         with job.watch.measure("describe"):
             statistics = [describe_classes(each, model, scale, executor) for each in cut]
@@ -153,6 +154,26 @@ def segment_sources(job: SegmentJob, sources: Any, out: Path | None) -> SegmentR
         peak_rss_bytes=peak,
         version=__version__,
     )
+
+
+def score_sources(
+    job: SegmentJob, sources: Any, numbers: Sequence[int], out: Path | None
+) -> ClassCurve:
+    """Score several numbers of classes of rasters, and write that where asked for. **Eager**."""
+    known = (*TABLE_SUFFIXES, *FIGURE_SUFFIXES)
+    _check_suffix(out, known, "the output")
+    if out is not None:
+        check_output(out, overwrite=job.run.overwrite)
+    rasters = [open_raster(source, job.bands) for source in _name_outputs(sources, None)[0]]
+    with open_executor(job.run.cluster, job.listener, job.watch) as executor:
+        cut = _cut(job, rasters, executor)
+        curve = score_classes(cut, job.fit, numbers, executor)
+    if out is not None:
+        suffix = out.suffix.lower()
+        is_text = suffix in TABLE_SUFFIXES
+        data = curve.to_text(suffix).encode() if is_text else draw_curve(curve, suffix)
+        write_file_atomically(out, [data], overwrite=job.run.overwrite)
+    return curve
 
 
 def _name_outputs(sources: Any, out: Path | None) -> tuple[list[Any], list[Path | None]]:
@@ -199,7 +220,7 @@ def _check_model(model: ClassModel | None, rasters: Sequence[Raster]) -> None:
 
 
 def _cut(job: SegmentJob, rasters: Sequence[Raster], executor: Executor) -> list[CutRaster]:
-    """Return rasters in blocks, having refused what does not fit in memory."""
+    """Return rasters in blocks, kept where asked for; refuse what does not fit in memory."""
     chunks = [
         plan_raster_chunks(
             *(raster.shape, raster.unit, raster.pixel_bytes),
@@ -227,7 +248,11 @@ def _cut(job: SegmentJob, rasters: Sequence[Raster], executor: Executor) -> list
         kept = sum((1 + raster.pixel_bytes) * math.prod(raster.shape) for raster in rasters)
         projected, what = projected + kept, f"{what} and {format_bytes(kept)} that are kept"
     check_budget(projected, job.run.cluster.memory_limit_bytes, what)
-    return cut_rasters(rasters, chunks)
+    cut = cut_rasters(rasters, chunks)
+    if not job.keep:
+        return cut
+    with job.watch.measure("persist"):
+        return keep_pixels(cut, executor)
 
 
 def _find_model(

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dask_quant.errors import OutputError
+from dask_quant.sinks.figures import new_figure, save_figure
 
 if TYPE_CHECKING:
     from dask_quant.class_table import ClassTable
-
-SPECTRA_SUFFIXES = (".png", ".svg", ".pdf")
-"""Suffixes of the pictures that can be drawn."""
 
 _MAX_LEGEND = 24
 """Classes that a legend names (arbitrary: more do not fit beside the picture)."""
@@ -39,14 +35,8 @@ def draw_spectra(table: ClassTable, suffix: str) -> bytes:
     OutputError
         When Matplotlib is missing.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError:
-        message = 'Cannot draw spectra without Matplotlib; pip install "dask-quant[plot]".'
-        raise OutputError(message) from None
     n_bands = len(table.band_names)
-    figure = Figure(figsize=(min(16.0, 6.0 + 0.5 * n_bands), 5.0), layout="constrained")
+    figure = new_figure(min(16.0, 6.0 + 0.5 * n_bands), 5.0)
     axes = figure.subplots()
     places = np.arange(n_bands)
     total = max(1, sum(table.n_pixels))
@@ -62,10 +52,4 @@ def draw_spectra(table: ClassTable, suffix: str) -> bytes:
     if len(table) <= _MAX_LEGEND:
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(handles[::-1], labels[::-1], title="class: share", loc="outside right upper")
-    data = io.BytesIO()
-    # Neither dates nor random identifiers, so that the same table gives the same bytes.
-    metadata = {".png": None, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    kind = suffix.lower()
-    with matplotlib.rc_context({"svg.hashsalt": "dask_quant"}):
-        figure.savefig(data, format=kind[1:], dpi=120, metadata=metadata[kind])
-    return data.getvalue()
+    return save_figure(figure, suffix)

@@ -34,6 +34,7 @@ LAYERS = (
     "tables",
     "fit",
     "class_model",
+    "class_scores",
     "class_table",
     "segment_report",
     "chunking",

@@ -1,0 +1,97 @@
+"""What results look like as tables: text alone, wherever it is shown."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dask_quant.options import format_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dask_quant.class_scores import ClassCurve
+    from dask_quant.segment_report import SegmentReport
+
+_MAX_BANDS = 8
+"""Bands shown beside each class (arbitrary)."""
+
+_MAX_CLASSES = 64
+"""Classes shown (arbitrary)."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A table, and a line below it."""
+
+    header: tuple[str, ...]
+    """Names of the columns."""
+    rows: tuple[tuple[str, ...], ...]
+    """Cells."""
+    summary: str
+    """The line."""
+
+
+def view_classes(report: SegmentReport) -> View:
+    """Return classes, their pixels and their means, and what was done."""
+    table, total = report.table, max(1, sum(report.table.n_pixels))
+    n_bands = min(len(table.band_names), _MAX_BANDS)
+    more = ("...",) if len(table.band_names) > n_bands else ()
+    rows = tuple(
+        (
+            f"{number} {table.colors[number]}",
+            f"{table.n_pixels[number]:,}",
+            f"{table.n_pixels[number] / total:.2%}",
+            *(f"{mean:,.4g}" for mean in table.mean[number, :n_bands]),
+            *more,
+        )
+        for number in range(min(len(table), _MAX_CLASSES))
+    )
+    header = ("class", "pixels", "share", *table.band_names[:n_bands], *more)
+    return View(header, rows, _summarize(report))
+
+
+def _summarize(report: SegmentReport) -> str:
+    """Return what a segmentation did in one line."""
+    noun = "raster" if len(report.scenes) == 1 else "rasters"
+    explained = report.explained_variance
+    fit = ""
+    if explained is not None:
+        fit = f" {explained:.2%} of the variance in {report.n_passes} passes;"
+    written = f": {name_outputs(report.outputs)}" if report.outputs else ""
+    return (
+        f"{len(report.scenes):,} {noun}, {report.n_pixels:,} pixels, "
+        f"{report.n_excluded:,} of them excluded, in {report.n_clusters:,} classes:{fit} "
+        f"{format_bytes(report.input_bytes)} -> {format_bytes(report.output_bytes)} "
+        f"in {report.seconds['total']:.2f} s{written}"
+    )
+
+
+def view_scores(curve: ClassCurve) -> View:
+    """Return the scores of numbers of classes, and what they suggest."""
+    rows = tuple(
+        (
+            str(score.n_clusters),
+            f"{score.inertia:,.6g}",
+            f"{score.explained_variance:.2%}",
+            _show_number(score.calinski_harabasz),
+            _show_number(score.davies_bouldin),
+        )
+        for score in curve.scores
+    )
+    summary = (
+        f"elbow at {curve.elbow}; highest Calinski-Harabasz at {curve.best_calinski_harabasz}, "
+        f"lowest Davies-Bouldin at {curve.best_davies_bouldin}; {curve.n_passes} passes"
+    )
+    return View(("k", "inertia", "explained", "Calinski-Harabasz", "Davies-Bouldin"), rows, summary)
+
+
+def _show_number(value: float | None) -> str:
+    """Return a number in six digits, or a dash."""
+    return "-" if value is None else f"{value:,.6g}"
+
+
+def name_outputs(outputs: Sequence[str]) -> str:
+    """Return the one output, or the folder that holds all of them."""
+    return outputs[0] if len(outputs) == 1 else os.path.commonpath(outputs)
