@@ -21,6 +21,7 @@ from dask_quant.fit.search import mix_seed
 from dask_quant.graphs.rows import (
     DrawRule,
     merge_drawn,
+    merge_ranges,
     merge_statistics,
     merge_surveys,
     merge_totals,
@@ -130,6 +131,11 @@ class SpreadRows:
         if len(sample.rows) < min(n_rows, found.n_rows) // 2:
             sample = self.draw(replace(rule, n_of=found.n_rows))
         return RowSurvey(found, sample)
+
+    def find_range(self) -> RowRange:
+        """Return where all rows lie, in one pass."""
+        found: RowRange = self._pass(self.blocks.find_range(), merge_ranges)
+        return found
 
     def describe(self, centers: NDArray[np.float64], given: StatisticsScale) -> ClassStatistics:
         """Return what the rows of each class are like, in one pass."""

@@ -109,6 +109,10 @@ class RowBlocks:
         """Return the delayed `RowRange` and `DrawnRows` of each block. **Lazy**."""
         return self._map(survey_block, rule)
 
+    def find_range(self) -> list[Delayed]:
+        """Return the delayed `RowRange` of each block. **Lazy**."""
+        return self._map(find_block_range, None)
+
     def add_up(self, centers: Sequence[NDArray[np.float64]], fixed: FixedPoint) -> list[Delayed]:
         """Return the delayed totals that each set of ``centers`` wins of each block. **Lazy**."""
         return self._map(add_up_block, (list(centers), fixed))
@@ -162,6 +166,11 @@ def survey_block(
 ) -> tuple[RowRange, DrawnRows]:
     """Return the range of one block, and what is drawn from it. **Eager**."""
     return RowRange.of(_prepare(block, given[1])), draw_block_rows(block, given)
+
+
+def find_block_range(block: RowBlock, given: tuple[None, FeatureMap | None]) -> RowRange:
+    """Return the range of one block. **Eager**."""
+    return RowRange.of(_prepare(block, given[1]))
 
 
 def add_up_block(
@@ -256,6 +265,11 @@ def merge_surveys(
     """Merge the surveys of a few blocks. **Eager**."""
     ranges, drawn = zip(*surveys, strict=True)
     return RowRange.merge_all(ranges), DrawnRows.merge_lowest(drawn, n_rows)
+
+
+def merge_ranges(ranges: Sequence[RowRange]) -> RowRange:
+    """Merge the ranges of a few blocks. **Eager**."""
+    return RowRange.merge_all(ranges)
 
 
 def merge_totals(blocks: Sequence[Sequence[RowTotals]]) -> list[RowTotals]:
