@@ -70,6 +70,13 @@ _PATIENCE = 30
 """Swaps in vain, one after the other, after which there are no more (arbitrary)."""
 
 
+_SAMPLE_ROW_BYTES = 200
+"""Bytes of a row of the sample while blocks are merged (measured 152, of three features)."""
+
+_PASS_BYTES = 16 * 2**20
+"""What a thread holds beside its block in a pass, generously: a few parts that fit the cache."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RowFitOptions:
     """How centres are fitted to rows; each parameter as `ScalableKMeans` explains it."""
@@ -84,6 +91,9 @@ class RowFitOptions:
     """Times at most that centres are moved."""
     tol: float = 1e-4
     """Sum of squared shifts at which they are at rest, in mean variances of a feature."""
+    max_shift: float | None = None
+    """Shift that no centre exceeds when they are at rest, in units of the rows; ``tol`` is not
+    looked at then."""
     seed: int = 0
     """Seed of every random draw."""
     n_rounds: int = _ROUNDS
@@ -188,7 +198,7 @@ def fit_rows(source: SpreadRows, survey: RowSurvey, options: RowFitOptions) -> C
 
     The centres are ``options.n_clusters``; where fewer rows are distinct, the last again and again.
     """
-    tol = options.tol * measure_variance(survey)
+    tol = _find_tolerance(survey, options)
     starts = [
         _pad(start, options.n_clusters).astype(options.dtype).astype(np.float64)
         for start in _choose_starts(source, survey, options, tol)
@@ -201,6 +211,13 @@ def fit_rows(source: SpreadRows, survey: RowSurvey, options: RowFitOptions) -> C
 def measure_variance(survey: RowSurvey) -> float:
     """Return the mean variance of a feature, of the sample."""
     return float(np.var(survey.sample.rows, axis=0).mean())
+
+
+def _find_tolerance(survey: RowSurvey, options: RowFitOptions) -> float:
+    """Return the sum of squared shifts at which centres are at rest."""
+    if options.max_shift is None:
+        return options.tol * measure_variance(survey)
+    return options.max_shift * options.max_shift  # no shift is above the root of their sum
 
 
 def _choose_starts(
@@ -276,3 +293,20 @@ def _seed(
 def _pad(centers: NDArray[np.float64], n_clusters: int) -> NDArray[np.float64]:
     """Return ``n_clusters`` centres, the last again and again where there are fewer."""
     return np.pad(centers, ((0, n_clusters - len(centers)), (0, 0)), mode="edge")
+
+
+def plan_fit_bytes(n_rows: int, *, n_processes: int, n_threads: int) -> int:
+    """Return an upper bound of what `fit_rows` and its survey hold beside the blocks they read.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows of three features.
+    n_processes : int
+        Worker processes; 0 for threads of this one. What a worker has merged travels to the driver.
+    n_threads : int
+        Blocks that are worked on side by side.
+    """
+    n_copies = 2 if n_processes else 1
+    n_sampled = min(n_rows, SAMPLE_NUMBERS // 3)
+    return n_copies * n_sampled * _SAMPLE_ROW_BYTES + n_threads * _PASS_BYTES
