@@ -17,10 +17,12 @@ from dask_quant.events import Event
 from dask_quant.execute import MAX_TASKS_PER_GRAPH, Executor
 from dask_quant.fit.fitting import PaletteFit, finish_fit, fit_histogram
 from dask_quant.graphs.counting import count_leaves, merge_leaves, split_blocks
+from dask_quant.graphs.rows import RowBlocks
 from dask_quant.graphs.sampling import draw_colors
 from dask_quant.graphs.scalable import draw_initial_centroids, fit_dask_ml
 from dask_quant.histogram import ColorCounter, ColorHistogram
 from dask_quant.kernels.count_block import DENSE_MIN_PIXELS
+from dask_quant.row_flow import RowFitOptions, SpreadRows, fit_rows
 from dask_quant.sinks.atomic import (
     check_output,
     partial_path,
@@ -107,12 +109,41 @@ def fit_image(
 
     ``image`` is the pixels that ``histogram`` counted; the histogram engine does not read them.
     """
-    if options.engine != "dask-ml":
+    if not options.fits_pixels:
         return fit_histogram(histogram, options, executor.listener)
+    centroids: NDArray[np.floating | np.uint8]
     if len(histogram) <= options.n_colors:
-        return finish_fit(
-            histogram, histogram.colors, n_colors=options.n_colors, engine="dask-ml", n_iter=0
-        )
+        centroids, n_iter = histogram.colors, 0
+    elif options.engine == "scalable":
+        centroids, n_iter = _fit_in_passes(image, options, executor)
+    else:
+        centroids, n_iter = _fit_by_dask_ml(image, histogram, options, executor)
+    return finish_fit(
+        histogram, centroids, n_colors=options.n_colors, engine=options.engine, n_iter=n_iter
+    )
+
+
+def _fit_in_passes(
+    image: da.Array, options: FitOptions, executor: Executor
+) -> tuple[NDArray[np.float64], int]:
+    """Return centroids ``(n_colors, 3)`` that k-means on all pixels finds, and its iterations."""
+    source = SpreadRows(RowBlocks.of_image(image), executor)
+    survey = source.survey(options.seed, image.shape[2])
+    row_options = RowFitOptions(
+        n_clusters=options.n_colors,
+        max_iter=options.max_iter or RowFitOptions.max_iter,
+        max_shift=options.tol,
+        seed=options.seed,
+        n_init=options.n_init,
+    )
+    fit = fit_rows(source, survey, row_options)
+    return fit.centers, fit.n_iter
+
+
+def _fit_by_dask_ml(
+    image: da.Array, histogram: ColorHistogram, options: FitOptions, executor: Executor
+) -> tuple[NDArray[np.float64], int]:
+    """Return centroids ``(n_colors, 3)`` that dask-ml finds, and its iterations."""
     first = _draw_start(image, histogram, options, executor)
     executor.listener(Event("fit", 0, None))  # how many iterations is known at the end
     with executor.activate():
@@ -122,17 +153,11 @@ def fit_image(
             initial_centroids=first,
             max_iter=options.max_iter or DASK_ML_MAX_ITER,
             # dask-ml compares with the squared shifts of all centroids together.
-            tol=DASK_ML_TOL if options.tol is None else options.tol**2,
+            tol=DASK_ML_TOL if options.tol is None else options.tol * options.tol,
             seed=options.seed,
             persist=executor.client is not None,
         )
-    return finish_fit(
-        histogram,
-        fit.centroids,
-        n_colors=options.n_colors,
-        engine="dask-ml",
-        n_iter=fit.n_iter,
-    )
+    return fit.centroids, fit.n_iter
 
 
 def _draw_start(

@@ -86,7 +86,7 @@ def fit_palette(
     data : ColorHistogram, str, Path, NumPy or Dask array
         What to fit. A histogram costs no pass over pixels.
     n_colors, engine, effort, seed, n_init, max_iter, tol
-        As in `quantize`. The ``dask-ml`` engine needs the image.
+        As in `quantize`. The engines ``scalable`` and ``dask-ml`` need the image.
     listener : callable, optional
         Told of progress.
 
@@ -98,7 +98,7 @@ def fit_palette(
     Raises
     ------
     OptionError
-        When an option is out of range, or ``dask-ml`` gets a histogram.
+        When an option is out of range, or an engine that fits pixels gets a histogram.
     FitError
         When there is no pixel to fit.
 
@@ -124,8 +124,8 @@ def fit_palette(
         tol=tol,
     )
     if isinstance(data, ColorHistogram):
-        if options.engine == "dask-ml":
-            message = "Got a histogram for the dask-ml engine, which fits pixels; give the image."
+        if options.fits_pixels:
+            message = f"Got a histogram for the {engine} engine, which fits pixels; give the image."
             raise OptionError(message)
         palette = fit_histogram(data, options, listener).palette
     else:

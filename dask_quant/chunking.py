@@ -176,7 +176,8 @@ def plan_image(
     decodes_whole : bool, default False
         Whether the source decodes the whole image for any part of it (PNG, JPEG).
     engine_bytes : int, default 0
-        What the fit holds beside the histogram, in all processes.
+        What the fit holds beside the histogram, in all processes, where it reads pixels; they are
+        added here.
     requested : ChunkOptions, optional
         Chunk shape that the user asked for.
 
@@ -238,7 +239,7 @@ class _TaskBytes:
     whole_bytes: int
     """What decoding takes beside the tasks."""
     engine_bytes: int
-    """What the fit holds beside the histogram."""
+    """What the fit holds beside the histogram and the pixels that it reads; 0: it reads none."""
 
     def on_threads(self, n_threads: int) -> int:
         """Return the most that any stage holds; none keeps what the next one does not need."""
@@ -250,9 +251,12 @@ class _TaskBytes:
         label_bytes = self.label_bytes * (
             n_threads * self.relabel_pixels + n_blocks * self.write_pixels
         )
+        fit_bytes = self.n_colors * _FIT_BYTES_PER_COLOR + self.engine_bytes
+        if self.engine_bytes:  # it reads the pixels again
+            fit_bytes += self.whole_bytes + reading_bytes
         return max(
             self.whole_bytes + count_bytes,
-            self.n_colors * _FIT_BYTES_PER_COLOR + self.engine_bytes,
+            fit_bytes,
             self.whole_bytes + reading_bytes + label_bytes,
         )
 
@@ -266,6 +270,8 @@ class _TaskBytes:
         )
         fit_bytes = self.n_colors * _FIT_BYTES_PER_COLOR + self.engine_bytes
         fit_bytes += _COPIES_ON_THE_WAY * found_bytes
+        if self.engine_bytes:  # it reads the pixels again
+            fit_bytes += n_threads * _COPIES_IN_TASK * _BANDS * self.count_pixels
         # Of a tree that is merged branch by branch, each level has a histogram that waits.
         waiting_bytes = found_bytes * self.n_count_tasks.bit_length()
         counting_bytes = n_threads * task_bytes + waiting_bytes

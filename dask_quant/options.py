@@ -15,8 +15,11 @@ from dask_quant.errors import OptionError
 MAX_COLORS = 65_536
 """Largest palette: labels are at most 16-bit."""
 
-ENGINES = ("auto", "histogram", "dask-ml")
+ENGINES = ("auto", "histogram", "scalable", "dask-ml")
 """Names that ``engine`` takes; ``auto`` is ``histogram`` for 8-bit colour."""
+
+PIXEL_ENGINES = ("scalable", "dask-ml")
+"""Those that fit the pixels of one image, pass by pass, and not their counts."""
 
 EFFORTS = ("fast", "default", "best")
 """Names that ``effort`` takes: how long to search for a lower error."""
@@ -134,7 +137,7 @@ class FitOptions:
     n_colors: int = 16
     """Colours asked for, 1 to 65536."""
     engine: str = "auto"
-    """``auto``, ``histogram`` (exact k-means on counted colours) or ``dask-ml``."""
+    """``auto``, ``histogram`` (exact k-means on counted colours), ``scalable`` or ``dask-ml``."""
     effort: str = "default"
     """How long to search for a lower error: ``fast``, ``default`` or ``best``."""
     seed: int = 0
@@ -180,10 +183,15 @@ class FitOptions:
             "leave n_init out or use the histogram engine.",
         )
         require(
-            self.engine != "dask-ml" or self.effort == "default",
-            f"Got effort {self.effort!r} with the dask-ml engine, which has no search; "
+            not self.fits_pixels or self.effort == "default",
+            f"Got effort {self.effort!r} with the {self.engine} engine, which has no such search; "
             "leave effort out or use the histogram engine.",
         )
+
+    @property
+    def fits_pixels(self) -> bool:
+        """Whether the engine reads the pixels of one image, and not their counts alone."""
+        return self.engine in PIXEL_ENGINES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,9 +62,10 @@ def quantize(
         Colours of the palette, 1 to 65536. Where the images hold fewer, so does the palette.
     per_image : bool, default False
         Whether each image gets a palette of its own; else all share one, fitted to all of them.
-    engine : {"auto", "histogram", "dask-ml"}, default "auto"
-        ``histogram``, which ``auto`` chooses, is exact k-means on counted colours; ``dask-ml`` is
-        `dask_ml.cluster.KMeans` on all pixels.
+    engine : {"auto", "histogram", "scalable", "dask-ml"}, default "auto"
+        ``histogram``, which ``auto`` chooses, is exact k-means on counted colours. The others fit
+        all pixels of one image, pass by pass: ``scalable`` as `ScalableKMeans` does, the same bytes
+        for any chunks; ``dask-ml`` is `dask_ml.cluster.KMeans`.
     effort : {"fast", "default", "best"}, default "default"
         How long to search for a lower error: ``fast`` starts once, ``default`` restarts or
         disturbs what it found a few times, ``best`` takes some ten times as long.

@@ -15,12 +15,13 @@ import numpy as np
 from dask_quant.execute import MAX_TASKS_PER_GRAPH
 from dask_quant.fit.row_block import RowBlock
 from dask_quant.fit.row_lloyd import HeldRows, choose_best, iterate_rows, seed_rows
-from dask_quant.fit.row_swap import swap_centers
+from dask_quant.fit.row_swap import SWAP_STEPS, swap_centers
 from dask_quant.fit.row_totals import FixedPoint
 from dask_quant.fit.search import mix_seed
 from dask_quant.graphs.rows import (
     DrawRule,
     merge_drawn,
+    merge_ranges,
     merge_statistics,
     merge_surveys,
     merge_totals,
@@ -68,6 +69,19 @@ _FINALISTS = 3
 _PATIENCE = 30
 """Swaps in vain, one after the other, after which there are no more (arbitrary)."""
 
+_MAX_DISTANCES = 1 << 28
+"""Distances that restarts, and swaps in vain, may cost: fewer of both where centres are many
+(arbitrary: a second or so; the more centres, the less one start differs from another)."""
+
+_DESCENT_STEPS = 20
+"""Lloyd steps that a restart takes, about."""
+
+_SAMPLE_ROW_BYTES = 200
+"""Bytes of a row of the sample while blocks are merged (measured 152, of three features)."""
+
+_PASS_BYTES = 16 * 2**20
+"""What a thread holds beside its block in a pass, generously: a few parts that fit the cache."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RowFitOptions:
@@ -83,12 +97,15 @@ class RowFitOptions:
     """Times at most that centres are moved."""
     tol: float = 1e-4
     """Sum of squared shifts at which they are at rest, in mean variances of a feature."""
+    max_shift: float | None = None
+    """Shift that no centre exceeds when they are at rest, in units of the rows; ``tol`` is not
+    looked at then."""
     seed: int = 0
     """Seed of every random draw."""
     n_rounds: int = _ROUNDS
     """Passes of k-means|| that draw."""
     n_init: int | None = None
-    """Restarts, the best of which is kept; None: 8 on the sample of ``k-means++``, else 1."""
+    """Restarts, the best of which is kept; None: up to 8 on the sample of ``k-means++``, else 1."""
     dtype: type[np.floating[Any]] = np.float64
     """Type that centres are rounded to whenever they have moved."""
 
@@ -132,6 +149,11 @@ class SpreadRows:
         if len(sample.rows) < min(n_rows, found.n_rows) // 2:
             sample = self.draw(replace(rule, n_of=found.n_rows))
         return RowSurvey(found, sample)
+
+    def find_range(self) -> RowRange:
+        """Return where all rows lie, in one pass."""
+        found: RowRange = self._pass(self.blocks.find_range(), merge_ranges)
+        return found
 
     def describe(self, centers: NDArray[np.float64], given: StatisticsScale) -> ClassStatistics:
         """Return what the rows of each class are like, in one pass."""
@@ -184,7 +206,7 @@ def fit_rows(source: SpreadRows, survey: RowSurvey, options: RowFitOptions) -> C
 
     The centres are ``options.n_clusters``; where fewer rows are distinct, the last again and again.
     """
-    tol = options.tol * measure_variance(survey)
+    tol = _find_tolerance(survey, options)
     starts = [
         _pad(start, options.n_clusters).astype(options.dtype).astype(np.float64)
         for start in _choose_starts(source, survey, options, tol)
@@ -212,6 +234,13 @@ def measure_variance(survey: RowSurvey) -> float:
     return float(np.var(survey.sample.rows, axis=0).mean())
 
 
+def _find_tolerance(survey: RowSurvey, options: RowFitOptions) -> float:
+    """Return the sum of squared shifts at which centres are at rest."""
+    if options.max_shift is None:
+        return options.tol * measure_variance(survey)
+    return options.max_shift * options.max_shift  # no shift is above the root of their sum
+
+
 def _choose_starts(
     source: SpreadRows, survey: RowSurvey, options: RowFitOptions, tol: float
 ) -> list[NDArray[np.float64]]:
@@ -232,8 +261,10 @@ def fit_sample(survey: RowSurvey, options: RowFitOptions, tol: float) -> Centers
     Restarts and swaps on a small part; those that did best there once more on a larger one, for
     what is best of few rows may not be of many; then the one that is left on the whole sample.
     """
-    n_init = options.n_init or _SAMPLE_RESTARTS
     n_rows = max(_FIRST_ROWS, _FIRST_ROWS_PER_CLUSTER * options.n_clusters)
+    n_steps = _MAX_DISTANCES // (n_rows * options.n_clusters)
+    n_init = options.n_init or min(max(n_steps // _DESCENT_STEPS, 1), _SAMPLE_RESTARTS)
+    patience = min(max(n_steps // SWAP_STEPS, 1), _PATIENCE)
     small, large, whole = (
         _hold(survey, size) for size in (n_rows, _MORE_ROWS * n_rows, len(survey.sample.rows))
     )
@@ -242,7 +273,7 @@ def fit_sample(survey: RowSurvey, options: RowFitOptions, tol: float) -> Centers
     fits = iterate(small, starts, tol=tol * _ROUGHER)
     fits.sort(key=lambda fit: fit.totals.inertia)
     stream = mix_seed(options.seed, n_init)
-    fits = [swap_centers(small, fits[0], patience=_PATIENCE, seed=stream), *fits[:_FINALISTS]]
+    fits = [swap_centers(small, fits[0], patience=patience, seed=stream), *fits[:_FINALISTS]]
     best = choose_best(iterate(large, [fit.centers for fit in fits], tol=tol * _ROUGHER))
     (fit,) = iterate(whole, [best.centers], tol=tol)
     return fit
@@ -285,3 +316,20 @@ def _seed(
 def _pad(centers: NDArray[np.float64], n_clusters: int) -> NDArray[np.float64]:
     """Return ``n_clusters`` centres, the last again and again where there are fewer."""
     return np.pad(centers, ((0, n_clusters - len(centers)), (0, 0)), mode="edge")
+
+
+def plan_fit_bytes(n_rows: int, *, n_processes: int, n_threads: int) -> int:
+    """Return an upper bound of what `fit_rows` and its survey hold beside the blocks they read.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows of three features.
+    n_processes : int
+        Worker processes; 0 for threads of this one. What a worker has merged travels to the driver.
+    n_threads : int
+        Blocks that are worked on side by side.
+    """
+    n_copies = 2 if n_processes else 1
+    n_sampled = min(n_rows, SAMPLE_NUMBERS // 3)
+    return n_copies * n_sampled * _SAMPLE_ROW_BYTES + n_threads * _PASS_BYTES

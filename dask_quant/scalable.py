@@ -11,36 +11,42 @@ from typing import TYPE_CHECKING, Any
 import dask.array as da
 import dask_ml.cluster
 import numpy as np
+from dask.base import is_dask_collection
 from dask.delayed import delayed
-from dask_ml.utils import check_array
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dask_quant.cluster import find_active_client
 from dask_quant.execute import Executor
 from dask_quant.fit.row_block import find_nearest
-from dask_quant.fit.rows import float_type
+from dask_quant.fit.row_totals import FixedPoint
+from dask_quant.fit.rows import float_type, measure_distances
 from dask_quant.graphs.rows import RowBlocks
-from dask_quant.process import count_cpus
 from dask_quant.row_flow import RowFitOptions, SpreadRows, fit_rows
+from dask_quant.row_input import (
+    check_found,
+    check_rows,
+    check_weights,
+    is_dask_frame,
+    refuse_gaps,
+)
 
 if TYPE_CHECKING:
     from typing import Self
 
     from numpy.typing import NDArray
 
-    from dask_quant.fit.row_totals import RowRange
-
-_MAX_BLOCK_ROWS = 1 << 18
-"""Rows of a block of an array in memory at most (arbitrary: several blocks a thread)."""
-
-
 INITS = ("k-means||", "k-means++")
 """Ways to begin that have a name."""
 
 
-class ScalableKMeans(dask_ml.cluster.KMeans):  # type: ignore[misc]  # dask-ml is not annotated
+class ScalableKMeans(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]  # scikit-learn is not annotated
+    ClusterMixin,  # type: ignore[misc]
+    dask_ml.cluster.KMeans,  # type: ignore[misc]
+):
     """Cluster rows by k-means, as `dask_ml.cluster.KMeans` does, made fit for billions of them.
 
     The same parameters and attributes, and what that lacks: sample weights, the true inertia, a
@@ -68,7 +74,8 @@ class ScalableKMeans(dask_ml.cluster.KMeans):  # type: ignore[misc]  # dask-ml i
     init_max_iter : int, optional
         Passes of k-means|| that draw. None: 5.
     n_init : int or "auto", default "auto"
-        Restarts, the best of which is kept. ``auto``: 8 on the sample of ``k-means++``, else 1.
+        Restarts, the best of which is kept. ``auto``: up to 8 on the sample of ``k-means++``, else
+        1.
         Those of k-means|| go side by side, a pass serves all.
     precompute_distances, copy_x, n_jobs, algorithm
         dask-ml's, without effect there and here.
@@ -87,6 +94,8 @@ class ScalableKMeans(dask_ml.cluster.KMeans):  # type: ignore[misc]  # dask-ml i
         Passes over all rows.
     n_features_in_ : int
         Features of the rows.
+    feature_names_in_ : ndarray
+        Their names, where the rows had names that are texts.
 
     Notes
     -----
@@ -125,55 +134,138 @@ class ScalableKMeans(dask_ml.cluster.KMeans):  # type: ignore[misc]  # dask-ml i
         -------
         ScalableKMeans
             This estimator.
+
+        Raises
+        ------
+        ValueError
+            When a parameter, a row or a weight is out of range; of Dask arrays, this is found in
+            the first pass.
+        TypeError
+            When rows are sparse, or chunks are of unknown sizes.
         """
-        rows = check_rows(X)
-        weights = None if sample_weight is None else check_weights(sample_weight, rows)
-        source = SpreadRows(RowBlocks.of(rows, weights), Executor(find_active_client()))
+        _check_parameters(self)
+        rows = self._check_rows(X, reset=True)
+        source = _open_rows(rows, sample_weight)
         dtype = float_type(rows.dtype)
         options = self._make_options(rows.shape[1], dtype)
         survey = source.survey(options.seed, rows.shape[1])
-        self._check_range(survey.found)
+        check_found(survey.found)
+        if survey.found.n_rows < self.n_clusters:
+            message = f"n_samples={survey.found.n_rows} should be >= n_clusters={self.n_clusters}."
+            raise ValueError(message)
         best = fit_rows(source, survey, options)
         self.cluster_centers_ = best.centers.astype(dtype)
         self.inertia_ = best.totals.inertia
         self.n_iter_ = best.n_iter
         self.n_passes_ = source.n_passes
-        self.n_features_in_ = rows.shape[1]
         self.labels_ = label_rows(rows, self.cluster_centers_)
-        n_found = int((best.totals.weights > 0).sum())
+        self._warn_of_fewer(int((best.totals.weights > 0).sum()))
+        return self
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Fit centres to rows, see `fit`, and return their labels as `predict` does."""
+        self.fit(X, sample_weight=sample_weight)
+        return _give_back(self.labels_, X, "label")
+
+    def predict(self, X: Any) -> Any:
+        """Return the nearest centre of each row, the lowest index on ties.
+
+        **Lazy** for Dask arrays and data frames, else NumPy.
+
+        Parameters
+        ----------
+        X : array_like, Dask array or data frame
+            Finite real numbers ``(n, n_features)``. Of a lazy one, others are found when labels
+            are computed.
+
+        Returns
+        -------
+        dask.array.Array or ndarray
+            int32 ``(n,)``.
+        """
+        check_is_fitted(self, "cluster_centers_")
+        rows = refuse_gaps(self._check_rows(X, reset=False))
+        return _give_back(label_rows(rows, self.cluster_centers_), X, "label")
+
+    def transform(self, X: Any, y: Any = None) -> Any:
+        """Return the distance of each row to each centre.
+
+        **Lazy** for Dask arrays and data frames, else NumPy.
+
+        Parameters
+        ----------
+        X : array_like, Dask array or data frame
+            Finite real numbers ``(n, n_features)``, as for `predict`.
+        y : Any
+            Ignored.
+
+        Returns
+        -------
+        dask.array.Array or ndarray
+            ``(n, n_clusters)``, float32 for float32 rows, else float64.
+        """
+        check_is_fitted(self, "cluster_centers_")
+        rows = refuse_gaps(self._check_rows(X, reset=False))
+        return _give_back(measure_rows(rows, self.cluster_centers_), X, "measure")
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return minus the inertia of rows, in two passes. **Eager**.
+
+        Parameters
+        ----------
+        X : array_like, Dask array or data frame
+            Finite real numbers ``(n, n_features)``, chunks of known sizes.
+        y : Any
+            Ignored.
+        sample_weight : array_like or Dask array, optional
+            As for `fit`.
+
+        Returns
+        -------
+        float
+            Minus the sum of weight times squared distance to the nearest centre; it does not
+            depend on the chunks.
+        """
+        check_is_fitted(self, "cluster_centers_")
+        source = _open_rows(self._check_rows(X, reset=False), sample_weight)
+        found = source.find_range()
+        check_found(found)
+        centers = self.cluster_centers_.astype(np.float64)
+        source.fixed = FixedPoint.from_range(found.include(centers))
+        (totals,) = source.add_up([centers])
+        return -totals.inertia
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    @property
+    def _n_features_out(self) -> int:
+        """Number of features that `transform` returns, as scikit-learn's mixin wants to know."""
+        return len(self.cluster_centers_)
+
+    def _check_rows(self, X: Any, *, reset: bool) -> da.Array:
+        """Return rows as a Dask array, having set or compared number and names of features."""
+        rows = check_rows(X)
+        named = X._meta if is_dask_frame(X) else X
+        validate_data(self, named, reset=reset, skip_check_array=True)
+        return rows
+
+    def _warn_of_fewer(self, n_found: int) -> None:
+        """Warn where some clusters are empty, on behalf of `fit`."""
         if n_found < self.n_clusters:
             warnings.warn(
                 f"Found {n_found} distinct clusters for n_clusters={self.n_clusters}: there are "
                 "not more distinct rows.",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
-        return self
-
-    def predict(self, X: Any) -> Any:
-        """Return the nearest centre of each row, the lowest index on ties, int32 ``(n,)``.
-
-        **Lazy** for Dask arrays, else NumPy.
-        """
-        check_is_fitted(self, "cluster_centers_")
-        labels = label_rows(check_rows(X), self.cluster_centers_)
-        if isinstance(X, da.Array):
-            return labels
-        return Executor(None, "threads").compute(delayed(labels), stage="label")
-
-    def _check_range(self, found: RowRange) -> None:
-        """Raise `ValueError` where rows cannot be fitted."""
-        if not found.is_finite:
-            message = "Input contains NaN, infinity or a value too large for dtype('float64')."
-            raise ValueError(message)
-        if found.n_rows < self.n_clusters:
-            message = f"n_samples={found.n_rows} should be >= n_clusters={self.n_clusters}."
-            raise ValueError(message)
 
     def _make_options(self, n_features: int, dtype: np.dtype[np.floating[Any]]) -> RowFitOptions:
-        """Return the parameters, checked."""
+        """Return the parameters, which were checked."""
         return RowFitOptions(
-            n_clusters=self.n_clusters,
+            n_clusters=int(self.n_clusters),
             init=self._check_init(n_features),
             oversampling_factor=self.oversampling_factor,
             max_iter=self.max_iter,
@@ -196,29 +288,42 @@ class ScalableKMeans(dask_ml.cluster.KMeans):  # type: ignore[misc]  # dask-ml i
         if start.shape != needed:
             message = f"Got an init of shape {start.shape}; {needed} is needed."
             raise ValueError(message)
+        if not np.isfinite(start).all():
+            message = "Got an init with NaN or infinity; finite numbers are needed."
+            raise ValueError(message)
         return start
 
 
-def check_rows(X: Any) -> da.Array:
-    """Return rows ``(n, n_features)`` of real numbers as a Dask array of known chunks. **Lazy**."""
-    if hasattr(X, "to_dask_array"):
-        X = X.to_dask_array(lengths=True)
-    elif hasattr(X, "to_numpy"):
-        X = X.to_numpy()
-    checked = check_array(X, accept_multiple_blocks=True, ensure_all_finite=False)
-    if isinstance(checked, da.Array):
-        return checked
-    n_rows = -(-len(checked) // count_cpus())
-    return da.from_array(checked, chunks=(min(n_rows, _MAX_BLOCK_ROWS), -1))
+def _check_parameters(model: ScalableKMeans) -> None:
+    """Raise `ValueError` for numbers that are out of range."""
+    for name, least, instead in (
+        ("n_clusters", 1, ()),
+        ("max_iter", 0, ()),
+        ("n_init", 1, ("auto",)),
+        ("init_max_iter", 1, (None,)),
+    ):
+        value = getattr(model, name)
+        if not (value in instead or (isinstance(value, (int, np.integer)) and value >= least)):
+            message = f"Got {name}={value!r}; an integer of at least {least} is needed."
+            raise ValueError(message)
+    for name in ("tol", "oversampling_factor"):
+        value = getattr(model, name)
+        if not (isinstance(value, (int, float, np.number)) and value >= 0):
+            message = f"Got {name}={value!r}; a number of at least 0 is needed."
+            raise ValueError(message)
 
 
-def check_weights(given: Any, rows: da.Array) -> da.Array:
-    """Return weights as float64 ``(n,)``, in the chunks of the rows; values are not looked at."""
-    weights = given if isinstance(given, da.Array) else da.from_array(np.asarray(given), chunks=-1)
-    if weights.shape != rows.shape[:1]:
-        message = f"Got sample_weight of shape {weights.shape}; {rows.shape[:1]} is needed."
-        raise ValueError(message)
-    return weights.astype(np.float64).rechunk((rows.chunks[0],))
+def _open_rows(rows: da.Array, sample_weight: Any) -> SpreadRows:
+    """Return rows ready for passes, on the active client or on threads."""
+    weights = None if sample_weight is None else check_weights(sample_weight, rows)
+    return SpreadRows(RowBlocks.of(rows, weights), Executor(find_active_client()))
+
+
+def _give_back(found: da.Array, X: Any, stage: str) -> Any:
+    """Return what was found of ``X`` as lazy as that is."""
+    if is_dask_collection(X):
+        return found
+    return Executor(None, "threads").compute(delayed(found), stage=stage)
 
 
 def label_rows(rows: da.Array, centers: NDArray[np.floating[Any]]) -> da.Array:
@@ -232,3 +337,14 @@ def _label_block(rows: NDArray[Any], centers: NDArray[np.float64]) -> NDArray[np
     """Return the nearest centre of each row of a block."""
     labels, _ = find_nearest(rows, centers)
     return labels
+
+
+def measure_rows(rows: da.Array, centers: NDArray[np.floating[Any]]) -> da.Array:
+    """Return the distance of each row to each centre, ``(n, k)``. **Lazy**."""
+    dtype = float_type(rows.dtype)
+    return rows.rechunk({1: -1}).map_blocks(
+        *(measure_distances, centers, dtype),
+        dtype=dtype,
+        chunks=(rows.chunks[0], (len(centers),)),
+        meta=np.empty((0, 0), dtype=dtype),
+    )

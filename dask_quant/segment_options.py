@@ -58,7 +58,7 @@ class SegmentOptions:
     init: str = "k-means++"
     """``k-means++``: fit a sample first, then all pixels. ``k-means||``: draw from all pixels."""
     n_init: int | None = None
-    """Restarts, the best of which is kept; None: 8 on the sample, 1 on all pixels."""
+    """Restarts, the best of which is kept; None: up to 8 on the sample, 1 on all pixels."""
     max_iter: int = 300
     """Times at most that centres are moved, on all pixels."""
     tol: float = 1e-4

@@ -37,7 +37,8 @@ FIT_OPTIONS = _combine(
                  metavar="N", help="Colours of the palette, 1 to 65536."),
     click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True,
                  help="histogram (auto): exact k-means on counted colours. "
-                      "dask-ml: its KMeans on all pixels."),
+                      "scalable: k-means in passes over all pixels of one image. "
+                      "dask-ml: its KMeans on the same."),
 )  # fmt: skip
 
 SEARCH_OPTIONS = _combine(

@@ -30,7 +30,7 @@ class PaletteFit:
     boxes: ColorBoxes
     """The colours that were painted."""
     engine: str
-    """What fitted it: ``histogram``, ``dask-ml``, or ``none`` for a palette that was given."""
+    """What fitted it: ``histogram``, ``scalable``, ``dask-ml``; ``none`` for one that was given."""
     n_iter: int
     """Lloyd iterations of the whole search; 0 where nothing had to be fitted."""
     centroids: NDArray[np.floating | np.uint8]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from dask_quant.fit.row_lloyd import HeldRows
 
-_STEPS = 8
+SWAP_STEPS = 8
 """Lloyd steps after a swap, before it is judged (arbitrary; after 3, good ones are missed)."""
 
 MAX_SWAPS = 400
@@ -48,7 +48,7 @@ def swap_centers(held: HeldRows, fit: CentersFit, *, patience: int, seed: np.uin
         trial = fit.centers.copy()
         row = np.searchsorted(running, draws[number] * running[-1], side="right")
         trial[order[n_vain % len(order)]] = held.block.take(row[np.newaxis])[0]
-        (found,) = iterate_rows(held, [trial], max_iter=_STEPS, tol=0.0, dtype=np.float64)
+        (found,) = iterate_rows(held, [trial], max_iter=SWAP_STEPS, tol=0.0, dtype=np.float64)
         if found.totals.inertia < fit.totals.inertia:
             fit, n_vain = found, 0
             order, running = _rank_swaps(held, fit)

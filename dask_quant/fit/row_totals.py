@@ -45,8 +45,10 @@ class RowRange:
     """Rows with a weight above 0."""
     is_finite: bool
     """Whether there is neither NaN nor infinity among them."""
+    min_weight: float
+    """The smallest weight; NaN where there is one."""
     max_weight: float
-    """The largest weight."""
+    """The largest weight; NaN where there is one."""
     weights_are_whole: bool
     """Whether all weights are whole numbers."""
 
@@ -66,7 +68,8 @@ class RowRange:
             high=high,
             n_rows=n_rows,
             is_finite=is_finite,
-            max_weight=1.0 if weights is None else float(weights.max(initial=0.0)),
+            min_weight=1.0 if weights is None else float(weights.min(initial=np.inf)),
+            max_weight=1.0 if weights is None else float(weights.max(initial=-np.inf)),
             weights_are_whole=weights is None or bool((weights == np.rint(weights)).all()),
         )
 
@@ -78,7 +81,8 @@ class RowRange:
             np.max([each.high for each in ranges], axis=0),
             sum(each.n_rows for each in ranges),
             all(each.is_finite for each in ranges),
-            max(each.max_weight for each in ranges),
+            float(np.min([each.min_weight for each in ranges])),
+            float(np.max([each.max_weight for each in ranges])),
             all(each.weights_are_whole for each in ranges),
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -105,6 +106,25 @@ class RowBlocks:
         blocks = [task(*each) for each in zip(parts, given, starts, strict=True)]
         return cls(tuple(blocks), sizes)
 
+    @classmethod
+    def of_image(cls, image: da.Array) -> RowBlocks:
+        """Return the pixels of ``(y, x, n_bands)`` of known chunks, block by block. **Lazy**.
+
+        A pixel has the number that it has in the whole image, row after row.
+        """
+        image, width = image.rechunk({2: -1}), image.shape[1]
+        heights, widths = image.chunks[:2]
+        tops, lefts = (np.cumsum((0, *sizes[:-1])).tolist() for sizes in image.chunks[:2])
+        task = delayed(make_pixel_block, pure=True)
+        blocks = [
+            task(pixels, top * width + left, width)
+            for pixels, (top, left) in zip(
+                image.to_delayed().ravel().tolist(), product(tops, lefts), strict=True
+            )
+        ]
+        sizes = tuple(rows * columns for rows, columns in product(heights, widths))
+        return cls(tuple(blocks), sizes, unit="px")
+
     def with_features(self, features: FeatureMap) -> RowBlocks:
         """Return the same rows, with features. **Lazy**."""
         return replace(self, features=features)
@@ -112,6 +132,10 @@ class RowBlocks:
     def survey(self, rule: DrawRule) -> list[Delayed]:
         """Return the delayed `RowRange` and `DrawnRows` of each block. **Lazy**."""
         return self._map(survey_block, rule)
+
+    def find_range(self) -> list[Delayed]:
+        """Return the delayed `RowRange` of each block. **Lazy**."""
+        return self._map(find_block_range, None)
 
     def add_up(self, centers: Sequence[NDArray[np.float64]], fixed: FixedPoint) -> list[Delayed]:
         """Return the delayed totals that each set of ``centers`` wins of each block. **Lazy**."""
@@ -134,6 +158,16 @@ class RowBlocks:
 def make_row_block(rows: NDArray[Any], weights: NDArray[np.float64] | None, first: int) -> RowBlock:
     """Return rows ``(n, n_features)`` that follow one another. **Eager**."""
     return RowBlock(rows, weights, RowNumbers(first))
+
+
+def make_pixel_block(pixels: NDArray[Any], first: int, stride: int) -> RowBlock:
+    """Return a block ``(y, x, n_bands)`` of an image as rows of bands. **Eager**.
+
+    ``first`` is the number of its first pixel, ``stride`` the width of the image.
+    """
+    _, width, n_bands = pixels.shape
+    numbers = RowNumbers(first, width=max(1, width), stride=stride)
+    return RowBlock(pixels.reshape(-1, n_bands), numbers=numbers)
 
 
 @dataclass(frozen=True)
@@ -166,6 +200,11 @@ def survey_block(
 ) -> tuple[RowRange, DrawnRows]:
     """Return the range of one block, and what is drawn from it. **Eager**."""
     return RowRange.of(_prepare(block, given[1])), draw_block_rows(block, given)
+
+
+def find_block_range(block: RowBlock, given: tuple[None, FeatureMap | None]) -> RowRange:
+    """Return the range of one block. **Eager**."""
+    return RowRange.of(_prepare(block, given[1]))
 
 
 def add_up_block(
@@ -260,6 +299,11 @@ def merge_surveys(
     """Merge the surveys of a few blocks. **Eager**."""
     ranges, drawn = zip(*surveys, strict=True)
     return RowRange.merge_all(ranges), DrawnRows.merge_lowest(drawn, n_rows)
+
+
+def merge_ranges(ranges: Sequence[RowRange]) -> RowRange:
+    """Merge the ranges of a few blocks. **Eager**."""
+    return RowRange.merge_all(ranges)
 
 
 def merge_totals(blocks: Sequence[Sequence[RowTotals]]) -> list[RowTotals]:

@@ -128,7 +128,7 @@ def _stays_in_memory(job: Job, path: str, out: Path) -> bool:
         or run.cluster.workers is not None
         or run.cluster.scheduler is not None
         or run.cluster.scheduler_file is not None
-        or job.fit.engine == "dask-ml"
+        or job.fit.fits_pixels
         or out.suffix.lower() == ".zarr"
         or _has_active_client()
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from dask_quant import row_flow
 from dask_quant.array_flow import (
     check_label_output,
     count_image,
@@ -160,10 +161,12 @@ def _check_palette_size(palette: Palette | None, out: Path) -> None:
 
 def _plan_engine_bytes(job: Job, source: ChunkedSource, n_processes: int, n_threads: int) -> int:
     """Return what the engine's fit takes beside the histogram."""
-    if job.fit.engine != "dask-ml":
-        return 0
     n_pixels = source.shape[0] * source.shape[1]
-    return plan_fit_bytes(n_pixels, n_threads=n_threads, persists=n_processes > 0)
+    if job.fit.engine == "scalable":
+        return row_flow.plan_fit_bytes(n_pixels, n_processes=n_processes, n_threads=n_threads)
+    if job.fit.engine == "dask-ml":
+        return plan_fit_bytes(n_pixels, n_threads=n_threads, persists=n_processes > 0)
+    return 0
 
 
 def open_source(image: Any) -> ChunkedSource:

@@ -129,7 +129,7 @@ def fit_many(job: Job, found: Discovery, out: Path) -> Report:
 def _check_plain_collection(job: Job, found: Discovery) -> None:
     """Raise `OptionError` for options that are made for a single image."""
     for given, name in (
-        (job.fit.engine == "dask-ml", "--engine dask-ml"),
+        (job.fit.fits_pixels, f"--engine {job.fit.engine}"),
         (job.run.persist is not None, "--persist"),
         (job.run.chunks.given, "--chunks"),
         (any(entry.path == STDIN for entry in found.inputs), "standard input"),

@@ -47,6 +47,7 @@ LAYERS = (
     "execute",
     # Rows of numbers across a cluster.
     "row_flow",
+    "row_input",
     "scalable",
     # One image in memory, one image in chunks, many images; then the way that a call takes.
     "flow",
@@ -77,16 +78,16 @@ THIRD_PARTY = {
     "numba": ("kernels",),
     "dask": (
         *("sources", "graphs", "cluster", "execute", "array_flow", "persist", "job", "arrays"),
-        *("raster_flow", "segmentation", "estimator", "row_flow", "scalable"),
+        *("raster_flow", "segmentation", "estimator", "row_flow", "row_input", "scalable"),
     ),
     "distributed": ("cluster", "execute"),
-    "dask_ml": ("graphs", "scalable"),
+    "dask_ml": ("graphs", "row_input", "scalable"),
     "zarr": ("sources", "sinks"),
     "numcodecs": ("sources",),
     "google_crc32c": ("sources",),
     "PIL": ("sources", "sinks"),
     "rasterio": ("sources", "sinks"),
-    "sklearn": ("fit", "scalable", "estimator"),
+    "sklearn": ("fit", "row_input", "scalable", "estimator"),
     "matplotlib": ("palette", "sinks"),
     "click": ("faces",),
     "rich": ("faces",),

@@ -34,10 +34,11 @@ def run(*arguments):
     return json.loads(done.stdout)
 
 
-def check_peak(source, out, chunks=None, limit=None):
-    plan = dq.plan_job(source, out, n_colors=2, chunks=chunks, cluster=limit)
+def check_peak(source, out, chunks=None, limit=None, engine="auto"):
+    plan = dq.plan_job(source, out, n_colors=2, chunks=chunks, cluster=limit, engine=engine)
     projected = plan.projected_bytes
-    asked = () if chunks is None else ("--chunks", f"{chunks[0]},{chunks[1]}")
+    asked = ("--engine", engine)
+    asked += () if chunks is None else ("--chunks", f"{chunks[0]},{chunks[1]}")
     report = run(source, "-o", out, "-k", 2, "--n-init", 1, "--max-iter", 1, *asked)
     # Not by so much that the projection says nothing.
     assert projected / 10 < report["peak_rss_bytes"] < projected
@@ -61,11 +62,12 @@ def test_the_projection_holds_with_every_color_there_is(every_color, tmp_path, n
     assert report["n_unique_colors"] == N_CODES
 
 
+@pytest.mark.parametrize("engine", ["histogram", "scalable"])
 @pytest.mark.parametrize("chunks", [None, (512, 1024)])
-def test_the_projection_holds_for_a_file_that_is_decoded_whole(tmp_path, chunks):
+def test_the_projection_holds_for_a_file_that_is_decoded_whole(tmp_path, chunks, engine):
     pixels = scattered_colors(1 << 20).reshape(1024, 1024, 3)
     Image.fromarray(pixels).save(tmp_path / "a.png", compress_level=0)
-    report = check_peak(tmp_path / "a.png", tmp_path / "o.png", chunks)
+    report = check_peak(tmp_path / "a.png", tmp_path / "o.png", chunks, engine=engine)
     assert report["n_unique_colors"] == 1 << 20
 
 

@@ -18,7 +18,7 @@ from dask_quant.errors import OutputError, OutputExistsError, SourceError
 from dask_quant.execute import Executor
 from dask_quant.fit.fitting import fit_histogram
 from dask_quant.histogram import ColorHistogram
-from dask_quant.options import FitOptions
+from dask_quant.options import PIXEL_ENGINES, FitOptions
 from dask_quant.palette import Palette
 
 PIXELS = np.random.default_rng(0).integers(0, 9, (50, 70, 3), dtype=np.uint8)
@@ -151,12 +151,14 @@ def test_the_histogram_engine_reads_no_pixel(executor):
     assert fit.palette == fit_histogram(histogram, options).palette
 
 
-def test_dask_ml_is_not_asked_for_colors_that_fit(executor, monkeypatch):
+@pytest.mark.parametrize("engine", PIXEL_ENGINES)
+def test_no_engine_is_asked_for_colors_that_fit(executor, monkeypatch, engine):
     monkeypatch.setattr(array_flow, "fit_dask_ml", None)
-    options = FitOptions(n_colors=5000, engine="dask-ml")
+    monkeypatch.setattr(array_flow, "fit_rows", None)
+    options = FitOptions(n_colors=5000, engine=engine)
     histogram = ColorHistogram.from_pixels(PIXELS)
     fit = fit_image(da.from_array(PIXELS), histogram, options, executor)
-    assert fit.engine == "dask-ml"
+    assert fit.engine == engine
     assert fit.squared_error == 0
     assert len(fit.palette) == len(histogram)
 

@@ -112,8 +112,9 @@ def test_fewer_colors_are_a_warning_and_all_of_them_come_back():
 def test_what_cannot_be_fitted_is_refused():
     with pytest.raises(FitError):
         dq.fit_palette(dq.ColorHistogram.empty(), 3)
-    with pytest.raises(OptionError, match="histogram"):
-        dq.fit_palette(dq.count_colors(PIXELS), 3, engine="dask-ml")
+    for engine in ("scalable", "dask-ml"):
+        with pytest.raises(OptionError, match=f"histogram for the {engine} engine"):
+            dq.fit_palette(dq.count_colors(PIXELS), 3, engine=engine)
     with pytest.raises(OptionError):
         dq.fit_palette(PIXELS, 0)
     with pytest.raises(OptionError):

@@ -70,6 +70,8 @@ def test_sizes_are_shown_in_decimal_units(size, text):
         {"tol": float("nan")},
         {"tol": "small"},
         {"engine": "dask-ml", "n_init": 2},
+        {"engine": "dask-ml", "effort": "best"},
+        {"engine": "scalable", "effort": "fast"},
     ],
 )
 def test_fit_options_out_of_range_are_refused(wrong):
@@ -83,6 +85,7 @@ def test_fit_options_out_of_range_are_refused(wrong):
         {"n_colors": 1},
         {"n_colors": 65_536, "seed": 2**63 - 1, "n_init": 1, "max_iter": 1, "tol": 0.0},
         {"engine": "dask-ml", "n_init": 1},
+        {"engine": "scalable", "n_init": 2, "max_iter": 1, "tol": 0.0, "effort": "default"},
     ],
 )
 def test_fit_options_at_their_limits_are_taken(right):

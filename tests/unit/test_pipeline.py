@@ -208,6 +208,7 @@ def test_options_for_one_image_are_refused_for_many(tmp_path, folder):
         {"chunks": (8, 8)},
         {"persist": tmp_path / "s.zarr"},
         {"engine": "dask-ml"},
+        {"engine": "scalable"},
     ):
         with pytest.raises(OptionError, match="output folder"):
             dq.quantize(folder, tmp_path / "out", **wrong)

@@ -79,16 +79,15 @@ def test_one_name_for_the_store_and_the_output_is_refused(picture, tmp_path):
     assert not name.exists()
 
 
-def test_dask_ml_counts_its_rows_in_the_plan(tmp_path):
+@pytest.mark.parametrize(("engine", "row_bytes"), [("dask-ml", 12 * 4_000_000), ("scalable", 2e8)])
+def test_engines_that_fit_pixels_count_their_rows_in_the_plan(tmp_path, engine, row_bytes):
     image = np.zeros((2000, 2000, 3), dtype=np.uint8)
     plans = {
-        engine: dq.plan_job(
-            image, tmp_path / "o.png", engine=engine, cluster=ClusterOptions(workers=2)
-        )
-        for engine in ("histogram", "dask-ml")
+        name: dq.plan_job(image, tmp_path / "o.png", engine=name, cluster=ClusterOptions(workers=2))
+        for name in ("histogram", engine)
     }
-    extra = plans["dask-ml"].projected_bytes - plans["histogram"].projected_bytes
-    assert extra >= 12 * 2000 * 2000
+    extra = plans[engine].projected_bytes - plans["histogram"].projected_bytes
+    assert extra >= row_bytes
 
 
 def test_a_palette_per_image_of_one_image_warns_of_fewer_colors(tmp_path):
