@@ -75,8 +75,7 @@ class ScalableKMeans(
         Passes of k-means|| that draw. None: 5.
     n_init : int or "auto", default "auto"
         Restarts, the best of which is kept. ``auto``: up to 8 on the sample of ``k-means++``, else
-        1.
-        Those of k-means|| go side by side, a pass serves all.
+        1. Those of k-means|| go side by side, a pass serves all.
     precompute_distances, copy_x, n_jobs, algorithm
         dask-ml's, without effect there and here.
 

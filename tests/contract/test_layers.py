@@ -62,6 +62,7 @@ LAYERS = (
     "segmentation",
     "arrays",
     "estimator",
+    "accessor",
     "__init__",
     "faces",
 )
@@ -78,7 +79,15 @@ THIRD_PARTY = {
     "numba": ("kernels",),
     "dask": (
         *("sources", "graphs", "cluster", "execute", "array_flow", "persist", "job", "arrays"),
-        *("raster_flow", "segmentation", "estimator", "row_flow", "row_input", "scalable"),
+        *(
+            "raster_flow",
+            "segmentation",
+            "accessor",
+            "estimator",
+            "row_flow",
+            "row_input",
+            "scalable",
+        ),
     ),
     "distributed": ("cluster", "execute"),
     "dask_ml": ("graphs", "row_input", "scalable"),
@@ -89,6 +98,7 @@ THIRD_PARTY = {
     "rasterio": ("sources", "sinks"),
     "sklearn": ("fit", "row_input", "scalable", "estimator"),
     "matplotlib": ("palette", "sinks"),
+    "xarray": ("accessor",),
     "click": ("faces",),
     "rich": ("faces",),
 }

@@ -1,0 +1,186 @@
+"""xarray's face: ``import dask_quant.accessor``, then ``data.quant.segment(...)``.
+
+A `DataArray` of a band and two spatial dimensions, or a `Dataset` whose variables are the bands,
+goes in; a `DataArray` of the two spatial dimensions, with their coordinates, comes out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import dask.array as da
+import xarray as xr
+from dask.delayed import delayed
+
+from dask_quant.errors import PixelFormatError
+from dask_quant.execute import Executor
+from dask_quant.segmentation import label_classes, score_classes, segment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dask_quant.class_model import ClassModel
+    from dask_quant.class_scores import ClassCurve
+
+_ROW_NAMES = ("y", "lat", "latitude", "northing", "row", "rows")
+"""Names that a dimension of rows may have."""
+
+_COLUMN_NAMES = ("x", "lon", "longitude", "easting", "column", "columns", "col")
+"""Names that a dimension of columns may have."""
+
+_NODATA_NAMES = ("_FillValue", "nodata", "missing_value")
+"""Attributes, or encodings, that say which sample stands for "nothing here"."""
+
+MODEL_ATTRIBUTE = "dask_quant_model"
+"""Attribute of labels that holds their classes, as JSON text."""
+
+
+@xr.register_dataarray_accessor("quant")  # type: ignore[no-untyped-call]
+@xr.register_dataset_accessor("quant")  # type: ignore[no-untyped-call]
+class QuantAccessor:
+    """Segmentation of xarray's arrays and data sets, as ``data.quant``.
+
+    Parameters
+    ----------
+    data : DataArray or Dataset
+        Numbers of a band and two spatial dimensions, in any order, NumPy or Dask; or a data set
+        whose variables, of the same two dimensions, are the bands.
+    """
+
+    def __init__(self, data: xr.DataArray | xr.Dataset) -> None:
+        self._data = data
+
+    def segment(self, n_clusters: int = 8, **options: Any) -> xr.DataArray:
+        """Find the classes of pixels, and return the class of each. **Eager** fit.
+
+        Parameters
+        ----------
+        n_clusters : int, default 8
+            Classes.
+        **options : Any
+            As `dask_quant.segment` takes them, ``out`` among them. Bands go by number or by name.
+
+        Returns
+        -------
+        DataArray
+            As `label` returns it.
+
+        Raises
+        ------
+        DaskQuantError
+            As `dask_quant.segment` does.
+        """
+        array, names = self._stack()
+        given = self._add_nodata(_name_bands(options, names))
+        report = segment(array.data, n_clusters=n_clusters, **given)
+        chosen = {key: options[key] for key in ("bands", "nodata", "mask") if key in options}
+        return self.label(report.model, **chosen)
+
+    def label(self, model: ClassModel, **options: Any) -> xr.DataArray:
+        """Return the class of every pixel. **Lazy** for Dask, else NumPy.
+
+        Parameters
+        ----------
+        model : ClassModel
+            The classes.
+        **options : Any
+            ``bands``, ``nodata`` and ``mask`` as `dask_quant.label_classes` takes them.
+
+        Returns
+        -------
+        DataArray
+            Labels of the two spatial dimensions and their coordinates; its attributes hold
+            ``_FillValue``, the label of pixels that have none, and the classes as JSON.
+
+        Raises
+        ------
+        DaskQuantError
+            As `dask_quant.label_classes` does.
+        """
+        array, names = self._stack()
+        given = self._add_nodata(_name_bands(options, names))
+        labels = label_classes(array.data, model, **given)
+        rows, columns, band = array.dims
+        if not isinstance(array.data, da.Array):
+            labels = Executor(None, "threads").compute(delayed(labels), stage="label")
+        return xr.DataArray(
+            labels,
+            dims=(rows, columns),
+            coords={name: value for name, value in array.coords.items() if band not in value.dims},
+            name="classes",
+            attrs={
+                "_FillValue": model.nodata,
+                "flag_values": list(range(len(model))),
+                "flag_meanings": " ".join(f"class_{number}" for number in range(len(model))),
+                MODEL_ATTRIBUTE: model.to_json(),
+            },
+        )
+
+    def score_classes(self, numbers: Sequence[int], **options: Any) -> ClassCurve:
+        """Score several numbers of classes. **Eager**.
+
+        Parameters
+        ----------
+        numbers : sequence of int
+            Numbers of classes.
+        **options : Any
+            As `dask_quant.score_classes` takes them.
+
+        Returns
+        -------
+        ClassCurve
+            Scores of each.
+
+        Raises
+        ------
+        DaskQuantError
+            As `dask_quant.score_classes` does.
+        """
+        array, names = self._stack()
+        return score_classes(array.data, numbers, **self._add_nodata(_name_bands(options, names)))
+
+    def _stack(self) -> tuple[xr.DataArray, list[str]]:
+        """Return the numbers with dimensions (rows, columns, band), and the names of the bands."""
+        data = self._data
+        if isinstance(data, xr.Dataset):
+            data = data.to_dataarray(dim="band")
+        rows, columns = _find_dimension(data, _ROW_NAMES), _find_dimension(data, _COLUMN_NAMES)
+        others = [str(name) for name in data.dims if name not in (rows, columns)]
+        if len(others) > 1:
+            message = f"Got dimensions {data.dims}; choose one of {others} to be the bands."
+            raise PixelFormatError(message)
+        band = others[0] if others else "band"
+        data = data if others else data.expand_dims(band)
+        data = data.transpose(rows, columns, band)
+        return data, [str(value) for value in data[band].values.tolist()]
+
+    def _add_nodata(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Return options with the value for "nothing here" that the data have, where they do."""
+        if options.get("nodata") is not None:
+            return options
+        variables = self._data.data_vars.values() if isinstance(self._data, xr.Dataset) else ()
+        for source in (self._data, *variables):
+            for name in _NODATA_NAMES:
+                value = source.attrs.get(name, source.encoding.get(name))
+                if value is not None:
+                    return options | {"nodata": float(value)}
+        return options
+
+
+def _find_dimension(data: xr.DataArray, names: tuple[str, ...]) -> str:
+    """Return the dimension that has one of these names, or raise `PixelFormatError`."""
+    found = [str(name) for name in data.dims if str(name).lower() in names]
+    if len(found) != 1:
+        message = f"Got dimensions {data.dims}; one of them must be called {' or '.join(names)}."
+        raise PixelFormatError(message)
+    return found[0]
+
+
+def _name_bands(options: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """Return options with bands by number, from 1, where they are given by name."""
+    bands = options.get("bands")
+    if bands is None:
+        return options
+    bands = [bands] if isinstance(bands, (str, int)) else bands
+    numbers = [names.index(band) + 1 if band in names else band for band in bands]
+    return options | {"bands": numbers}

@@ -1,0 +1,84 @@
+"""xarray in, xarray out."""
+
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+
+import dask_quant as dq
+import dask_quant.accessor
+
+
+@pytest.fixture(scope="module")
+def cube():
+    """Three bands, int16 (band, y, x), -1 where there is nothing, with coordinates."""
+    rng = np.random.default_rng(0)
+    middles = rng.uniform(100, 900, (4, 3))
+    samples = middles[rng.integers(0, 4, (30, 40))] + rng.normal(0, 9, (30, 40, 3))
+    samples = samples.astype(np.int16).transpose(2, 0, 1)
+    samples[:, :3, :5] = -1
+    return xr.DataArray(
+        samples,
+        dims=("band", "y", "x"),
+        coords={
+            "band": ["red", "nir", "swir"],
+            "y": np.arange(30) * -10.0,
+            "x": np.arange(40) * 10.0,
+            "spatial_ref": 0,
+        },
+        attrs={"_FillValue": -1},
+    )
+
+
+def expected_labels(cube, model, bands=(0, 1, 2)):
+    samples = cube.values.transpose(1, 2, 0)[..., list(bands)]
+    return model.label(samples, (samples != -1).all(axis=2))
+
+
+def test_an_array_gives_labels_with_its_coordinates(cube):
+    labels = cube.quant.segment(n_clusters=4)
+    model = dq.ClassModel.from_json(labels.attrs["dask_quant_model"])
+    np.testing.assert_array_equal(labels.values, expected_labels(cube, model))
+    assert labels.dims == ("y", "x")
+    assert set(labels.coords) == {"y", "x", "spatial_ref"}
+    np.testing.assert_array_equal(labels.y, cube.y)
+    assert labels.attrs["_FillValue"] == 255
+    assert (labels.values == 255).sum() == 15
+
+
+def test_a_data_set_takes_its_variables_for_bands(cube):
+    data = cube.to_dataset(dim="band")
+    for name in data:
+        data[name].attrs["_FillValue"] = -1
+    xr.testing.assert_equal(data.quant.segment(n_clusters=4), cube.quant.segment(n_clusters=4))
+
+
+def test_chunked_arrays_stay_lazy_and_give_the_same(cube):
+    chunked = cube.chunk({"band": 1, "y": 7, "x": 40})
+    labels = chunked.quant.segment(n_clusters=4, scale="standard")
+    assert isinstance(labels.data, da.Array)
+    xr.testing.assert_equal(labels.compute(), cube.quant.segment(n_clusters=4, scale="standard"))
+
+
+def test_bands_are_chosen_by_name_or_number(cube):
+    labels = cube.quant.segment(n_clusters=3, bands=["swir", 1])
+    model = dq.ClassModel.from_json(labels.attrs["dask_quant_model"])
+    np.testing.assert_array_equal(labels.values, expected_labels(cube, model, (2, 0)))
+
+
+def test_one_band_needs_no_dimension_for_it(cube):
+    labels = cube.sel(band="nir").quant.segment(n_clusters=2)
+    assert sorted(np.unique(labels)) == [0, 1, 255]
+
+
+def test_scores_are_those_of_the_array(cube):
+    curve = cube.quant.score_classes([2, 4])
+    samples = cube.values.transpose(1, 2, 0)
+    assert curve == dq.score_classes(samples, [2, 4], nodata=-1)
+
+
+def test_dimensions_that_say_nothing_are_refused(cube):
+    with pytest.raises(dq.PixelFormatError, match="one of them must be called y or lat"):
+        cube.rename(y="up").quant.segment()
+    with pytest.raises(dq.PixelFormatError, match=r"choose one of \['time', 'band'\]"):
+        cube.expand_dims(time=2).quant.segment()
