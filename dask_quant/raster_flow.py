@@ -277,7 +277,7 @@ def find_range(cut: Sequence[CutRaster], executor: Executor) -> RowRange:
         high = max(float(np.iinfo(dtype).max) for dtype in types)
         return RowRange(np.full(n_bands, low), np.full(n_bands, high), 0, True, 1.0, 1.0, True)
     source = SpreadRows(join_row_blocks([each.rows for each in cut]), executor, stage="survey")
-    return source.survey(0, n_bands).found
+    return source.find_range()
 
 
 def describe_classes(
