@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,6 +52,9 @@ _JOINED_NAME = "joined.tif"
 """File that labels are joined to, before it gets its final name."""
 
 _QUARTILES = (0.25, 0.5, 0.75)
+
+_MAX_SIZE = 1e100
+"""Largest size of a number that is squared and added up, far from where floats end (arbitrary)."""
 
 
 @dataclass(frozen=True)
@@ -127,9 +130,11 @@ def fit_classes(cut: Sequence[CutRaster], options: SegmentOptions, executor: Exe
     source = SpreadRows(join_row_blocks([each.rows for each in cut]), executor)
     survey = source.survey(options.seed, len(names))
     _check_survey(survey, sum(source.blocks.sizes))
-    features = _find_features(source, survey, options, len(names))
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # is looked at then
+        features = _find_features(source, survey, options, len(names))
+        scaled = survey.apply(features)
+    _check_size(scaled.found, "samples, by scale and weights,")
     source.blocks = source.blocks.with_features(features)
-    scaled = survey.apply(features)
     fit = fit_rows(source, scaled, _row_options(options))
     order = _order_classes(fit.centers, fit.totals.weights)
     if len(order) < options.n_clusters:
@@ -172,6 +177,18 @@ def _check_survey(survey: RowSurvey, n_pixels: int) -> None:
             "some band; check --nodata, --mask and --bands."
         )
         raise FitError(message)
+    _check_size(survey.found, "samples")
+
+
+def _check_size(found: RowRange, what: str) -> None:
+    """Raise `PixelFormatError` when numbers are too large to be squared and added up."""
+    low, high = float(found.low.min()), float(found.high.max())
+    if not max(-low, high) <= _MAX_SIZE:  # NaN as well
+        message = (
+            f"Got {what} from {low:g} to {high:g}; up to {_MAX_SIZE:g} in size can be squared and "
+            "added up, so leave others out by --nodata or --bands, or use another --scale."
+        )
+        raise PixelFormatError(message)
 
 
 def _order_classes(centers: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -223,7 +240,11 @@ def find_range(cut: Sequence[CutRaster], executor: Executor) -> RowRange:
         high = max(float(np.iinfo(dtype).max) for dtype in types)
         return RowRange(np.full(n_bands, low), np.full(n_bands, high), 0, True, 1.0, True)
     source = SpreadRows(join_row_blocks([each.rows for each in cut]), executor, stage="survey")
-    return source.survey(0, n_bands).found
+    found = source.survey(0, n_bands).found
+    if found.n_rows == 0:  # nothing lies anywhere
+        return replace(found, low=np.zeros(n_bands), high=np.zeros(n_bands))
+    _check_size(found, "samples")
+    return found
 
 
 def describe_classes(

@@ -383,7 +383,10 @@ def _summarize_segments(report: SegmentReport) -> str:
     explained = report.explained_variance
     quality = "" if explained is None else f" {explained:.2%} of the variance in "
     passes = "" if explained is None else f"{report.n_passes} passes;"
-    written = f": {_name_outputs(report.outputs)}" if report.outputs else ""
+    classes = [scene.output for scene in report.scenes if scene.output is not None]
+    names = [_name_outputs(classes)] if classes else []
+    names += report.outputs[len(classes) :]  # files beside them, anywhere
+    written = f": {', '.join(names)}" if names else ""
     return (
         f"{len(report.scenes):,} {noun}, {report.n_pixels:,} pixels, "
         f"{report.n_excluded:,} of them excluded, "
