@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import colorsys
 import json
+import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ import numpy as np
 from dask_quant.errors import PixelFormatError
 from dask_quant.fit.features import FeatureMap
 from dask_quant.fit.row_block import RowBlock
+from dask_quant.options import MAX_SEED
+from dask_quant.segment_options import MAX_CLUSTERS, SCALES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +30,19 @@ VERSION = 1
 
 _GOLDEN_TURN = 0.618033988749895
 """Part of a turn by which hues follow one another: none is ever close to the ones before."""
+
+_PLASTIC_TURN = 0.7548776662466927
+"""The like for a second dimension: M. Roberts, "The unreasonable effectiveness of quasirandom
+sequences", 2018."""
+
+_SHADES = ((0.65, 0.95), (0.9, 0.65), (0.4, 0.8))
+"""Saturation and value that follow one another (arbitrary)."""
+
+_N_BRIGHT = 255
+"""Colours that have these values: more would coincide."""
+
+_DARKEST = 0.7
+"""Part of their value that others may lose (arbitrary)."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +90,17 @@ class ClassModel:
 
     @property
     def colors(self) -> NDArray[np.uint8]:
-        """Colour to show each class in, sRGB uint8 ``(k, 3)``: hues far apart, of three shades."""
-        shades = ((0.65, 0.95), (0.9, 0.65), (0.4, 0.8))  # saturation and value
-        colors = [
-            colorsys.hsv_to_rgb(0.6 + number * _GOLDEN_TURN, *shades[number % 3])
-            for number in range(len(self))
-        ]
-        levels: NDArray[np.uint8] = np.rint(255 * np.array(colors)).astype(np.uint8)
-        return levels
+        """Colour to show each class in, sRGB uint8 ``(k, 3)``: hues far apart, of three shades.
+
+        No two are the same.
+        """
+        n_drawn = len(self)
+        while True:
+            drawn = _draw_colors(n_drawn)
+            _, first = np.unique(drawn, axis=0, return_index=True)
+            if len(first) >= len(self):
+                return drawn[np.sort(first)[: len(self)]]
+            n_drawn *= 2
 
     def label(
         self, pixels: NDArray[Any], valid: NDArray[np.bool_] | None = None
@@ -144,26 +163,50 @@ class ClassModel:
             When it is no such text, or damaged.
         """
         try:
-            values = json.loads(text)
-            known = values["format"] == FORMAT and values["version"] == VERSION
-            names = tuple(str(name) for name in values["bands"])
-            centers, offset, factor = (
-                np.array(values[key], dtype=np.float64) for key in ("centers", "offset", "factor")
-            )
-            scale, seed = str(values["scale"]), int(values["seed"])
-        except (ValueError, TypeError, KeyError, RecursionError):
-            known = False
-        if known:
-            shapes = (centers.ndim, centers.shape[-1], offset.shape, factor.shape)
-            n_bands = len(names)
-            known = shapes == (2, n_bands, (n_bands,), (n_bands,)) and len(centers) > 0
-            known = known and bool(
-                np.isfinite(centers).all() and np.isfinite(offset).all() and (factor > 0).all()
-            )
-        if not known:
+            model = _parse_model(json.loads(text))
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            model = None
+        if model is None:
             message = (
                 f"Got a text that is no {FORMAT} of version {VERSION}; give the .json that segment "
                 "wrote with --model-out."
             )
             raise PixelFormatError(message)
-        return cls(centers, names, FeatureMap(offset, factor), scale, seed)
+        return model
+
+
+def _parse_model(values: dict[str, Any]) -> ClassModel | None:
+    """Return the model that JSON values are; None, or an error, where they are none."""
+    names, scale, seed = values["bands"], values["scale"], operator.index(values["seed"])
+    centers, offset, factor = (
+        np.array(values[key], dtype=np.float64) for key in ("centers", "offset", "factor")
+    )
+    n_bands = len(names)
+    is_known = (
+        (values["format"], values["version"]) == (FORMAT, VERSION)
+        and isinstance(names, list)
+        and all(isinstance(name, str) for name in names)
+        and scale in SCALES
+        and 0 <= seed <= MAX_SEED
+        and (centers.ndim, centers.shape[1:]) == (2, (n_bands,))
+        and offset.shape == factor.shape == (n_bands,)
+        and n_bands > 0
+        and 1 <= len(centers) <= MAX_CLUSTERS
+        and all(np.isfinite(numbers).all() for numbers in (centers, offset, factor))
+        and bool((factor > 0).all())
+    )
+    if not is_known:
+        return None
+    return ClassModel(centers, tuple(names), FeatureMap(offset, factor), scale, seed)
+
+
+def _draw_colors(n: int) -> NDArray[np.uint8]:
+    """Return ``n`` colours, sRGB uint8 ``(n, 3)``, darker ones as well from `_N_BRIGHT` on."""
+    colors = []
+    for number in range(n):
+        saturation, value = _SHADES[number % len(_SHADES)]
+        if number >= _N_BRIGHT:
+            value *= 1.0 - _DARKEST * (number * _PLASTIC_TURN % 1.0)
+        colors.append(colorsys.hsv_to_rgb(0.6 + number * _GOLDEN_TURN, saturation, value))
+    levels: NDArray[np.uint8] = np.rint(255 * np.array(colors)).astype(np.uint8)
+    return levels

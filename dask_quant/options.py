@@ -91,10 +91,13 @@ def set_integers(options: object, *names: str, optional: bool = True) -> None:
         if value is None and optional:
             continue
         try:
-            object.__setattr__(options, name, operator.index(value))
+            integer = operator.index(value)
         except TypeError:
+            integer = None
+        if integer is None or isinstance(value, bool):
             message = f"Got {name} {value!r}; use an integer."
-            raise OptionError(message) from None
+            raise OptionError(message)
+        object.__setattr__(options, name, integer)
 
 
 def as_path(value: Any, name: str) -> Path:

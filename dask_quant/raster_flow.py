@@ -5,55 +5,38 @@ Pixels are read by tasks, again in every pass; sums, a sample and the centres al
 
 from __future__ import annotations
 
-import shutil
 import warnings
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
-from dask.delayed import delayed
 
-from dask_quant.array_flow import align_blocks, run_on_blocks
 from dask_quant.class_model import ClassModel
 from dask_quant.class_scores import ClassCurve, ClassScore
 from dask_quant.errors import FewerClassesWarning, FitError, OptionError, PixelFormatError
 from dask_quant.fit.class_statistics import ClassStatistics, StatisticsScale
 from dask_quant.fit.features import FeatureMap
 from dask_quant.fit.row_totals import RowRange
-from dask_quant.graphs.pixels import join_row_blocks, label_parts, pixel_row_blocks
+from dask_quant.graphs.pixels import join_row_blocks, pixel_row_blocks
 from dask_quant.row_flow import RowFitOptions, SpreadRows, fit_each, fit_rows
-from dask_quant.sinks.atomic import check_output, partial_path, put_in_place, report_os_errors
-from dask_quant.sinks.class_store import class_attributes, read_strips
-from dask_quant.sinks.geotiff import write_label_raster
-from dask_quant.sinks.store_layout import label_shards
-from dask_quant.sinks.zarr_store import (
-    check_store,
-    discard_store,
-    finish_store,
-    start_class_store,
-    store_block,
-)
 from dask_quant.sources.rasters import split_raster
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    import dask.array as da
     from numpy.typing import NDArray
 
     from dask_quant.execute import Executor
-    from dask_quant.georeference import GeoReference
     from dask_quant.graphs.rows import RowBlocks
     from dask_quant.row_flow import RowSurvey
     from dask_quant.segment_options import SegmentOptions
     from dask_quant.sources.rasters import Raster, RasterPart
 
-_JOINED_NAME = "joined.tif"
-"""File that labels are joined to, before it gets its final name."""
-
 _QUARTILES = (0.25, 0.5, 0.75)
+
+_MAX_SIZE = 1e100
+"""Largest size of a number that is squared and added up, far from where floats end (arbitrary)."""
 
 
 @dataclass(frozen=True)
@@ -147,8 +130,8 @@ def fit_classes(cut: Sequence[CutRaster], options: SegmentOptions, executor: Exe
     FitError
         When no pixel means anything.
     """
-    source, survey, features = _prepare_rows(cut, options, executor)
-    fit = fit_rows(source, survey.apply(features), _row_options(options))
+    source, survey, scaled, features = _prepare_rows(cut, options, executor)
+    fit = fit_rows(source, scaled, _row_options(options))
     order = _order_classes(fit.centers, fit.totals.weights)
     if len(order) < options.n_clusters:
         warnings.warn(
@@ -181,16 +164,16 @@ def score_classes(
     executor: Executor,
 ) -> ClassCurve:
     """Fit several numbers of classes to rasters side by side, and score them. **Eager**."""
-    source, survey, features = _prepare_rows(cut, options, executor)
+    source, _, scaled, _ = _prepare_rows(cut, options, executor)
     each = [replace(_row_options(options), n_clusters=number) for number in numbers]
-    fits = fit_each(source, survey.apply(features), each)
+    fits = fit_each(source, scaled, each)
     return ClassCurve(tuple(ClassScore.from_fit(fit) for fit in fits), source.n_passes)
 
 
 def _prepare_rows(
     cut: Sequence[CutRaster], options: SegmentOptions, executor: Executor
-) -> tuple[SpreadRows, RowSurvey, FeatureMap]:
-    """Return the rows of all rasters, with features, what was found of the bands, and features.
+) -> tuple[SpreadRows, RowSurvey, RowSurvey, FeatureMap]:
+    """Return the rows of all rasters; what was found of bands, of features; and the features.
 
     Raises
     ------
@@ -201,9 +184,12 @@ def _prepare_rows(
     source = SpreadRows(join_row_blocks([each.rows for each in cut]), executor)
     survey = source.survey(options.seed, n_bands)
     _check_survey(survey, sum(source.blocks.sizes))
-    features = _find_features(source, survey, options, n_bands)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # is looked at then
+        features = _find_features(source, survey, options, n_bands)
+        scaled = survey.apply(features)
+    _check_size(scaled.found, "samples, by scale and weights,")
     source.blocks = source.blocks.with_features(features)
-    return source, survey, features
+    return source, survey, scaled, features
 
 
 def _row_options(options: SegmentOptions) -> RowFitOptions:
@@ -226,6 +212,18 @@ def _check_survey(survey: RowSurvey, n_pixels: int) -> None:
             "some band; check --nodata, --mask and --bands."
         )
         raise FitError(message)
+    _check_size(survey.found, "samples")
+
+
+def _check_size(found: RowRange, what: str) -> None:
+    """Raise `PixelFormatError` when numbers are too large to be squared and added up."""
+    low, high = float(found.low.min()), float(found.high.max())
+    if not max(-low, high) <= _MAX_SIZE:  # NaN as well
+        message = (
+            f"Got {what} from {low:g} to {high:g}; up to {_MAX_SIZE:g} in size can be squared and "
+            "added up, so leave others out by --nodata or --bands, or use another --scale."
+        )
+        raise PixelFormatError(message)
 
 
 def _order_classes(centers: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -277,7 +275,11 @@ def find_range(cut: Sequence[CutRaster], executor: Executor) -> RowRange:
         high = max(float(np.iinfo(dtype).max) for dtype in types)
         return RowRange(np.full(n_bands, low), np.full(n_bands, high), 0, True, 1.0, 1.0, True)
     source = SpreadRows(join_row_blocks([each.rows for each in cut]), executor, stage="survey")
-    return source.find_range()
+    found = source.find_range()
+    if found.n_rows == 0:  # nothing lies anywhere
+        return replace(found, low=np.zeros(n_bands), high=np.zeros(n_bands))
+    _check_size(found, "samples")
+    return found
 
 
 def describe_classes(
@@ -286,98 +288,3 @@ def describe_classes(
     """Return what the pixels of each class of one raster are like. **Eager**: one pass."""
     source = SpreadRows(cut.rows.with_features(model.features), executor, stage="describe")
     return source.describe(model.features.apply(model.centers), given)
-
-
-def label_raster(cut: CutRaster, model: ClassModel) -> da.Array:
-    """Return the class of every pixel ``(y, x)``. **Lazy**."""
-    return label_parts(cut.parts, cut.raster.shape, model)
-
-
-def check_class_output(out: Path, *, overwrite: bool) -> None:
-    """Raise `OutputError` when ``out`` cannot be written, before any work is done."""
-    if out.suffix.lower() == ".zarr":
-        check_store(out, overwrite=overwrite)
-    else:
-        check_output(out, overwrite=overwrite)
-
-
-def write_classes(
-    cut: CutRaster,
-    model: ClassModel,
-    out: Path,
-    executor: Executor,
-    *,
-    overwrite: bool,
-    cog: bool = False,
-) -> int:
-    """Label one raster and write its classes to a ``.tif`` or ``.zarr``. **Eager**.
-
-    Tasks label blocks and write them to a store; a GeoTIFF is made of that by one more task, so
-    that its bytes do not depend on who was first.
-
-    Returns
-    -------
-    int
-        Bytes written.
-    """
-    check_class_output(out, overwrite=overwrite)
-    out = out.absolute()  # workers may have another working folder
-    labels, geo = label_raster(cut, model), cut.raster.geo
-    if out.suffix.lower() == ".zarr":
-        return _write_store(labels, model, geo, out, executor, overwrite=overwrite)
-    folder = partial_path(out)
-    try:
-        with report_os_errors(out):
-            folder.mkdir(parents=True)
-        store = folder / "labels.zarr"
-        _write_store(labels, model, geo, store, executor, overwrite=False)
-        join = delayed(join_labels, pure=False)(folder / _JOINED_NAME, store, model, geo, cog=cog)
-        n_bytes: int = executor.compute(join, stage="write", leaves=[join])
-        put_in_place(folder / _JOINED_NAME, out, overwrite=overwrite)
-        return n_bytes
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _write_store(
-    labels: da.Array,
-    model: ClassModel,
-    geo: GeoReference,
-    out: Path,
-    executor: Executor,
-    *,
-    overwrite: bool,
-) -> int:
-    """Write whole shards by tasks, and name the store when all are there."""
-    attributes = class_attributes(model, geo)
-    temporary = start_class_store(
-        out, labels.shape, model.label_dtype, attributes, overwrite=overwrite
-    )
-    try:
-        store = delayed(store_block, pure=False)
-        aligned = align_blocks(labels, label_shards(labels.shape))
-        run_on_blocks(
-            aligned, executor, lambda b, at: store(temporary, b, offset=at), stage="label"
-        )
-        return finish_store(temporary, out, overwrite=overwrite)
-    finally:
-        discard_store(temporary)
-
-
-def join_labels(path: Path, store: Path, model: ClassModel, geo: GeoReference, *, cog: bool) -> int:
-    """Make a GeoTIFF of a store of classes, and return its bytes. **Eager**.
-
-    Not under its final name: run again, its worker having died, this would find that taken.
-    """
-    strips, shape = read_strips(store)
-    return write_label_raster(
-        path,
-        strips,
-        shape=shape,
-        dtype=model.label_dtype,
-        nodata=model.nodata,
-        colors=model.colors,
-        geo=geo,
-        overwrite=True,
-        cog=cog,
-    )

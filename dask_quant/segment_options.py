@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import operator
+import re
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from dask_quant.errors import OptionError
@@ -20,7 +23,12 @@ INITS = ("k-means++", "k-means||")
 MAX_CLUSTERS = 65_535
 """Labels are uint16 at most, and one of them stands for pixels that have none."""
 
+MAX_BANDS = 65_535
+"""Highest number of a band that a list names: a TIFF has no more."""
+
 Band = int | str
+
+_NUMBER = r"\s*[0-9]{1,9}\s*"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +79,12 @@ class SegmentOptions:
             1 <= self.n_clusters <= MAX_CLUSTERS,
             f"Got {self.n_clusters} classes; ask for 1 to {MAX_CLUSTERS}.",
         )
-        require(self.scale in SCALES, f"Got scale {self.scale!r}; known are {', '.join(SCALES)}.")
-        require(self.init in INITS, f"Got init {self.init!r}; known are {', '.join(INITS)}.")
+        for name, known in (("scale", SCALES), ("init", INITS)):
+            value = getattr(self, name)
+            require(
+                isinstance(value, str) and value in known,
+                f"Got {name} {value!r}; known are {', '.join(known)}.",
+            )
         require(
             0 <= self.seed <= MAX_SEED,
             f"Got seed {self.seed}; use an integer from 0 to 2**63 - 1.",
@@ -82,7 +94,9 @@ class SegmentOptions:
         )
         require(self.max_iter >= 1, f"Got max_iter {self.max_iter}; use at least 1.")
         object.__setattr__(self, "tol", _as_float(self.tol, "tol"))
-        require(self.tol >= 0, f"Got tol {self.tol}; use 0 or more.")
+        require(
+            0 <= self.tol < float("inf"), f"Got tol {self.tol}; use a finite number of 0 or more."
+        )
         if self.band_weights is not None:
             object.__setattr__(self, "band_weights", _as_weights(self.band_weights))
 
@@ -92,8 +106,8 @@ def _as_bands(given: Any) -> tuple[Band, ...]:
     if isinstance(given, (str, int)):
         given = (given,)
     try:
-        bands = tuple(band if isinstance(band, str) else int(band) for band in given)
-    except (TypeError, ValueError):
+        bands = tuple(band if isinstance(band, str) else _as_band_number(band) for band in given)
+    except TypeError:
         message = f"Got bands {given!r}; give numbers from 1 or names."
         raise OptionError(message) from None
     require(len(bands) > 0, "Got no band; leave bands out to use all.")
@@ -101,11 +115,18 @@ def _as_bands(given: Any) -> tuple[Band, ...]:
     return bands
 
 
+def _as_band_number(given: Any) -> int:
+    """Return the number of a band; raise `TypeError` for what is none, such as a mask of bands."""
+    if isinstance(given, bool):
+        raise TypeError
+    return operator.index(given)
+
+
 def _as_weights(given: Any) -> tuple[float, ...]:
     """Return the weights of bands, or raise `OptionError`."""
     try:
-        weights = tuple(float(weight) for weight in given)
-    except (TypeError, ValueError):
+        weights = tuple(_as_float(weight, "a band weight") for weight in given)
+    except TypeError:
         message = f"Got band weights {given!r}; give a number above 0 for each band."
         raise OptionError(message) from None
     require(
@@ -117,26 +138,44 @@ def _as_weights(given: Any) -> tuple[float, ...]:
 
 def _as_float(given: Any, name: str) -> float:
     """Return a number, or raise `OptionError`."""
+    message = f"Got {name} {given!r}; use a number."
+    require(isinstance(given, Real) and not isinstance(given, bool), message)
     try:
         return float(given)
-    except (TypeError, ValueError):
-        message = f"Got {name} {given!r}; use a number."
+    except OverflowError:
+        message = f"Got a number beyond 1.8e308 for {name}; a float holds no more."
         raise OptionError(message) from None
 
 
 def parse_bands(text: str) -> tuple[Band, ...]:
-    """Return the bands that ``text`` names: ``4,3,2`` or ``1:4`` (both ends in) or names.
+    """Return the bands that a list names: numbers, ranges like ``1:4`` (both ends in), names.
+
+    Raises
+    ------
+    OptionError
+        When a part of the list is empty, or a range is.
 
     Examples
     --------
-    >>> parse_bands("4,3,2"), parse_bands("1:4"), parse_bands("red,nir")
-    ((4, 3, 2), (1, 2, 3, 4), ('red', 'nir'))
+    >>> parse_bands("4,3,2"), parse_bands("1:3,7"), parse_bands("red,nir")
+    ((4, 3, 2), (1, 2, 3, 7), ('red', 'nir'))
     """
-    first, colon, last = text.partition(":")
-    if colon and first.strip().isdigit() and last.strip().isdigit():
-        return tuple(range(int(first), int(last) + 1))
-    parts = [part.strip() for part in text.split(",")]
-    return tuple(int(part) if part.isdigit() else part for part in parts)
+    return tuple(band for part in text.split(",") for band in _parse_band(part, text))
+
+
+def _parse_band(part: str, text: str) -> tuple[Band, ...]:
+    """Return the bands that a part of the list ``text`` names."""
+    require(part.strip() != "", f"Got {text!r} for bands; write 4,3,2 or 1:4 or names.")
+    if re.fullmatch(_NUMBER, part):
+        return (int(part),)
+    if re.fullmatch(f"{_NUMBER}:{_NUMBER}", part) is None:
+        return (part.strip(),)
+    first, last = map(int, part.split(":"))
+    require(
+        first <= last <= MAX_BANDS,
+        f"Got the range {part.strip()!r} of bands; write first:last, up to {MAX_BANDS}.",
+    )
+    return tuple(range(first, last + 1))
 
 
 def parse_numbers(text: str, name: str) -> tuple[float, ...]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dask_quant.class_model import ClassModel
+from dask_quant.class_output import label_raster
 from dask_quant.errors import OptionError
 from dask_quant.events import ignore_event
-from dask_quant.options import as_path, make_run_options
-from dask_quant.raster_flow import cut_rasters, label_raster
+from dask_quant.options import as_chunks, as_path, make_run_options, require
+from dask_quant.raster_flow import cut_rasters
 from dask_quant.routes.segmenting import SegmentJob, SideFiles, score_sources, segment_sources
 from dask_quant.segment_options import BandOptions, SegmentOptions
 from dask_quant.sinks.class_model_file import read_class_model
@@ -137,7 +138,7 @@ def segment(
         fit=SegmentOptions(
             n_clusters=n_clusters,
             scale=scale,
-            band_weights=None if band_weights is None else tuple(band_weights),
+            band_weights=band_weights,  # type: ignore[arg-type]  # looked at there
             seed=seed,
             init=init,
             n_init=n_init,
@@ -289,7 +290,7 @@ def label_classes(
     bands: Sequence[Band] | None = None,
     nodata: float | None = None,
     mask: str | Path | None = None,
-    chunks: tuple[int, int] | None = None,
+    chunks: int | tuple[int, int] | None = None,
 ) -> da.Array:
     """Return the class of every pixel of a raster. **Lazy**.
 
@@ -301,8 +302,8 @@ def label_classes(
         The classes.
     bands, nodata, mask
         As in `segment`.
-    chunks : tuple of int, optional
-        Rows and columns of a chunk; None: as the raster is stored.
+    chunks : int or tuple of int, optional
+        Rows and columns of a chunk, or one number for both; None: as the raster is stored.
 
     Returns
     -------
@@ -317,6 +318,11 @@ def label_classes(
     OptionError
         When it has not the bands of the model.
     """
+    require(
+        isinstance(model, ClassModel),
+        f"Got {type(model).__name__} for model; use a ClassModel, see read_class_model.",
+    )
+    asked = as_chunks(chunks)
     raster = open_raster(source, _make_band_options(bands, nodata, mask))
     if len(raster.band_names) != len(model.band_names):
         message = (
@@ -324,7 +330,8 @@ def label_classes(
             f"{len(model.band_names)}: {', '.join(model.band_names)}; choose them by bands."
         )
         raise OptionError(message)
-    (cut,) = cut_rasters([raster], [chunks or raster.unit])
+    rows, columns = raster.unit
+    (cut,) = cut_rasters([raster], [(asked.rows or rows, asked.columns or columns)])
     return label_raster(cut, model)
 
 

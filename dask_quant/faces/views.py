@@ -59,7 +59,10 @@ def _summarize(report: SegmentReport) -> str:
     fit = ""
     if explained is not None:
         fit = f" {explained:.2%} of the variance in {report.n_passes} passes;"
-    written = f": {name_outputs(report.outputs)}" if report.outputs else ""
+    classes = [scene.output for scene in report.scenes if scene.output is not None]
+    names = [name_outputs(classes)] if classes else []
+    names += report.outputs[len(classes) :]  # files beside them, anywhere
+    written = f": {', '.join(names)}" if names else ""
     return (
         f"{len(report.scenes):,} {noun}, {report.n_pixels:,} pixels, "
         f"{report.n_excluded:,} of them excluded, in {report.n_clusters:,} classes:{fit} "

@@ -11,6 +11,7 @@ import numpy as np
 
 from dask_quant import __version__
 from dask_quant.chunking import check_budget, plan_raster_chunks, plan_rasters
+from dask_quant.class_output import check_class_output, write_classes
 from dask_quant.class_table import ClassTable
 from dask_quant.errors import OptionError, OutputError
 from dask_quant.events import Stopwatch
@@ -18,14 +19,12 @@ from dask_quant.fit.class_statistics import ClassStatistics, StatisticsScale
 from dask_quant.options import format_bytes
 from dask_quant.raster_flow import (
     CutRaster,
-    check_class_output,
     cut_rasters,
     describe_classes,
     find_range,
     fit_classes,
     keep_pixels,
     score_classes,
-    write_classes,
 )
 from dask_quant.routes.common import LOSSY_SUFFIXES, is_array
 from dask_quant.routes.executing import open_executor
@@ -37,7 +36,7 @@ from dask_quant.sinks.curve import draw_curve
 from dask_quant.sinks.figures import FIGURE_SUFFIXES
 from dask_quant.sinks.spectra import draw_spectra
 from dask_quant.sinks.store_layout import label_shards
-from dask_quant.sources.discover import discover, plan_output_names
+from dask_quant.sources.discover import STDIN, discover, plan_output_names
 from dask_quant.sources.rasters import open_raster
 
 if TYPE_CHECKING:
@@ -56,6 +55,9 @@ if TYPE_CHECKING:
 
 CLASS_SUFFIXES = (".tif", ".tiff", ".zarr")
 """Suffixes of the files that classes can be written to."""
+
+_OTHER_SUFFIXES = frozenset({".png", ".gif", ".bmp", ".webp"})
+"""Suffixes that name a picture, so that an output of that name is not taken for a folder."""
 
 TABLE_SUFFIXES = (".csv", ".json")
 """Suffixes of the files that the table of classes can be written to."""
@@ -77,9 +79,13 @@ class SideFiles:
         _check_suffix(self.model, (".json",), "--model-out")
         _check_suffix(self.table, TABLE_SUFFIXES, "--table")
         _check_suffix(self.plot, FIGURE_SUFFIXES, "--plot")
-        for path in (self.model, self.table, self.plot):
-            if path is not None:
-                check_output(path, overwrite=overwrite)
+        paths = [path for path in (self.model, self.table, self.plot) if path is not None]
+        if len({path.absolute() for path in paths}) < len(paths):
+            names = ", ".join(repr(str(path)) for path in paths)
+            message = f"Got {names} for --model-out, --table and --plot; each is a file of its own."
+            raise OptionError(message)
+        for path in paths:
+            check_output(path, overwrite=overwrite)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +188,7 @@ def _name_outputs(sources: Any, out: Path | None) -> tuple[list[Any], list[Path 
         named: list[Any] = [sources]
         relatives = None
     else:
-        given = [sources] if isinstance(sources, (str, Path)) else list(sources)
+        given = _list_sources(sources)
         found = discover(given) if out is None else discover(given, exclude=out)
         named = [each.path for each in found.inputs]
         relatives = [each.relative for each in found.inputs]
@@ -193,10 +199,37 @@ def _name_outputs(sources: Any, out: Path | None) -> tuple[list[Any], list[Path 
             message = f"Got {len(named)} rasters for the one file {str(out)!r}; name a folder."
             raise OutputError(message)
         return named, [out]
-    if relatives is None or out.suffix.lower() in LOSSY_SUFFIXES | {".png", ".gif", ".bmp"}:
-        message = f"Got the output {str(out)!r}; classes are written as .tif or .zarr."
+    if relatives is None or out.suffix.lower() in LOSSY_SUFFIXES | _OTHER_SUFFIXES:
+        message = f"Got the output {str(out)!r}; {_say_why_not(out)}, so write .tif or .zarr."
         raise OutputError(message)
     return named, list(resolve_all_below(out, plan_output_names(relatives, ".tif")))
+
+
+def _list_sources(sources: Any) -> list[str | Path]:
+    """Return the paths that a user named, or raise `OptionError`."""
+    given = [sources] if isinstance(sources, (str, Path)) else sources
+    try:
+        named = list(given)
+    except TypeError:
+        named = [given]
+    for each in named:
+        if not isinstance(each, (str, Path)):
+            message = f"Got {type(each).__name__} for a raster; use paths, or one array."
+            raise OptionError(message)
+        if str(each) == STDIN:
+            message = "Got - for a raster; it is read several times, so save it as a file."
+            raise OptionError(message)
+    return named
+
+
+def _say_why_not(out: Path) -> str:
+    """Return why classes are not written to a file of this name."""
+    suffix = out.suffix.lower()
+    if suffix in LOSSY_SUFFIXES:
+        return "JPEG would blur classes into others"
+    if suffix in _OTHER_SUFFIXES:
+        return f"{suffix} keeps neither nodata nor where pixels lie"
+    return "the classes of an array are one file"
 
 
 def _check_suffix(path: Path | None, known: tuple[str, ...], option: str) -> None:

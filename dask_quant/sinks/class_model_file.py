@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dask_quant.class_model import ClassModel
-from dask_quant.errors import SourceError, SourceNotFoundError
+from dask_quant.errors import PixelFormatError, SourceError, SourceNotFoundError
 from dask_quant.options import as_path
 from dask_quant.sinks.atomic import write_file_atomically
+from dask_quant.sources.header import show_cause, show_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,12 +62,19 @@ def read_class_model(path: str | Path) -> ClassModel:
     PixelFormatError
         When it holds no such classes.
     """
+    file = as_path(path, "model")
+    cannot = f"Cannot read classes from {show_path(str(file))}"
     try:
-        text = as_path(path, "model").read_text(encoding="utf-8")
+        return ClassModel.from_json(file.read_text(encoding="utf-8"))
+    except PixelFormatError as error:
+        message = f"{cannot}: {error}"
+        raise PixelFormatError(message) from None
     except FileNotFoundError:
-        message = f"Cannot read {str(path)!r}: there is no such file."
+        message = f"{cannot}: there is no such file."
         raise SourceNotFoundError(message) from None
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"Cannot read {str(path)!r}: {error}."
+    except OSError as error:
+        message = f"{cannot}: {error.strerror or show_cause(error)}."
         raise SourceError(message) from error
-    return ClassModel.from_json(text)
+    except ValueError as error:  # no UTF-8, or a path with NUL
+        message = f"{cannot}: {show_cause(error)}."
+        raise SourceError(message) from error

@@ -19,11 +19,11 @@ _DOTS_PER_INCH = 120
 def new_figure(width: float, height: float) -> Any:
     """Return an empty figure, sizes in inches, or raise `OutputError` without Matplotlib."""
     try:
-        from matplotlib.figure import Figure
+        import matplotlib.figure
     except ImportError:
         message = 'Cannot draw without Matplotlib; pip install "dask-quant[plot]".'
         raise OutputError(message) from None
-    return Figure(figsize=(width, height), layout="constrained")
+    return matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
 
 
 def save_figure(figure: Any, suffix: str) -> bytes:

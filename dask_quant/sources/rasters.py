@@ -132,10 +132,18 @@ def raster_from_array(
     pixel_area_m2: float | None = None,
 ) -> Raster:
     """Return samples ``(y, x)`` or ``(y, x, band)``, NumPy or Dask, as a raster. **Lazy**."""
+    if not (hasattr(array, "shape") and hasattr(array, "dtype")):
+        message = f"Got {type(array).__name__} for a raster; use a path, or a NumPy or Dask array."
+        raise OptionError(message)
+    if isinstance(array, np.ma.MaskedArray):
+        message = f"Got {name} with a mask of its own; give array.filled(VALUE) and nodata=VALUE."
+        raise PixelFormatError(message)
     check_samples(array.shape, array.dtype, name)
     if not isinstance(array, da.Array):
         array = da.from_array(np.asarray(array), chunks=-1, name=False)
     cube = array[:, :, np.newaxis] if array.ndim == 2 else array.rechunk({2: -1}, method="tasks")
+    if cube.dtype.kind == "b":
+        cube = cube.astype(np.uint8)  # has a range, as all other types
     names = band_names or [f"band {number}" for number in range(1, cube.shape[2] + 1)]
     rows, columns = cube.chunksize[:2]
     return Raster(
@@ -161,17 +169,17 @@ def check_samples(shape: tuple[int, ...], dtype: Any, name: str) -> None:
         message = f"{got}; the shape must be (y, x) or (y, x, band)."
         raise PixelFormatError(message)
     if not all(size >= 1 for size in shape):  # False for an unknown size, NaN, as well
-        message = f"{got}; known sizes of at least 1 are needed."
+        message = f"{got}; known sizes of at least 1 are needed (Dask: compute_chunk_sizes())."
         raise PixelFormatError(message)
 
 
 def _open_stored(path: str | Path) -> Raster:
     """Open a file or a store."""
     if is_zarr_store(path):
-        array, unit, nodata, input_bytes = open_zarr_samples(path)
+        array, nodata, input_bytes = open_zarr_samples(path)
         check_samples(array.shape, array.dtype, f"the Zarr array {show_path(str(path))}")
         raster = raster_from_array(array, name=str(path), nodata=nodata)
-        return replace(raster, unit=unit, input_bytes=input_bytes)
+        return replace(raster, input_bytes=input_bytes)
     header = read_raster_header(path)
     # Workers may have another working folder.
     header = replace(header, path=os.path.abspath(path))
@@ -195,6 +203,9 @@ def _choose_bands(raster: Raster, bands: tuple[Band, ...] | None) -> Raster:
     if isinstance(raster.samples, RasterHeader):
         numbers = raster.samples.band_numbers  # type: ignore[assignment]
     places = [_find_band(raster, band, list(numbers)) for band in bands]
+    if len(set(places)) < len(places):
+        message = f"Got bands {list(bands)} for {show_path(raster.name)}; name each of them once."
+        raise OptionError(message)
     names = tuple(raster.band_names[place] for place in places)
     nodata = tuple(raster.nodata[place] for place in places)
     samples = raster.samples

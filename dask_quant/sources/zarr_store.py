@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import stat
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -193,7 +195,7 @@ def open_zarr(path: str | Path, *, chunks: tuple[int, int]) -> da.Array:
 
 def open_zarr_samples(
     path: str | Path,
-) -> tuple[da.Array, tuple[int, int], float | None, int]:
+) -> tuple[da.Array, float | None, int]:
     """Open a Zarr store of samples of any type and any number of bands.
 
     **Lazy.**
@@ -201,9 +203,8 @@ def open_zarr_samples(
     Returns
     -------
     samples : dask array
-        ``(y, x)`` or ``(y, x, band)``, in chunks of what the store reads at once.
-    unit : tuple of int
-        Rows and columns of that.
+        ``(y, x)`` or ``(y, x, band)``, in chunks of what the store reads at once. Axes that the
+        store names are brought into this order.
     nodata : float or None
         The attribute ``_FillValue`` or ``nodata``, where the array has one.
     input_bytes : int
@@ -215,7 +216,6 @@ def open_zarr_samples(
         As `open_zarr_array` does.
     """
     array = open_zarr_array(os.path.abspath(path))  # workers may have another working folder
-    axes = [str(axis).lower() for axis in _read_axes(array)]
     stored = array.shards or array.chunks
     samples = da.from_array(
         ShardedArray(array) if can_read(array) else array,
@@ -225,13 +225,30 @@ def open_zarr_samples(
         inline_array=True,
         meta=np.empty((0,) * array.ndim, dtype=array.dtype),
     )
-    if array.ndim == 3 and axes[:1] and axes[0] in _BAND_NAMES:
-        samples = da.moveaxis(samples, 0, 2)
-    rows, columns = samples.chunksize[:2]
-    value = array.attrs.get("_FillValue", array.attrs.get("nodata"))
-    nodata = float(value) if isinstance(value, (int, float)) else None
     input_bytes = sum(status.st_size for status in _walk_files(path, array))
-    return samples, (rows, columns), nodata, input_bytes
+    return samples.transpose(_order_axes(array)), _read_nodata(array), input_bytes
+
+
+def _order_axes(array: zarr.Array) -> list[int]:
+    """Return the axes of an array in the order y, x, others, as far as the store names them."""
+    axes = [str(axis).lower() for axis in _read_axes(array)]
+    if len(axes) == array.ndim and "y" in axes and "x" in axes:
+        first = [axes.index("y"), axes.index("x")]
+        return first + [axis for axis in range(array.ndim) if axis not in first]
+    if array.ndim == 3 and axes[:1] and axes[0] in _BAND_NAMES:
+        return [1, 2, 0]
+    return list(range(array.ndim))
+
+
+def _read_nodata(array: zarr.Array) -> float | None:
+    """Return what the attributes of an array say stands for "nothing here"."""
+    value = array.attrs.get("_FillValue", array.attrs.get("nodata"))
+    if isinstance(value, str):  # xarray writes a float to version 3 as its bytes in base64
+        try:
+            (value,) = struct.unpack("<d", base64.b64decode(value, validate=True))
+        except (ValueError, struct.error):
+            return None
+    return float(value) if isinstance(value, (int, float)) else None
 
 
 def _check_array(array: zarr.Array, path: str | Path) -> None:

@@ -30,7 +30,7 @@ QUANTIZE_BATCH = "dask_quant.job:quantize_batch"
 SURVEY = "dask_quant.graphs.rows:survey_block"
 ADD_UP = "dask_quant.graphs.rows:add_up_block"
 LABEL = "dask_quant.graphs.pixels:label_pixels"
-JOIN_TIF = "dask_quant.raster_flow:join_labels"
+JOIN_TIF = "dask_quant.class_output:join_labels"
 
 # Where it strikes, and what is asked for there: the output's name, one image or many, options.
 TARGETS = [

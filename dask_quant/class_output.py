@@ -1,0 +1,130 @@
+"""Rasters labelled with classes, and these written: by tasks, to a store or a GeoTIFF."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from dask.delayed import delayed
+
+from dask_quant.array_flow import align_blocks, run_on_blocks
+from dask_quant.graphs.pixels import label_parts
+from dask_quant.sinks.atomic import check_output, partial_path, put_in_place, report_os_errors
+from dask_quant.sinks.class_store import class_attributes, read_strips
+from dask_quant.sinks.geotiff import write_label_raster
+from dask_quant.sinks.store_layout import label_shards
+from dask_quant.sinks.zarr_store import (
+    check_store,
+    discard_store,
+    finish_store,
+    start_class_store,
+    store_block,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import dask.array as da
+
+    from dask_quant.class_model import ClassModel
+    from dask_quant.execute import Executor
+    from dask_quant.georeference import GeoReference
+    from dask_quant.raster_flow import CutRaster
+
+_JOINED_NAME = "joined.tif"
+"""File that labels are joined to, before it gets its final name."""
+
+
+def label_raster(cut: CutRaster, model: ClassModel) -> da.Array:
+    """Return the class of every pixel ``(y, x)``. **Lazy**."""
+    return label_parts(cut.parts, cut.raster.shape, model)
+
+
+def check_class_output(out: Path, *, overwrite: bool) -> None:
+    """Raise `OutputError` when ``out`` cannot be written, before any work is done."""
+    if out.suffix.lower() == ".zarr":
+        check_store(out, overwrite=overwrite)
+    else:
+        check_output(out, overwrite=overwrite)
+
+
+def write_classes(
+    cut: CutRaster,
+    model: ClassModel,
+    out: Path,
+    executor: Executor,
+    *,
+    overwrite: bool,
+    cog: bool = False,
+) -> int:
+    """Label one raster and write its classes to a ``.tif`` or ``.zarr``. **Eager**.
+
+    Tasks label blocks and write them to a store; a GeoTIFF is made of that by one more task, so
+    that its bytes do not depend on who was first.
+
+    Returns
+    -------
+    int
+        Bytes written.
+    """
+    check_class_output(out, overwrite=overwrite)
+    out = out.absolute()  # workers may have another working folder
+    labels, geo = label_raster(cut, model), cut.raster.geo
+    if out.suffix.lower() == ".zarr":
+        return _write_store(labels, model, geo, out, executor, overwrite=overwrite)
+    folder = partial_path(out)
+    try:
+        with report_os_errors(out):
+            folder.mkdir(parents=True)
+        store = folder / "labels.zarr"
+        _write_store(labels, model, geo, store, executor, overwrite=False)
+        join = delayed(join_labels, pure=False)(folder / _JOINED_NAME, store, model, geo, cog=cog)
+        n_bytes: int = executor.compute(join, stage="write", leaves=[join])
+        put_in_place(folder / _JOINED_NAME, out, overwrite=overwrite)
+        return n_bytes
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_store(
+    labels: da.Array,
+    model: ClassModel,
+    geo: GeoReference,
+    out: Path,
+    executor: Executor,
+    *,
+    overwrite: bool,
+) -> int:
+    """Write whole shards by tasks, and name the store when all are there."""
+    attributes = class_attributes(model, geo)
+    temporary = start_class_store(
+        out, labels.shape, model.label_dtype, attributes, overwrite=overwrite
+    )
+    try:
+        store = delayed(store_block, pure=False)
+        aligned = align_blocks(labels, label_shards(labels.shape))
+        run_on_blocks(
+            aligned, executor, lambda b, at: store(temporary, b, offset=at), stage="label"
+        )
+        return finish_store(temporary, out, overwrite=overwrite)
+    finally:
+        discard_store(temporary)
+
+
+def join_labels(path: Path, store: Path, model: ClassModel, geo: GeoReference, *, cog: bool) -> int:
+    """Make a GeoTIFF of a store of classes, and return its bytes. **Eager**.
+
+    Not under its final name: run again, its worker having died, this would find that taken.
+    """
+    strips, shape = read_strips(store)
+    return write_label_raster(
+        path,
+        strips,
+        shape=shape,
+        dtype=model.label_dtype,
+        nodata=model.nodata,
+        colors=model.colors,
+        geo=geo,
+        overwrite=True,
+        cog=cog,
+    )
