@@ -31,6 +31,9 @@ _COLUMN_NAMES = ("x", "lon", "longitude", "easting", "column", "columns", "col")
 _NODATA_NAMES = ("_FillValue", "nodata", "missing_value")
 """Attributes, or encodings, that say which sample stands for "nothing here"."""
 
+_READ_OPTIONS = ("bands", "indices", "nodata", "mask")
+"""Options that say how pixels are read."""
+
 MODEL_ATTRIBUTE = "dask_quant_model"
 """Attribute of labels that holds their classes, as JSON text."""
 
@@ -73,7 +76,9 @@ class QuantAccessor:
         array, names = self._stack()
         given = self._add_nodata(_name_bands(options, names))
         report = segment(array.data, n_clusters=n_clusters, **given)
-        chosen = {key: options[key] for key in ("bands", "nodata", "mask") if key in options}
+        chosen = {
+            key: options[key] for key in ("bands", "indices", "nodata", "mask") if key in options
+        }
         return self.label(report.model, **chosen)
 
     def label(self, model: ClassModel, **options: Any) -> xr.DataArray:
@@ -84,7 +89,8 @@ class QuantAccessor:
         model : ClassModel
             The classes.
         **options : Any
-            ``bands``, ``nodata`` and ``mask`` as `dask_quant.label_classes` takes them.
+            ``bands``, ``indices``, ``nodata`` and ``mask``, as `dask_quant.label_classes` takes
+            them.
 
         Returns
         -------

@@ -31,12 +31,25 @@ Band = int | str
 _NUMBER = r"\s*[0-9]{1,9}\s*"
 
 
+@dataclass(frozen=True)
+class BandIndex:
+    """A normalised difference of two bands, ``(a - b) / (a + b)``."""
+
+    name: str
+    """Name of the band that it becomes."""
+    bands: tuple[Band, Band] | None = None
+    """The two bands, by number among those that are used, or by name; None: those that an index of
+    this name has."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class BandOptions:
     """What of a raster is used, and what of it means nothing."""
 
     bands: tuple[Band, ...] | None = None
     """Bands by their number in the file, from 1, or by name, in this order; None: all."""
+    indices: tuple[BandIndex, ...] = ()
+    """Normalised differences that are used as further bands."""
     nodata: float | None = None
     """Sample that stands for "nothing here" in every band, whatever the file says of it."""
     mask: Path | None = None
@@ -46,6 +59,7 @@ class BandOptions:
         set_paths(self, "mask")
         if self.bands is not None:
             object.__setattr__(self, "bands", _as_bands(self.bands))
+        object.__setattr__(self, "indices", _as_indices(self.indices))
         if self.nodata is not None:
             object.__setattr__(self, "nodata", _as_float(self.nodata, "nodata"))
 
@@ -115,6 +129,22 @@ def _as_bands(given: Any) -> tuple[Band, ...]:
     return bands
 
 
+def _as_indices(given: Any) -> tuple[BandIndex, ...]:
+    """Return indices, each as it is or as text, or raise `OptionError`."""
+    if isinstance(given, (str, BandIndex)):
+        given = (given,)
+    try:
+        indices = tuple(
+            each if isinstance(each, BandIndex) else parse_index(each) for each in given
+        )
+    except TypeError:
+        message = f"Got indices {given!r}; write them like ndvi or ndvi=4/3."
+        raise OptionError(message) from None
+    names = [index.name for index in indices]
+    require(len(set(names)) == len(names), f"Got indices {names}; name each of them once.")
+    return indices
+
+
 def _as_band_number(given: Any) -> int:
     """Return the number of a band; raise `TypeError` for what is none, such as a mask of bands."""
     if isinstance(given, bool):
@@ -176,6 +206,30 @@ def _parse_band(part: str, text: str) -> tuple[Band, ...]:
         f"Got the range {part.strip()!r} of bands; write first:last, up to {MAX_BANDS}.",
     )
     return tuple(range(first, last + 1))
+
+
+def parse_index(text: str) -> BandIndex:
+    """Return the index that a text names: one that is known, or ``NAME=A/B`` for its two bands.
+
+    Raises
+    ------
+    OptionError
+        When the text is neither.
+
+    Examples
+    --------
+    >>> parse_index("ndvi").bands, parse_index("ndvi=4/3").bands, parse_index("wet=green/nir").bands
+    (None, (4, 3), ('green', 'nir'))
+    """
+    match = re.fullmatch(r"\s*([^=]*[^=\s])\s*(?:=([^/]*)/([^/]*))?", text)
+    if match is None:
+        message = f"Got the index {text!r}; write it like ndvi or ndvi=4/3."
+        raise OptionError(message)
+    if match[2] is None:
+        return BandIndex(match[1])
+    bands = (*_parse_band(match[2], text), *_parse_band(match[3], text))
+    require(len(bands) == 2, f"Got the index {text!r} of {len(bands)} bands; it has two.")
+    return BandIndex(match[1], (bands[0], bands[1]))
 
 
 def parse_numbers(text: str, name: str) -> tuple[float, ...]:

@@ -34,6 +34,7 @@ def segment(
     *,
     n_clusters: int = 8,
     bands: Sequence[Band] | None = None,
+    indices: Sequence[str] = (),
     band_weights: Sequence[float] | None = None,
     scale: str = "none",
     nodata: float | None = None,
@@ -70,6 +71,10 @@ def segment(
         Classes, 1 to 65535. Where pixels have fewer distinct spectra, there are fewer.
     bands : sequence of int or str, optional
         Bands by number, from 1, or by name; None: all, but for alpha.
+    indices : sequence of str, optional
+        Normalised differences to use as further bands: ``ndvi``, ``ndwi``, ``mndwi``, ``ndmi``,
+        ``ndbi``, ``nbr`` or ``ndsi`` of bands that are called red, green, nir, swir1 and swir2, or
+        ``NAME=A/B``, which is ``(A - B) / (A + B)`` of bands by number or name.
     band_weights : sequence of float, optional
         How much the squared difference of each band counts, above 0; None: 1 each.
     scale : {"none", "standard", "minmax", "robust"}, default "none"
@@ -134,7 +139,7 @@ def segment(
     """
     job = SegmentJob(
         command="segment",
-        bands=_make_band_options(bands, nodata, mask),
+        bands=_make_band_options(bands, indices, nodata, mask),
         fit=SegmentOptions(
             n_clusters=n_clusters,
             scale=scale,
@@ -164,6 +169,7 @@ def apply_classes(
     model: ClassModel | str | Path,
     *,
     bands: Sequence[Band] | None = None,
+    indices: Sequence[str] = (),
     nodata: float | None = None,
     mask: str | Path | None = None,
     table: str | Path | None = None,
@@ -181,7 +187,7 @@ def apply_classes(
     ----------
     model : ClassModel, str or Path
         The classes, or the ``.json`` that `segment` wrote.
-    sources, out, bands, nodata, mask, table, plot, cog, keep
+    sources, out, bands, indices, nodata, mask, table, plot, cog, keep
         As in `segment`; the bands are those of the model, in its order.
     overwrite, chunks, cluster, listener
         As in `segment`.
@@ -198,7 +204,7 @@ def apply_classes(
     """
     job = SegmentJob(
         command="apply",
-        bands=_make_band_options(bands, nodata, mask),
+        bands=_make_band_options(bands, indices, nodata, mask),
         fit=SegmentOptions(),
         run=make_run_options(overwrite, chunks, None, cluster),
         listener=listener,
@@ -218,6 +224,7 @@ def score_classes(
     out: str | Path | None = None,
     *,
     bands: Sequence[Band] | None = None,
+    indices: Sequence[str] = (),
     band_weights: Sequence[float] | None = None,
     scale: str = "none",
     nodata: float | None = None,
@@ -245,7 +252,7 @@ def score_classes(
     max_iter : int, default 3
         Times at most that centres are moved on all pixels, after their fit to a sample. Scores are
         those of all pixels, and of the centres that come of it.
-    sources, bands, band_weights, scale, nodata, mask, n_init, tol, seed
+    sources, bands, indices, band_weights, scale, nodata, mask, n_init, tol, seed
         As in `segment`.
     keep, overwrite, chunks, cluster, listener
         As in `segment`.
@@ -266,7 +273,7 @@ def score_classes(
         raise OptionError(message)
     job = SegmentJob(
         command="elbow",
-        bands=_make_band_options(bands, nodata, mask),
+        bands=_make_band_options(bands, indices, nodata, mask),
         fit=SegmentOptions(
             n_clusters=chosen[-1],
             scale=scale,
@@ -288,6 +295,7 @@ def label_classes(
     model: ClassModel,
     *,
     bands: Sequence[Band] | None = None,
+    indices: Sequence[str] = (),
     nodata: float | None = None,
     mask: str | Path | None = None,
     chunks: int | tuple[int, int] | None = None,
@@ -300,7 +308,7 @@ def label_classes(
         One raster, as `segment` takes it.
     model : ClassModel
         The classes.
-    bands, nodata, mask
+    bands, indices, nodata, mask
         As in `segment`.
     chunks : int or tuple of int, optional
         Rows and columns of a chunk, or one number for both; None: as the raster is stored.
@@ -323,7 +331,7 @@ def label_classes(
         f"Got {type(model).__name__} for model; use a ClassModel, see read_class_model.",
     )
     asked = as_chunks(chunks)
-    raster = open_raster(source, _make_band_options(bands, nodata, mask))
+    raster = open_raster(source, _make_band_options(bands, indices, nodata, mask))
     if len(raster.band_names) != len(model.band_names):
         message = (
             f"Got a raster of {len(raster.band_names)} bands for a model of "
@@ -336,10 +344,14 @@ def label_classes(
 
 
 def _make_band_options(
-    bands: Sequence[Band] | None, nodata: float | None, mask: str | Path | None
+    bands: Sequence[Band] | None,
+    indices: Sequence[str],
+    nodata: float | None,
+    mask: str | Path | None,
 ) -> BandOptions:
     """Return what of rasters is used from what users give."""
     return BandOptions(
+        indices=indices,  # type: ignore[arg-type]  # looked at there
         bands=bands,  # type: ignore[arg-type]  # looked at there
         nodata=nodata,
         mask=_as_optional_path(mask, "mask"),

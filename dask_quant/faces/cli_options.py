@@ -71,6 +71,8 @@ CLUSTER_OPTIONS = _combine(
 
 BAND_OPTIONS = _combine(
     click.option("--bands", metavar="LIST", help="Bands: 4,3,2 or 1:4 or names."),
+    click.option("--index", "indices", multiple=True, metavar="NAME[=A/B]",
+                 help="Further band (A - B) / (A + B): ndvi, or ndvi=4/3."),
     click.option("--nodata", type=float, metavar="VALUE",
                  help="Sample that means nothing, whatever the file says."),
     click.option("--mask", type=PATH, metavar="FILE", help="Raster whose 0 leaves pixels out."),
@@ -85,7 +87,7 @@ CLASS_OUTPUTS = _combine(
     click.option("--cog", is_flag=True, help="Write cloud-optimized GeoTIFF."),
 )  # fmt: skip
 
-CLASS_NAMES = ("bands", "nodata", "mask", "table", "plot", "cog", "keep")
+CLASS_NAMES = ("bands", "indices", "nodata", "mask", "table", "plot", "cog", "keep")
 """What these two leave in the parsed options."""
 
 _SCALE_OPTIONS = (
@@ -144,8 +146,9 @@ def class_options(given: dict[str, Any]) -> dict[str, Any]:
 def refuse(options: dict[str, Any], what: str) -> None:
     """Raise `OptionError` when one of the options is given that ``what`` has no use for."""
     for name, value in options.items():
-        if value is not None and value is not False:
-            message = f"Got --{name.replace('_', '-')} with {what}; it is for --model."
+        if value is not None and value is not False and value != ():
+            option = "index" if name == "indices" else name
+            message = f"Got --{option} with {what}; it is for --model."
             raise dq.OptionError(message)
 
 

@@ -18,6 +18,12 @@ from dask.delayed import delayed
 from dask_quant.errors import OptionError, PixelFormatError
 from dask_quant.georeference import GeoReference
 from dask_quant.sources.arrays import check_query_planning
+from dask_quant.sources.band_indices import (
+    PlacedIndex,
+    append_indices,
+    index_dtype,
+    place_indices,
+)
 from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.header import show_path
 from dask_quant.sources.raster_file import (
@@ -34,7 +40,7 @@ if TYPE_CHECKING:
     from dask.delayed import Delayed
     from numpy.typing import NDArray
 
-    from dask_quant.segment_options import Band, BandOptions
+    from dask_quant.segment_options import Band, BandIndex, BandOptions
 
     Pixels = tuple[NDArray[Any], NDArray[np.bool_]]
 
@@ -48,9 +54,9 @@ class Raster:
     samples: RasterHeader | da.Array
     """The file, or the samples ``(y, x, band)`` in chunks that hold all bands."""
     band_names: tuple[str, ...]
-    """A name for each band that is used."""
+    """A name for each band that is used, and each that is made of them."""
     nodata: tuple[float | None, ...]
-    """Sample that stands for "nothing here" in each of these bands, or None."""
+    """Sample that stands for "nothing here" in each band that is read, or None."""
     unit: tuple[int, int]
     """Rows and columns that storage reads as a whole."""
     input_bytes: int
@@ -61,6 +67,8 @@ class Raster:
     """Area of a pixel in square metres, where that is known."""
     mask: RasterHeader | None = None
     """Another file whose pixels of 0 are left out."""
+    indices: tuple[PlacedIndex, ...] = ()
+    """What is made of the bands; the last of ``band_names`` are theirs."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -72,9 +80,9 @@ class Raster:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Type of the samples."""
+        """Type of the samples, those of indices among them."""
         dtype: np.dtype[Any] = self.samples.dtype
-        return dtype
+        return index_dtype(dtype) if self.indices else dtype
 
     @property
     def pixel_bytes(self) -> int:
@@ -119,7 +127,9 @@ def open_raster(source: Any, options: BandOptions) -> Raster:
     raster = _choose_bands(raster, options.bands)
     if options.nodata is not None:
         raster = _set_nodata(raster, (options.nodata,) * len(raster.band_names))
-    return raster if options.mask is None else _add_mask(raster, options.mask)
+    if options.mask is not None:
+        raster = _add_mask(raster, options.mask)
+    return _add_indices(raster, options.indices)
 
 
 def raster_from_array(
@@ -250,14 +260,30 @@ def _add_mask(raster: Raster, path: Path) -> Raster:
     return replace(raster, mask=replace(mask, path=os.path.abspath(path)))
 
 
+def _add_indices(raster: Raster, indices: tuple[BandIndex, ...]) -> Raster:
+    """Return a raster with a band for each index behind, or raise `OptionError`."""
+    placed = place_indices(indices, raster.band_names, show_path(raster.name))
+    names = tuple(index.name for index in placed)
+    taken = [name for name in names if name in raster.band_names]
+    if taken:
+        message = f"Got the index {taken[0]!r}, but a band of {raster.name!r} is called so."
+        raise OptionError(message)
+    return replace(raster, indices=placed, band_names=(*raster.band_names, *names))
+
+
 def split_raster(raster: Raster, chunks: tuple[int, int]) -> list[RasterPart]:
     """Return a raster in blocks of at most ``chunks`` rows and columns. **Lazy**.
 
     They come row by row of blocks; the samples of a block that is read are not kept.
     """
     if isinstance(raster.samples, RasterHeader):
-        return _split_file(raster, raster.samples, chunks)
-    return _split_array(raster, raster.samples, chunks)
+        parts = _split_file(raster, raster.samples, chunks)
+    else:
+        parts = _split_array(raster, raster.samples, chunks)
+    if not raster.indices:
+        return parts
+    append = delayed(append_indices, pure=True)
+    return [replace(part, pixels=append(part.pixels, raster.indices)) for part in parts]
 
 
 def _split_file(raster: Raster, header: RasterHeader, chunks: tuple[int, int]) -> list[RasterPart]:
