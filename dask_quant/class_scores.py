@@ -1,4 +1,4 @@
-"""How good numbers of classes are: inertia, and two indices of how well the classes are apart.
+"""How good numbers of classes are: inertia, and three indices of how well the classes are apart.
 
 References
 ----------
@@ -8,6 +8,8 @@ References
    Analysis and Machine Intelligence 1(2), 1979, doi:10.1109/TPAMI.1979.4766909.
 .. [3] V. Satopaa, J. Albrecht, D. Irwin, B. Raghavan, "Finding a kneedle in a haystack", ICDCS
    Workshops 2011, doi:10.1109/ICDCSW.2011.20 (the elbow, here without smoothing).
+.. [4] P. J. Rousseeuw, "Silhouettes", Journal of Computational and Applied Mathematics 20, 1987,
+   doi:10.1016/0377-0427(87)90125-7.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dask_quant.fit.row_block import find_nearest
 from dask_quant.results import explained_variance
 
 if TYPE_CHECKING:
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dask_quant.fit.row_lloyd import CentersFit
+
+
+SILHOUETTE_ROWS = 4096
+"""Rows of the sample that silhouettes are measured on: each is compared with all (arbitrary)."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +52,17 @@ class ClassScore:
     davies_bouldin: float | None
     """How much the two classes that are least apart overlap, on average [2]_: lower is better.
     None: one class."""
+    silhouette: float | None
+    """How much nearer a pixel is to its own class than to the next, on average over a sample [4]_,
+    -1 to 1: higher is better. None: one class."""
 
     @classmethod
-    def from_fit(cls, fit: CentersFit) -> ClassScore:
-        """Return the scores of centres, from what they won of all rows."""
+    def from_fit(cls, fit: CentersFit, sample: NDArray[np.float64]) -> ClassScore:
+        """Return the scores of centres, from what they won of all rows.
+
+        The silhouette alone, which compares every row with every other, is that of a ``sample``
+        ``(n, f)``; its first `SILHOUETTE_ROWS` are used.
+        """
         totals, centers = fit.totals, fit.centers
         won = totals.weights
         used = won > 0
@@ -63,6 +77,7 @@ class ClassScore:
             davies_bouldin=_davies_bouldin(
                 totals.move(centers)[used], totals.distances[used] / won[used]
             ),
+            silhouette=_silhouette(sample[:SILHOUETTE_ROWS], centers),
         )
 
 
@@ -81,6 +96,16 @@ def _davies_bouldin(means: NDArray[np.float64], spreads: NDArray[np.float64]) ->
     apart = np.sqrt(np.square(means[:, np.newaxis] - means).sum(axis=2))
     np.fill_diagonal(apart, np.inf)
     return float(((spreads[:, np.newaxis] + spreads) / apart).max(axis=1).mean())
+
+
+def _silhouette(rows: NDArray[np.float64], centers: NDArray[np.float64]) -> float | None:
+    """Return the mean silhouette of rows ``(n, f)`` in the classes of their nearest centres."""
+    labels, _ = find_nearest(rows, centers)
+    if not 2 <= len(np.unique(labels)) < len(rows):
+        return None
+    from sklearn.metrics import silhouette_score  # takes a second
+
+    return float(silhouette_score(rows, labels))
 
 
 @dataclass(frozen=True)
@@ -113,6 +138,13 @@ class ClassCurve:
         best = min(known, key=lambda score: score.davies_bouldin or 0.0, default=None)
         return None if best is None else best.n_clusters
 
+    @property
+    def best_silhouette(self) -> int | None:
+        """Number of classes with the highest silhouette, of equals the lowest."""
+        known = [score for score in self.scores if score.silhouette is not None]
+        best = max(known, key=lambda score: score.silhouette or 0.0, default=None)
+        return None if best is None else best.n_clusters
+
     def to_json(self) -> dict[str, Any]:
         """Return the curve as JSON-ready values."""
         return {
@@ -120,6 +152,7 @@ class ClassCurve:
             "elbow": self.elbow,
             "best_calinski_harabasz": self.best_calinski_harabasz,
             "best_davies_bouldin": self.best_davies_bouldin,
+            "best_silhouette": self.best_silhouette,
             "n_passes": self.n_passes,
         }
 

@@ -167,7 +167,8 @@ def score_classes(
     source, _, scaled, _ = _prepare_rows(cut, options, executor)
     each = [replace(_row_options(options), n_clusters=number) for number in numbers]
     fits = fit_each(source, scaled, each)
-    return ClassCurve(tuple(ClassScore.from_fit(fit) for fit in fits), source.n_passes)
+    scores = tuple(ClassScore.from_fit(fit, scaled.sample.rows) for fit in fits)
+    return ClassCurve(scores, source.n_passes)
 
 
 def _prepare_rows(

@@ -80,6 +80,7 @@ def view_scores(curve: ClassCurve) -> View:
             f"{score.explained_variance:.2%}",
             _show_number(score.calinski_harabasz),
             _show_number(score.davies_bouldin),
+            _show_number(score.silhouette),
         )
         for score in curve.scores
     )

@@ -27,7 +27,7 @@ def draw_curve(curve: ClassCurve, suffix: str) -> bytes:
     OutputError
         When Matplotlib is missing.
     """
-    figure = new_figure(11.0, 3.6)
+    figure = new_figure(9.0, 6.4)
     numbers = [score.n_clusters for score in curve.scores]
     panels: tuple[tuple[str, list[Any], int | None, str], ...] = (
         ("inertia", [score.inertia for score in curve.scores], curve.elbow, "elbow"),
@@ -43,8 +43,15 @@ def draw_curve(curve: ClassCurve, suffix: str) -> bytes:
             curve.best_davies_bouldin,
             "lowest",
         ),
+        (
+            "silhouette of a sample (higher is better)",
+            [score.silhouette for score in curve.scores],
+            curve.best_silhouette,
+            "highest",
+        ),
     )
-    for axes, (title, values, chosen, why) in zip(figure.subplots(1, 3), panels, strict=True):
+    grid = figure.subplots(2, 2).ravel()
+    for axes, (title, values, chosen, why) in zip(grid, panels, strict=True):
         _draw_panel(axes, numbers, values, chosen, f"{why}: {chosen}")
         axes.set_title(title)
     return save_figure(figure, suffix)
@@ -55,7 +62,8 @@ def _draw_panel(
 ) -> None:
     """Draw one curve, and mark the number that it suggests."""
     known = [(n, value) for n, value in zip(numbers, values, strict=True) if value is not None]
-    axes.plot(*zip(*known, strict=True), color=_COLOR, marker="o", markersize=4)
+    if known:  # not for one class alone
+        axes.plot(*zip(*known, strict=True), color=_COLOR, marker="o", markersize=4)
     axes.set_xlabel("classes")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.25)

@@ -90,7 +90,7 @@ THIRD_PARTY = {
     "google_crc32c": ("sources",),
     "PIL": ("sources", "sinks"),
     "rasterio": ("sources", "sinks"),
-    "sklearn": ("fit", "row_input", "scalable", "estimator"),
+    "sklearn": ("fit", "class_scores", "row_input", "scalable", "estimator"),
     "matplotlib": ("palette", "sinks"),
     "xarray": ("accessor",),
     "click": ("faces",),

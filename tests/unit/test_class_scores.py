@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score
+from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
 
 import dask_quant as dq
 
@@ -37,10 +37,12 @@ def test_scores_are_those_of_scikit_learn_for_the_same_classes(samples, k):
     assert score.explained_variance == pytest.approx(report.explained_variance, rel=1e-9)
     assert score.calinski_harabasz == pytest.approx(calinski_harabasz_score(rows, labels), 1e-6)
     assert score.davies_bouldin == pytest.approx(davies_bouldin_score(rows, labels), rel=1e-6)
+    assert score.silhouette == pytest.approx(silhouette_score(rows, labels), abs=0.01)  # a sample's
 
 
 def test_all_indices_find_the_clumps(curve):
-    assert (curve.elbow, curve.best_calinski_harabasz, curve.best_davies_bouldin) == (4, 4, 4)
+    assert (curve.elbow, curve.best_calinski_harabasz) == (4, 4)
+    assert (curve.best_davies_bouldin, curve.best_silhouette) == (4, 4)
     inertias = [score.inertia for score in curve.scores]
     assert inertias == sorted(inertias, reverse=True)
 
@@ -48,7 +50,7 @@ def test_all_indices_find_the_clumps(curve):
 def test_one_class_has_no_index(curve):
     first = curve.scores[0]
     assert (first.n_clusters, first.explained_variance) == (1, pytest.approx(0.0, abs=1e-9))
-    assert (first.calinski_harabasz, first.davies_bouldin) == (None, None)
+    assert (first.calinski_harabasz, first.davies_bouldin, first.silhouette) == (None,) * 3
 
 
 def test_all_numbers_share_their_passes(samples):
