@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+import numpy as np
 from dask.delayed import delayed
 
 from dask_quant.array_flow import align_blocks, run_on_blocks
@@ -12,6 +13,7 @@ from dask_quant.graphs.pixels import label_parts
 from dask_quant.sinks.atomic import check_output, partial_path, put_in_place, report_os_errors
 from dask_quant.sinks.class_store import class_attributes, read_strips
 from dask_quant.sinks.geotiff import write_label_raster
+from dask_quant.sinks.sieve import sieve_labels
 from dask_quant.sinks.store_layout import label_shards
 from dask_quant.sinks.zarr_store import (
     check_store,
@@ -56,11 +58,13 @@ def write_classes(
     *,
     overwrite: bool,
     cog: bool = False,
+    sieve: int = 0,
 ) -> int:
     """Label one raster and write its classes to a ``.tif`` or ``.zarr``. **Eager**.
 
     Tasks label blocks and write them to a store; a GeoTIFF is made of that by one more task, so
-    that its bytes do not depend on who was first.
+    that its bytes do not depend on who was first. Patches of fewer than ``sieve`` pixels are given
+    to their neighbours there.
 
     Returns
     -------
@@ -78,7 +82,9 @@ def write_classes(
             folder.mkdir(parents=True)
         store = folder / "labels.zarr"
         _write_store(labels, model, geo, store, executor, overwrite=False)
-        join = delayed(join_labels, pure=False)(folder / _JOINED_NAME, store, model, geo, cog=cog)
+        join = delayed(join_labels, pure=False)(
+            folder / _JOINED_NAME, store, model, geo, cog=cog, sieve=sieve
+        )
         n_bytes: int = executor.compute(join, stage="write", leaves=[join])
         put_in_place(folder / _JOINED_NAME, out, overwrite=overwrite)
         return n_bytes
@@ -111,12 +117,16 @@ def _write_store(
         discard_store(temporary)
 
 
-def join_labels(path: Path, store: Path, model: ClassModel, geo: GeoReference, *, cog: bool) -> int:
+def join_labels(
+    path: Path, store: Path, model: ClassModel, geo: GeoReference, *, cog: bool, sieve: int
+) -> int:
     """Make a GeoTIFF of a store of classes, and return its bytes. **Eager**.
 
     Not under its final name: run again, its worker having died, this would find that taken.
     """
     strips, shape = read_strips(store)
+    if sieve > 1:
+        strips = iter([sieve_labels(np.concatenate(list(strips)), sieve, nodata=model.nodata)])
     return write_label_raster(
         path,
         strips,

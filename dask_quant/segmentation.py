@@ -48,6 +48,7 @@ def segment(
     table: str | Path | None = None,
     plot: str | Path | None = None,
     cog: bool = False,
+    sieve: int = 0,
     keep: bool = False,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
@@ -101,6 +102,9 @@ def segment(
         ``.png``, ``.svg`` or ``.pdf`` to draw the spectra of the classes into.
     cog : bool, default False
         Whether GeoTIFFs are cloud-optimized, with overviews.
+    sieve : int, default 0
+        Patches of fewer pixels are given to their largest neighbour, in GeoTIFFs; the whole raster
+        is held in memory for that. The table describes the classes before. 0: none.
     keep : bool, default False
         Whether pixels are read once and kept in memory, of this process or of the workers, instead
         of being read in every pass.
@@ -158,6 +162,7 @@ def segment(
             plot=_as_optional_path(plot, "plot"),
         ),
         cog=cog,
+        sieve=sieve,
         keep=keep,
     )
     return segment_sources(job, sources, _as_optional_path(out, "out"))
@@ -175,6 +180,7 @@ def apply_classes(
     table: str | Path | None = None,
     plot: str | Path | None = None,
     cog: bool = False,
+    sieve: int = 0,
     keep: bool = False,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
@@ -187,7 +193,7 @@ def apply_classes(
     ----------
     model : ClassModel, str or Path
         The classes, or the ``.json`` that `segment` wrote.
-    sources, out, bands, indices, nodata, mask, table, plot, cog, keep
+    sources, out, bands, indices, nodata, mask, table, plot, cog, sieve, keep
         As in `segment`; the bands are those of the model, in its order.
     overwrite, chunks, cluster, listener
         As in `segment`.
@@ -213,6 +219,7 @@ def apply_classes(
             table=_as_optional_path(table, "table"), plot=_as_optional_path(plot, "plot")
         ),
         cog=cog,
+        sieve=sieve,
         keep=keep,
     )
     return segment_sources(job, sources, _as_optional_path(out, "out"))

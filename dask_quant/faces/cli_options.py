@@ -81,13 +81,14 @@ BAND_OPTIONS = _combine(
 CLASS_OUTPUTS = _combine(
     click.option("--table", type=PATH, metavar="FILE", help="Table of classes: .csv or .json."),
     click.option("--plot", type=PATH, metavar="FILE", help="Spectra of classes: .png, .svg, .pdf."),
-    click.option(
-        "--keep", is_flag=True, help="Read rasters once and keep their pixels in memory."
-    ),
+    click.option("--sieve", type=int, default=0, metavar="N",
+                 help="Give patches of fewer pixels to their neighbours."),
+    click.option("--keep", is_flag=True,
+                 help="Read rasters once and keep their pixels in memory."),
     click.option("--cog", is_flag=True, help="Write cloud-optimized GeoTIFF."),
 )  # fmt: skip
 
-CLASS_NAMES = ("bands", "indices", "nodata", "mask", "table", "plot", "cog", "keep")
+CLASS_NAMES = ("bands", "indices", "nodata", "mask", "table", "plot", "cog", "sieve", "keep")
 """What these two leave in the parsed options."""
 
 _SCALE_OPTIONS = (
@@ -146,7 +147,7 @@ def class_options(given: dict[str, Any]) -> dict[str, Any]:
 def refuse(options: dict[str, Any], what: str) -> None:
     """Raise `OptionError` when one of the options is given that ``what`` has no use for."""
     for name, value in options.items():
-        if value is not None and value is not False and value != ():
+        if value not in (None, False, (), 0):
             option = "index" if name == "indices" else name
             message = f"Got --{option} with {what}; it is for --model."
             raise dq.OptionError(message)

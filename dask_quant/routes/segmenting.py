@@ -34,6 +34,7 @@ from dask_quant.sinks.atomic import check_output, resolve_all_below, write_file_
 from dask_quant.sinks.class_model_file import write_class_model
 from dask_quant.sinks.curve import draw_curve
 from dask_quant.sinks.figures import FIGURE_SUFFIXES
+from dask_quant.sinks.sieve import SIEVE_BYTES
 from dask_quant.sinks.spectra import draw_spectra
 from dask_quant.sinks.store_layout import label_shards
 from dask_quant.sources.discover import STDIN, discover, plan_output_names
@@ -108,6 +109,8 @@ class SegmentJob:
     """What is written beside the classes."""
     cog: bool = False
     """Whether GeoTIFFs are cloud-optimized."""
+    sieve: int = 0
+    """Pixels below which a patch of a class is given to its neighbour."""
     keep: bool = False
     """Whether pixels are read once and kept in memory, of this process or of the workers."""
     watch: Stopwatch = field(default_factory=Stopwatch)
@@ -120,6 +123,7 @@ def segment_sources(job: SegmentJob, sources: Any, out: Path | None) -> SegmentR
     ``out`` None writes nothing but the side files.
     """
     named, outputs = _name_outputs(sources, out)
+    _check_sieve(job, outputs)
     for path in outputs:
         if path is not None:
             check_class_output(path, overwrite=job.run.overwrite)
@@ -140,6 +144,7 @@ def segment_sources(job: SegmentJob, sources: Any, out: Path | None) -> SegmentR
                         *(each, model, path, executor),
                         overwrite=job.run.overwrite,
                         cog=job.cog,
+                        sieve=job.sieve,
                     )
         peak = executor.peak_rss_bytes()
     scenes = tuple(_report_scenes(rasters, outputs, statistics))
@@ -239,6 +244,17 @@ def _check_suffix(path: Path | None, known: tuple[str, ...], option: str) -> Non
         raise OptionError(message)
 
 
+def _check_sieve(job: SegmentJob, outputs: Sequence[Path | None]) -> None:
+    """Raise `OptionError` where patches cannot be sieved."""
+    if not isinstance(job.sieve, int) or job.sieve < 0:
+        message = f"Got a sieve of {job.sieve!r} pixels; use 2 or more, or 0 for none."
+        raise OptionError(message)
+    for path in outputs:
+        if job.sieve > 1 and path is not None and path.suffix.lower() == ".zarr":
+            message = f"Got a sieve for {str(path)!r}, which is written block by block; write .tif."
+            raise OptionError(message)
+
+
 def _check_model(model: ClassModel | None, rasters: Sequence[Raster]) -> None:
     """Raise `OptionError` unless rasters have as many bands as a model that is given."""
     if model is None:
@@ -277,6 +293,9 @@ def _cut(job: SegmentJob, rasters: Sequence[Raster], executor: Executor) -> list
     )
     rows, columns = chunks[int(np.argmax(pixels))]
     what = f"tasks of up to {rows} x {columns} pixels"
+    if job.sieve > 1:
+        whole = SIEVE_BYTES * max(math.prod(raster.shape) for raster in rasters)
+        projected, what = projected + whole, f"{what} and {format_bytes(whole)} to sieve"
     if job.keep:
         kept = sum((1 + raster.pixel_bytes) * math.prod(raster.shape) for raster in rasters)
         projected, what = projected + kept, f"{what} and {format_bytes(kept)} that are kept"
