@@ -45,7 +45,7 @@ _DARKEST = 0.7
 """Part of their value that others may lose (arbitrary)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays compare number by number
 class ClassModel:
     """Classes of the pixels of rasters.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dask_quant.fit.class_statistics import ClassStatistics
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays compare number by number
 class ClassTable:
     """What the pixels of each class are like."""
 

@@ -55,6 +55,8 @@ class SegmentReport:
     """What the pixels of each class are like, all rasters together."""
     scenes: tuple[SceneReport, ...]
     """Each raster."""
+    n_ignored: int
+    """Files in folders that are no rasters."""
     inertia: float | None
     """Sum of squared distances to the centres; None for a model that was given."""
     total_inertia: float | None
@@ -103,6 +105,7 @@ class SegmentReport:
         return {
             "command": self.command,
             "n_images": len(self.scenes),
+            "n_ignored": self.n_ignored,
             "n_pixels": self.n_pixels,
             "n_excluded": self.n_excluded,
             "n_clusters": self.n_clusters,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.floating | np.integer]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays compare number by number
 class FeatureMap:
     """Bands to features: ``(band - offset) * factor``."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,7 @@ from dask_quant.sources.rasters import open_raster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import PurePosixPath
 
     from numpy.typing import NDArray
 
@@ -117,18 +119,31 @@ class SegmentJob:
     """Measures the stages."""
 
 
+@dataclass(frozen=True)
+class _Named:
+    """What a user named."""
+
+    sources: list[Any]
+    """Paths of rasters, or one array."""
+    outputs: list[Path | None]
+    """Where the classes of each go; None: nowhere."""
+    n_ignored: int
+    """What was found in folders and is no raster."""
+
+
 def segment_sources(job: SegmentJob, sources: Any, out: Path | None) -> SegmentReport:
     """Fit classes to rasters, or take those of a model, and write them. **Eager**.
 
     ``out`` None writes nothing but the side files.
     """
-    named, outputs = _name_outputs(sources, out)
+    named = _name_sources(sources, out)
+    outputs = named.outputs
     _check_sieve(job, outputs)
     for path in outputs:
         if path is not None:
             check_class_output(path, overwrite=job.run.overwrite)
     job.side_files.check(overwrite=job.run.overwrite)
-    rasters = [open_raster(source, job.bands) for source in named]
+    rasters = [open_raster(source, job.bands) for source in named.sources]
     _check_model(job.model, rasters)
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
         cut = _cut(job, rasters, executor)
@@ -154,6 +169,7 @@ def segment_sources(job: SegmentJob, sources: Any, out: Path | None) -> SegmentR
         model=model,
         table=table,
         scenes=scenes,
+        n_ignored=named.n_ignored,
         inertia=None if fit is None else fit.inertia,
         total_inertia=None if fit is None else fit.total_inertia,
         n_iter=0 if fit is None else fit.n_iter,
@@ -175,7 +191,7 @@ def score_sources(
     _check_suffix(out, known, "the output")
     if out is not None:
         check_output(out, overwrite=job.run.overwrite)
-    rasters = [open_raster(source, job.bands) for source in _name_outputs(sources, None)[0]]
+    rasters = [open_raster(source, job.bands) for source in _name_sources(sources, None).sources]
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
         cut = _cut(job, rasters, executor)
         curve = score_classes(cut, job.fit, numbers, executor)
@@ -187,27 +203,35 @@ def score_sources(
     return curve
 
 
-def _name_outputs(sources: Any, out: Path | None) -> tuple[list[Any], list[Path | None]]:
+def _name_sources(sources: Any, out: Path | None) -> _Named:
     """Return the rasters that sources name, and where the classes of each go."""
     if is_array(sources):
-        named: list[Any] = [sources]
-        relatives = None
-    else:
-        given = _list_sources(sources)
-        found = discover(given) if out is None else discover(given, exclude=out)
-        named = [each.path for each in found.inputs]
-        relatives = [each.relative for each in found.inputs]
-    if out is None:
-        return named, [None] * len(named)
-    if out.suffix.lower() in CLASS_SUFFIXES:
-        if len(named) > 1:
-            message = f"Got {len(named)} rasters for the one file {str(out)!r}; name a folder."
+        return _Named([sources], _name_outputs(None, out), 0)
+    given = _list_sources(sources)
+    found = discover(given) if out is None else discover(given, exclude=out)
+    paths = [each.path for each in found.inputs]
+    outputs = _name_outputs([each.relative for each in found.inputs], out)
+    for path, output in zip(paths, outputs, strict=True):
+        if output is not None and os.path.realpath(path) == os.path.realpath(output):
+            message = f"Got {path!r} both as a raster and as the output; name another output."
             raise OutputError(message)
-        return named, [out]
+    return _Named(paths, outputs, found.n_ignored)
+
+
+def _name_outputs(relatives: Sequence[PurePosixPath] | None, out: Path | None) -> list[Path | None]:
+    """Return where the classes of each raster go; ``relatives`` None is one array."""
+    n_rasters = 1 if relatives is None else len(relatives)
+    if out is None:
+        return [None] * n_rasters
+    if out.suffix.lower() in CLASS_SUFFIXES:
+        if n_rasters > 1:
+            message = f"Got {n_rasters} rasters for the one file {str(out)!r}; name a folder."
+            raise OutputError(message)
+        return [out]
     if relatives is None or out.suffix.lower() in LOSSY_SUFFIXES | _OTHER_SUFFIXES:
         message = f"Got the output {str(out)!r}; {_say_why_not(out)}, so write .tif or .zarr."
         raise OutputError(message)
-    return named, list(resolve_all_below(out, plan_output_names(relatives, ".tif")))
+    return list(resolve_all_below(out, plan_output_names(relatives, ".tif")))
 
 
 def _list_sources(sources: Any) -> list[str | Path]:

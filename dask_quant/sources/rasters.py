@@ -145,6 +145,12 @@ def raster_from_array(
     if not (hasattr(array, "shape") and hasattr(array, "dtype")):
         message = f"Got {type(array).__name__} for a raster; use a path, or a NumPy or Dask array."
         raise OptionError(message)
+    if hasattr(array, "dims"):
+        message = (
+            f"Got a {type(array).__name__} of xarray; import dask_quant.accessor and call its "
+            "quant.segment(...), which knows its dimensions, or give its .data as (y, x, band)."
+        )
+        raise PixelFormatError(message)
     if isinstance(array, np.ma.MaskedArray):
         message = f"Got {name} with a mask of its own; give array.filled(VALUE) and nodata=VALUE."
         raise PixelFormatError(message)

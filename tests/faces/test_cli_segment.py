@@ -16,6 +16,7 @@ rasterio = pytest.importorskip("rasterio")
 FIELDS = {
     "command": str,
     "n_images": int,
+    "n_ignored": int,
     "n_pixels": int,
     "n_excluded": int,
     "n_clusters": int,

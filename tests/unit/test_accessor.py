@@ -82,3 +82,8 @@ def test_dimensions_that_say_nothing_are_refused(cube):
         cube.rename(y="up").quant.segment()
     with pytest.raises(dq.PixelFormatError, match=r"choose one of \['time', 'band'\]"):
         cube.expand_dims(time=2).quant.segment()
+
+
+def test_without_the_accessor_dimensions_are_not_guessed(cube):
+    with pytest.raises(dq.PixelFormatError, match=r"import dask_quant\.accessor"):
+        dq.segment(cube, n_clusters=2)

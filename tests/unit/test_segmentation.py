@@ -234,3 +234,23 @@ def test_a_plan_that_cannot_fit_is_refused(samples, tmp_path):
     with pytest.raises(dq.MemoryBudgetError, match=r"Projected .* exceeds the 100\.0 MB"):
         dq.segment(samples, tmp_path / "out.tif", n_clusters=3, cluster=limit)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_raster_is_never_its_own_output(samples, tmp_path):
+    path = write_tif(tmp_path / "scene.tif", samples)
+    before = path.read_bytes()
+    (tmp_path / "again.tif").symlink_to(path)
+    for out in (path, tmp_path / "again.tif", tmp_path):
+        with pytest.raises(dq.OutputError, match="both as a raster and as the output"):
+            dq.segment(path, out, n_clusters=2, overwrite=True)
+    assert path.read_bytes() == before
+
+
+def test_what_is_no_raster_in_a_folder_is_counted(samples, tmp_path):
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    write_tif(folder / "scene.tif", samples)
+    (folder / "notes.txt").write_text("none")
+    report = dq.segment(folder, tmp_path / "out", n_clusters=2)
+    assert (report.n_ignored, report.to_json()["n_images"]) == (1, 1)
+    assert report.outputs == (str(tmp_path / "out" / "scene.tif"),)
