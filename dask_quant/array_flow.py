@@ -6,7 +6,6 @@ the tasks; the histogram and the palette alone come back.
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +24,7 @@ from dask_quant.kernels.count_block import DENSE_MIN_PIXELS
 from dask_quant.row_flow import RowFitOptions, SpreadRows, fit_rows
 from dask_quant.sinks.atomic import (
     check_output,
+    partial_folder,
     partial_path,
     put_in_place,
     report_os_errors,
@@ -207,19 +207,33 @@ def write_labels(
     aligned = align_blocks(labels, write_unit(labels.shape, out))
     out = out.absolute()  # workers may have another working folder
     if out.suffix.lower() == ".zarr":
-        return _write_zarr(aligned, palette, out, executor, overwrite=overwrite)
+        store = start_store(out, labels.shape, palette, overwrite=overwrite)
+        return fill_store(aligned, store, out, executor, overwrite=overwrite, stage="relabel")
     return _write_png(aligned, palette, out, executor, overwrite=overwrite)
 
 
-def _write_zarr(
-    labels: da.Array, palette: Palette, out: Path, executor: Executor, *, overwrite: bool
+def fill_store(
+    blocks: da.Array,
+    temporary: Path,
+    final: Path,
+    executor: Executor,
+    *,
+    overwrite: bool,
+    stage: str,
 ) -> int:
-    """Write whole shards by tasks, and name the store when all are there."""
-    temporary = start_store(out, labels.shape, palette, overwrite=overwrite)
+    """Write blocks of whole shards by tasks, and name the store when all are there. **Eager**.
+
+    ``temporary`` is a store that was started for ``final``; it is gone in any case.
+
+    Returns
+    -------
+    int
+        Bytes written.
+    """
     try:
         store = delayed(store_block, pure=False)
-        run_on_blocks(labels, executor, lambda b, at: store(temporary, b, offset=at))
-        return finish_store(temporary, out, overwrite=overwrite)
+        run_on_blocks(blocks, executor, lambda b, at: store(temporary, b, offset=at), stage=stage)
+        return finish_store(temporary, final, overwrite=overwrite)
     finally:
         discard_store(temporary)
 
@@ -230,10 +244,7 @@ def _write_png(
     """Compress strips by tasks, let one task join them, then give the file its name."""
     height, width = labels.shape
     effort = {"depth": bit_depth_for(len(palette)), "level": deflate_level((height, width))}
-    folder = partial_path(out)
-    try:
-        with report_os_errors(out):
-            folder.mkdir(parents=True)
+    with partial_folder(out) as folder:
         write_strips = delayed(write_strip_files, pure=False)
         run_on_blocks(
             labels,
@@ -246,8 +257,6 @@ def _write_png(
         n_bytes: int = executor.compute(joined, stage="write", leaves=[joined])
         put_in_place(folder / JOINED_NAME, out, overwrite=overwrite)
         return n_bytes
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_strip_files(

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
 from dask.delayed import delayed
 
-from dask_quant.array_flow import align_blocks, run_on_blocks
+from dask_quant.array_flow import align_blocks, check_label_output, fill_store
 from dask_quant.graphs.pixels import label_parts
-from dask_quant.sinks.atomic import check_output, partial_path, put_in_place, report_os_errors
+from dask_quant.sinks.atomic import partial_folder, put_in_place
 from dask_quant.sinks.class_store import class_attributes, read_strips
 from dask_quant.sinks.geotiff import write_label_raster
 from dask_quant.sinks.sieve import sieve_labels
 from dask_quant.sinks.store_layout import label_shards
-from dask_quant.sinks.zarr_store import (
-    check_store,
-    discard_store,
-    finish_store,
-    start_class_store,
-    store_block,
-)
+from dask_quant.sinks.zarr_store import start_class_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,14 +33,6 @@ _JOINED_NAME = "joined.tif"
 def label_raster(cut: CutRaster, model: ClassModel) -> da.Array:
     """Return the class of every pixel ``(y, x)``. **Lazy**."""
     return label_parts(cut.parts, cut.raster.shape, model)
-
-
-def check_class_output(out: Path, *, overwrite: bool) -> None:
-    """Raise `OutputError` when ``out`` cannot be written, before any work is done."""
-    if out.suffix.lower() == ".zarr":
-        check_store(out, overwrite=overwrite)
-    else:
-        check_output(out, overwrite=overwrite)
 
 
 def write_classes(
@@ -71,25 +56,18 @@ def write_classes(
     int
         Bytes written.
     """
-    check_class_output(out, overwrite=overwrite)
+    check_label_output(out, overwrite=overwrite)
     out = out.absolute()  # workers may have another working folder
     labels, geo = label_raster(cut, model), cut.raster.geo
     if out.suffix.lower() == ".zarr":
         return _write_store(labels, model, geo, out, executor, overwrite=overwrite)
-    folder = partial_path(out)
-    try:
-        with report_os_errors(out):
-            folder.mkdir(parents=True)
-        store = folder / "labels.zarr"
+    with partial_folder(out) as folder:
+        joined, store = folder / _JOINED_NAME, folder / "labels.zarr"
         _write_store(labels, model, geo, store, executor, overwrite=False)
-        join = delayed(join_labels, pure=False)(
-            folder / _JOINED_NAME, store, model, geo, cog=cog, sieve=sieve
-        )
+        join = delayed(join_labels, pure=False)(joined, store, model, geo, cog=cog, sieve=sieve)
         n_bytes: int = executor.compute(join, stage="write", leaves=[join])
-        put_in_place(folder / _JOINED_NAME, out, overwrite=overwrite)
+        put_in_place(joined, out, overwrite=overwrite)
         return n_bytes
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_store(
@@ -101,20 +79,11 @@ def _write_store(
     *,
     overwrite: bool,
 ) -> int:
-    """Write whole shards by tasks, and name the store when all are there."""
+    """Write labels to a store of classes."""
+    aligned = align_blocks(labels, label_shards(labels.shape))
     attributes = class_attributes(model, geo)
-    temporary = start_class_store(
-        out, labels.shape, model.label_dtype, attributes, overwrite=overwrite
-    )
-    try:
-        store = delayed(store_block, pure=False)
-        aligned = align_blocks(labels, label_shards(labels.shape))
-        run_on_blocks(
-            aligned, executor, lambda b, at: store(temporary, b, offset=at), stage="label"
-        )
-        return finish_store(temporary, out, overwrite=overwrite)
-    finally:
-        discard_store(temporary)
+    store = start_class_store(out, labels.shape, model.label_dtype, attributes, overwrite=overwrite)
+    return fill_store(aligned, store, out, executor, overwrite=overwrite, stage="label")
 
 
 def join_labels(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dask_quant.palette import as_palette
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -47,7 +49,7 @@ class ClassTable:
         has_pixels = statistics.counts[:, np.newaxis] > 0
         return cls(
             band_names=model.band_names,
-            colors=tuple("#{:02x}{:02x}{:02x}".format(*color) for color in model.colors.tolist()),
+            colors=tuple(as_palette(model.colors).hex),
             n_pixels=tuple(statistics.counts.tolist()),
             area_m2=None if areas is None else tuple(areas.tolist()),
             mean=statistics.means,

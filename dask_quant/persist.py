@@ -10,19 +10,12 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dask.delayed import delayed
-
-from dask_quant.array_flow import run_on_blocks
+from dask_quant.array_flow import fill_store
 from dask_quant.errors import OptionError, OutputExistsError, SourceError
 from dask_quant.events import Notice
 from dask_quant.sinks.store_layout import image_shards
 from dask_quant.sinks.store_marker import read_store_source
-from dask_quant.sinks.zarr_store import (
-    discard_store,
-    finish_store,
-    start_image_store,
-    store_block,
-)
+from dask_quant.sinks.zarr_store import start_image_store
 from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.opening import open_image
 from dask_quant.sources.pillow import read_header
@@ -78,15 +71,8 @@ def _write_store(
     shape = (header.height, header.width)
     store = store.absolute()  # workers may have another working folder
     temporary = start_image_store(store, shape, digest, overwrite=overwrite)
-    try:
-        pixels = open_image(image, chunks=image_shards(shape))
-        write = delayed(store_block, pure=False)
-        run_on_blocks(
-            pixels, executor, lambda b, at: write(temporary, b, offset=at), stage="persist"
-        )
-        finish_store(temporary, store, overwrite=overwrite)
-    finally:
-        discard_store(temporary)
+    pixels = open_image(image, chunks=image_shards(shape))
+    fill_store(pixels, temporary, store, executor, overwrite=overwrite, stage="persist")
 
 
 def _digest_file(path: str | Path) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dask_quant.errors import OptionError
@@ -17,9 +14,11 @@ from dask_quant.routes.choose import (
     plan_sources,
     relabel_sources,
 )
-from dask_quant.routes.common import Job, is_array
+from dask_quant.routes.common import Job, check_sources, is_array
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import ArrayLike
 
     from dask_quant.events import Listener
@@ -112,7 +111,7 @@ def quantize(
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
     job = Job("quantize", fit, run, listener, per_image=per_image)
-    return relabel_sources(job, _check_sources(sources), as_path(out, "out"))
+    return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 
 
 def apply_palette(
@@ -149,7 +148,7 @@ def apply_palette(
     run = make_run_options(overwrite, chunks, persist, cluster)
     given = as_palette(palette)
     job = Job("apply", FitOptions(n_colors=len(given)), run, listener, palette=given)
-    return relabel_sources(job, _check_sources(sources), as_path(out, "out"))
+    return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 
 
 def make_palette(
@@ -201,7 +200,7 @@ def make_palette(
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
     job = Job("palette", fit, run, listener)
-    return fit_sources(job, _check_sources(sources), as_path(out, "out"))
+    return fit_sources(job, check_sources(sources), as_path(out, "out"))
 
 
 def plan_job(
@@ -253,7 +252,7 @@ def plan_job(
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
     job = Job("quantize", fit, run, ignore_event, per_image=per_image)
-    return plan_sources(job, _check_sources(sources), as_path(out, "out"))
+    return plan_sources(job, check_sources(sources), as_path(out, "out"))
 
 
 def describe_images(
@@ -286,22 +285,4 @@ def describe_images(
         message = "Got an array to describe; give paths, or count its colours with count_colors."
         raise OptionError(message)
     run = make_run_options(False, chunks, None, cluster)
-    return describe_sources(Job("info", FitOptions(), run, listener), _check_sources(sources))
-
-
-def _check_sources(sources: Any) -> Any:
-    """Return an array as it is and anything else as paths, or raise `OptionError`."""
-    if is_array(sources) or isinstance(sources, (str, Path)):
-        return sources
-    if isinstance(sources, os.PathLike):
-        return as_path(sources, "sources")
-    given = list(sources) if isinstance(sources, Iterable) else [sources]
-    for item in given:
-        if not isinstance(item, (str, os.PathLike)):
-            where = "" if item is sources else f" in a {type(sources).__name__}"
-            message = (
-                f"Got {type(item).__name__}{where} as a source; give paths, or one image as a "
-                "NumPy or Dask array."
-            )
-            raise OptionError(message)
-    return [item if isinstance(item, str) else as_path(item, "sources") for item in given]
+    return describe_sources(Job("info", FitOptions(), run, listener), check_sources(sources))

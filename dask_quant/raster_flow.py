@@ -122,6 +122,16 @@ def check_bands(rasters: Sequence[Raster]) -> None:
             raise PixelFormatError(message)
 
 
+def check_model_bands(model: ClassModel, raster: Raster) -> None:
+    """Raise `OptionError` unless a raster has as many bands as a model."""
+    if len(raster.band_names) != len(model.band_names):
+        message = (
+            f"Got {raster.name!r} with {len(raster.band_names)} bands for a model of "
+            f"{len(model.band_names)}: {', '.join(model.band_names)}; choose them by --bands."
+        )
+        raise OptionError(message)
+
+
 def fit_classes(cut: Sequence[CutRaster], options: SegmentOptions, executor: Executor) -> ClassFit:
     """Fit classes to all pixels of rasters together. **Eager**.
 

@@ -223,7 +223,7 @@ def fit_each(
 
     Each begins at its fit to the sample, and is moved at most as often as the first allows.
     """
-    tol = each[0].tol * measure_variance(survey)
+    tol = _find_tolerance(survey, each[0])
     starts = [fit_sample(survey, options, tol).centers for options in each]
     source.fixed = FixedPoint.from_range(survey.found.include(np.concatenate(starts)))
     return iterate_rows(source, starts, max_iter=each[0].max_iter, tol=tol, dtype=each[0].dtype)

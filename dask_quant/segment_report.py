@@ -75,6 +75,8 @@ class SegmentReport:
     """Wall seconds by stage, ``total`` first."""
     peak_rss_bytes: int
     """Peak resident memory of driver and workers together, in bytes."""
+    projected_bytes: int
+    """Upper bound of that, planned before the start."""
     version: str
     """Version of dask_quant."""
 
@@ -124,5 +126,6 @@ class SegmentReport:
             "outputs": list(self.outputs),
             "seconds": dict(self.seconds),
             "peak_rss_bytes": self.peak_rss_bytes,
+            "projected_bytes": self.projected_bytes,
             "version": self.version,
         }

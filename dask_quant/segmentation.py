@@ -9,7 +9,8 @@ from dask_quant.class_output import label_raster
 from dask_quant.errors import OptionError
 from dask_quant.events import ignore_event
 from dask_quant.options import as_chunks, as_path, make_run_options, require
-from dask_quant.raster_flow import cut_rasters
+from dask_quant.raster_flow import check_model_bands, cut_rasters
+from dask_quant.routes.common import check_sources
 from dask_quant.routes.segmenting import SegmentJob, SideFiles, score_sources, segment_sources
 from dask_quant.segment_options import BandOptions, SegmentOptions
 from dask_quant.sinks.class_model_file import read_class_model
@@ -165,7 +166,7 @@ def segment(
         sieve=sieve,
         keep=keep,
     )
-    return segment_sources(job, sources, _as_optional_path(out, "out"))
+    return segment_sources(job, check_sources(sources), _as_optional_path(out, "out"))
 
 
 def apply_classes(
@@ -222,7 +223,7 @@ def apply_classes(
         sieve=sieve,
         keep=keep,
     )
-    return segment_sources(job, sources, _as_optional_path(out, "out"))
+    return segment_sources(job, check_sources(sources), _as_optional_path(out, "out"))
 
 
 def score_classes(
@@ -294,7 +295,7 @@ def score_classes(
         listener=listener,
         keep=keep,
     )
-    return score_sources(job, sources, chosen, _as_optional_path(out, "out"))
+    return score_sources(job, check_sources(sources), chosen, _as_optional_path(out, "out"))
 
 
 def label_classes(
@@ -339,12 +340,7 @@ def label_classes(
     )
     asked = as_chunks(chunks)
     raster = open_raster(source, _make_band_options(bands, indices, nodata, mask))
-    if len(raster.band_names) != len(model.band_names):
-        message = (
-            f"Got a raster of {len(raster.band_names)} bands for a model of "
-            f"{len(model.band_names)}: {', '.join(model.band_names)}; choose them by bands."
-        )
-        raise OptionError(message)
+    check_model_bands(model, raster)
     rows, columns = raster.unit
     (cut,) = cut_rasters([raster], [(asked.rows or rows, asked.columns or columns)])
     return label_raster(cut, model)

@@ -10,8 +10,7 @@ from dask.base import tokenize
 from dask.delayed import delayed
 from dask.highlevelgraph import HighLevelGraph
 
-from dask_quant.fit.row_block import RowBlock, RowNumbers
-from dask_quant.graphs.rows import RowBlocks
+from dask_quant.graphs.rows import RowBlocks, make_pixel_block
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dask_quant.class_model import ClassModel
+    from dask_quant.fit.row_block import RowBlock
     from dask_quant.sources.rasters import RasterPart
 
     Pixels = tuple[NDArray[Any], NDArray[np.bool_]]
@@ -36,7 +36,7 @@ def pixel_row_blocks(parts: Sequence[RasterPart], *, first: int, width: int) -> 
     width : int
         Columns of the raster.
     """
-    task = delayed(make_pixel_rows, pure=True)
+    task = delayed(make_valid_rows, pure=True)
     blocks = [task(part.pixels, first + part.row * width + part.column, width) for part in parts]
     sizes = tuple(part.shape[0] * part.shape[1] for part in parts)
     return RowBlocks(tuple(blocks), sizes, unit="px")
@@ -69,18 +69,13 @@ def label_parts(parts: Sequence[RasterPart], shape: tuple[int, int], model: Clas
     )
 
 
-def make_pixel_rows(pixels: Pixels, first: int, width: int) -> RowBlock:
+def make_valid_rows(pixels: Pixels, first: int, width: int) -> RowBlock:
     """Return the pixels of a block that mean something as rows. **Eager**.
 
     ``first`` is the number of its first pixel, ``width`` the columns of the whole raster.
     """
     samples, valid = pixels
-    rows = samples.reshape(-1, samples.shape[2])
-    kept = None
-    if not valid.all():
-        kept = np.flatnonzero(valid)
-        rows = rows[kept]
-    return RowBlock(rows, numbers=RowNumbers(first, samples.shape[1], width, kept))
+    return make_pixel_block(samples, first, width, valid)
 
 
 def label_pixels(pixels: Pixels, model: ClassModel) -> NDArray[np.uint8 | np.uint16]:

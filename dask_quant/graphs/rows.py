@@ -160,14 +160,21 @@ def make_row_block(rows: NDArray[Any], weights: NDArray[np.float64] | None, firs
     return RowBlock(rows, weights, RowNumbers(first))
 
 
-def make_pixel_block(pixels: NDArray[Any], first: int, stride: int) -> RowBlock:
+def make_pixel_block(
+    pixels: NDArray[Any], first: int, stride: int, valid: NDArray[np.bool_] | None = None
+) -> RowBlock:
     """Return a block ``(y, x, n_bands)`` of an image as rows of bands. **Eager**.
 
-    ``first`` is the number of its first pixel, ``stride`` the width of the image.
+    ``first`` is the number of its first pixel, ``stride`` the width of the image. Pixels that are
+    not ``valid`` ``(y, x)`` are left out.
     """
     _, width, n_bands = pixels.shape
-    numbers = RowNumbers(first, width=max(1, width), stride=stride)
-    return RowBlock(pixels.reshape(-1, n_bands), numbers=numbers)
+    rows, kept = pixels.reshape(-1, n_bands), None
+    if valid is not None and not valid.all():
+        kept = np.flatnonzero(valid)
+        rows = rows[kept]
+    numbers = RowNumbers(first, width=max(1, width), stride=stride, kept=kept)
+    return RowBlock(rows, numbers=numbers)
 
 
 @dataclass(frozen=True)

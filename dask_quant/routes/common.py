@@ -6,14 +6,16 @@ import io
 import os
 import sys
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dask_quant import __version__
-from dask_quant.errors import FewerColorsWarning, OutputError, SourceError
+from dask_quant.errors import FewerColorsWarning, OptionError, OutputError, SourceError
 from dask_quant.events import Stopwatch
 from dask_quant.fit.fitting import fit_given, fit_histogram
+from dask_quant.options import as_path
 from dask_quant.results import Report, explained_variance
 from dask_quant.sinks.palette_file import write_palette
 from dask_quant.sources.discover import STDIN, Discovery, discover
@@ -40,7 +42,7 @@ LABEL_SUFFIXES = (".png", ".zarr")
 LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
 """Suffixes of files that would blur a palette."""
 
-_OTHER_SUFFIXES = frozenset({".gif", ".tif", ".tiff", ".bmp", ".webp", ".avif", ".jp2", ".ppm"})
+OTHER_SUFFIXES = frozenset({".gif", ".tif", ".tiff", ".bmp", ".webp", ".avif", ".jp2", ".ppm"})
 """Suffixes that name an image file, so that an output of that name is not taken for a folder."""
 
 
@@ -69,6 +71,24 @@ def is_array(sources: Any) -> bool:
     return hasattr(sources, "dtype") and hasattr(sources, "shape")
 
 
+def check_sources(sources: Any) -> Any:
+    """Return an array as it is and anything else as paths, or raise `OptionError`."""
+    if is_array(sources) or isinstance(sources, (str, Path)):
+        return sources
+    if isinstance(sources, os.PathLike):
+        return as_path(sources, "sources")
+    given = list(sources) if isinstance(sources, Iterable) else [sources]
+    for item in given:
+        if not isinstance(item, (str, os.PathLike)):
+            where = "" if item is sources else f" in a {type(sources).__name__}"
+            message = (
+                f"Got {type(item).__name__}{where} as a source; give paths, or one image as a "
+                "NumPy or Dask array."
+            )
+            raise OptionError(message)
+    return [item if isinstance(item, str) else as_path(item, "sources") for item in given]
+
+
 def discover_images(sources: Sources) -> Discovery:
     """Find what a path or a sequence of paths names."""
     return discover([sources] if isinstance(sources, (str, Path)) else list(sources))
@@ -77,7 +97,7 @@ def discover_images(sources: Sources) -> Discovery:
 def wants_file(out: Path, found: Discovery) -> bool:
     """Return whether ``out`` names one label file; raise when it cannot, for these inputs."""
     suffix = out.suffix.lower()
-    known = suffix in LABEL_SUFFIXES or suffix in LOSSY_SUFFIXES | _OTHER_SUFFIXES
+    known = suffix in LABEL_SUFFIXES or suffix in LOSSY_SUFFIXES | OTHER_SUFFIXES
     if known and not (out.is_dir() and suffix != ".zarr"):
         check_label_suffix(out, n_inputs=len(found.inputs))
         return True

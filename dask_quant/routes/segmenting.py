@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dask_quant import __version__
+from dask_quant.array_flow import check_label_output
 from dask_quant.chunking import check_budget, plan_raster_chunks, plan_rasters
-from dask_quant.class_output import check_class_output, write_classes
+from dask_quant.class_output import write_classes
 from dask_quant.class_table import ClassTable
 from dask_quant.errors import OptionError, OutputError
 from dask_quant.events import Stopwatch
@@ -20,6 +21,7 @@ from dask_quant.fit.class_statistics import ClassStatistics, StatisticsScale
 from dask_quant.options import format_bytes
 from dask_quant.raster_flow import (
     CutRaster,
+    check_model_bands,
     cut_rasters,
     describe_classes,
     find_range,
@@ -27,7 +29,7 @@ from dask_quant.raster_flow import (
     keep_pixels,
     score_classes,
 )
-from dask_quant.routes.common import LOSSY_SUFFIXES, is_array
+from dask_quant.routes.common import LOSSY_SUFFIXES, OTHER_SUFFIXES, is_array
 from dask_quant.routes.executing import open_executor
 from dask_quant.row_flow import SAMPLE_NUMBERS
 from dask_quant.segment_report import SceneReport, SegmentReport
@@ -59,8 +61,8 @@ if TYPE_CHECKING:
 CLASS_SUFFIXES = (".tif", ".tiff", ".zarr")
 """Suffixes of the files that classes can be written to."""
 
-_OTHER_SUFFIXES = frozenset({".png", ".gif", ".bmp", ".webp"})
-"""Suffixes that name a picture, so that an output of that name is not taken for a folder."""
+_PICTURE_SUFFIXES = OTHER_SUFFIXES | {".png"}
+"""Suffixes of pictures that are not lossy, but for the above."""
 
 TABLE_SUFFIXES = (".csv", ".json")
 """Suffixes of the files that the table of classes can be written to."""
@@ -141,12 +143,14 @@ def segment_sources(job: SegmentJob, sources: Any, out: Path | None) -> SegmentR
     _check_sieve(job, outputs)
     for path in outputs:
         if path is not None:
-            check_class_output(path, overwrite=job.run.overwrite)
+            check_label_output(path, overwrite=job.run.overwrite)
     job.side_files.check(overwrite=job.run.overwrite)
     rasters = [open_raster(source, job.bands) for source in named.sources]
-    _check_model(job.model, rasters)
+    for raster in rasters:
+        if job.model is not None:
+            check_model_bands(job.model, raster)
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
-        cut = _cut(job, rasters, executor)
+        cut, projected = _cut(job, rasters, executor)
         model, fit, scale = _find_model(job, cut, executor)
         with job.watch.measure("describe"):
             statistics = [describe_classes(each, model, scale, executor) for each in cut]
@@ -179,6 +183,7 @@ def segment_sources(job: SegmentJob, sources: Any, out: Path | None) -> SegmentR
         outputs=tuple(str(path) for path in (*outputs, *sides) if path is not None),
         seconds=job.watch.summary(),
         peak_rss_bytes=peak,
+        projected_bytes=projected,
         version=__version__,
     )
 
@@ -193,7 +198,7 @@ def score_sources(
         check_output(out, overwrite=job.run.overwrite)
     rasters = [open_raster(source, job.bands) for source in _name_sources(sources, None).sources]
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
-        cut = _cut(job, rasters, executor)
+        cut, _ = _cut(job, rasters, executor)
         curve = score_classes(cut, job.fit, numbers, executor)
     if out is not None:
         suffix = out.suffix.lower()
@@ -207,7 +212,7 @@ def _name_sources(sources: Any, out: Path | None) -> _Named:
     """Return the rasters that sources name, and where the classes of each go."""
     if is_array(sources):
         return _Named([sources], _name_outputs(None, out), 0)
-    given = _list_sources(sources)
+    given = _list_paths(sources)
     found = discover(given) if out is None else discover(given, exclude=out)
     paths = [each.path for each in found.inputs]
     outputs = _name_outputs([each.relative for each in found.inputs], out)
@@ -228,26 +233,18 @@ def _name_outputs(relatives: Sequence[PurePosixPath] | None, out: Path | None) -
             message = f"Got {n_rasters} rasters for the one file {str(out)!r}; name a folder."
             raise OutputError(message)
         return [out]
-    if relatives is None or out.suffix.lower() in LOSSY_SUFFIXES | _OTHER_SUFFIXES:
+    if relatives is None or out.suffix.lower() in LOSSY_SUFFIXES | _PICTURE_SUFFIXES:
         message = f"Got the output {str(out)!r}; {_say_why_not(out)}, so write .tif or .zarr."
         raise OutputError(message)
     return list(resolve_all_below(out, plan_output_names(relatives, ".tif")))
 
 
-def _list_sources(sources: Any) -> list[str | Path]:
+def _list_paths(sources: Any) -> list[str | Path]:
     """Return the paths that a user named, or raise `OptionError`."""
-    given = [sources] if isinstance(sources, (str, Path)) else sources
-    try:
-        named = list(given)
-    except TypeError:
-        named = [given]
-    for each in named:
-        if not isinstance(each, (str, Path)):
-            message = f"Got {type(each).__name__} for a raster; use paths, or one array."
-            raise OptionError(message)
-        if str(each) == STDIN:
-            message = "Got - for a raster; it is read several times, so save it as a file."
-            raise OptionError(message)
+    named = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    if STDIN in map(str, named):
+        message = "Got - for a raster; it is read several times, so save it as a file."
+        raise OptionError(message)
     return named
 
 
@@ -256,7 +253,7 @@ def _say_why_not(out: Path) -> str:
     suffix = out.suffix.lower()
     if suffix in LOSSY_SUFFIXES:
         return "JPEG would blur classes into others"
-    if suffix in _OTHER_SUFFIXES:
+    if suffix in _PICTURE_SUFFIXES:
         return f"{suffix} keeps neither nodata nor where pixels lie"
     return "the classes of an array are one file"
 
@@ -279,21 +276,13 @@ def _check_sieve(job: SegmentJob, outputs: Sequence[Path | None]) -> None:
             raise OptionError(message)
 
 
-def _check_model(model: ClassModel | None, rasters: Sequence[Raster]) -> None:
-    """Raise `OptionError` unless rasters have as many bands as a model that is given."""
-    if model is None:
-        return
-    for raster in rasters:
-        if len(raster.band_names) != len(model.band_names):
-            message = (
-                f"Got {raster.name!r} with {len(raster.band_names)} bands for a model of "
-                f"{len(model.band_names)}: {', '.join(model.band_names)}; choose them by --bands."
-            )
-            raise OptionError(message)
+def _cut(
+    job: SegmentJob, rasters: Sequence[Raster], executor: Executor
+) -> tuple[list[CutRaster], int]:
+    """Return rasters in blocks, kept where asked for, and the bytes that all is planned to take.
 
-
-def _cut(job: SegmentJob, rasters: Sequence[Raster], executor: Executor) -> list[CutRaster]:
-    """Return rasters in blocks, kept where asked for; refuse what does not fit in memory."""
+    What does not fit in memory is refused.
+    """
     chunks = [
         plan_raster_chunks(
             *(raster.shape, raster.unit, raster.pixel_bytes),
@@ -325,10 +314,10 @@ def _cut(job: SegmentJob, rasters: Sequence[Raster], executor: Executor) -> list
         projected, what = projected + kept, f"{what} and {format_bytes(kept)} that are kept"
     check_budget(projected, job.run.cluster.memory_limit_bytes, what)
     cut = cut_rasters(rasters, chunks)
-    if not job.keep:
-        return cut
-    with job.watch.measure("persist"):
-        return keep_pixels(cut, executor)
+    if job.keep:
+        with job.watch.measure("persist"):
+            cut = keep_pixels(cut, executor)
+    return cut, projected
 
 
 def _find_model(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -64,6 +65,24 @@ def partial_path(path: Path) -> Path:
     while len(os.fsencode(name)) + len(ending) + 1 > _MAX_NAME_BYTES:
         name = name[:-1]
     return path.with_name(f".{name}{ending}")
+
+
+@contextmanager
+def partial_folder(path: Path) -> Iterator[Path]:
+    """Make a folder under a temporary name beside ``path``, which is gone after the block.
+
+    Raises
+    ------
+    OutputError
+        When it cannot be made.
+    """
+    folder = partial_path(path)
+    try:
+        with report_os_errors(path):
+            folder.mkdir(parents=True)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_output(path: Path, *, overwrite: bool) -> None:

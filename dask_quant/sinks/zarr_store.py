@@ -93,9 +93,16 @@ def create_label_store(path: Path, shape: tuple[int, int], palette: Palette) -> 
     OutputError
         When the folder exists or cannot be made, or a side is below 1.
     """
+    _create_classes(path, shape, palette.label_dtype, store_attributes(palette))
+
+
+def _create_classes(
+    path: Path, shape: tuple[int, int], dtype: np.dtype[Any], attributes: dict[str, Any]
+) -> None:
+    """Create an empty store of labels of whatever."""
     _check_shape(shape)
     layout = _Layout(shape, label_chunks(shape), label_shards(shape), ("y", "x"))
-    _create_store(path, layout, palette.label_dtype, store_attributes(palette), _ZSTD_LEVEL)
+    _create_store(path, layout, dtype, attributes, _ZSTD_LEVEL)
 
 
 def _check_shape(shape: tuple[int, int]) -> None:
@@ -267,10 +274,8 @@ def start_class_store(
     what its values mean is given by ``attributes`` of the group.
     """
     check_store(final, overwrite=overwrite)
-    _check_shape(shape)
     temporary = partial_path(final)
-    layout = _Layout(shape, label_chunks(shape), label_shards(shape), ("y", "x"))
-    _create_or_discard(temporary, _create_store, layout, dtype, attributes, _ZSTD_LEVEL)
+    _create_or_discard(temporary, _create_classes, shape, dtype, attributes)
     return temporary
 
 

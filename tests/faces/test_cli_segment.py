@@ -35,6 +35,7 @@ FIELDS = {
     "outputs": list,
     "seconds": dict,
     "peak_rss_bytes": int,
+    "projected_bytes": int,
     "version": str,
 }
 

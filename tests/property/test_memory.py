@@ -24,9 +24,9 @@ def scattered_colors(n_pixels):
     return np.stack([codes >> 16, codes >> 8, codes], axis=-1).astype(np.uint8)
 
 
-def run(*arguments):
+def run(*arguments, command="quantize"):
     done = subprocess.run(
-        [sys.executable, "-m", "dask_quant.faces.cli", "quantize", *map(str, arguments), "--json"],
+        [sys.executable, "-m", "dask_quant.faces.cli", command, *map(str, arguments), "--json"],
         capture_output=True,
         check=False,
     )
@@ -77,3 +77,19 @@ def test_a_folder_stays_below_its_projection(tmp_path):
         pixels = scattered_colors(1 << 18)[i::4].reshape(256, 256, 3)
         Image.fromarray(pixels).save(tmp_path / "in" / f"{i}.png", compress_level=0)
     check_peak(tmp_path / "in", tmp_path / "out")
+
+
+@pytest.mark.parametrize("options", [(), ("--keep", "--sieve", 50), ("--workers", 2)])
+def test_the_projection_holds_for_classes_of_a_raster(tmp_path, options):
+    rng = np.random.default_rng(0)
+    samples = rng.integers(0, 4000, (3000, 2500, 6), dtype=np.int16)
+    samples[rng.random((3000, 2500)) < 0.2] = -1
+    zarr.create_array(
+        tmp_path / "a.zarr", data=samples, chunks=(500, 500, 6), attributes={"_FillValue": -1}
+    )
+    report = run(
+        *(tmp_path / "a.zarr", "-o", tmp_path / "o.tif", "-k", 3, "--max-iter", 2, *options),
+        command="segment",
+    )
+    assert report["n_excluded"] == np.count_nonzero(samples[..., 0] == -1)
+    assert report["projected_bytes"] / 10 < report["peak_rss_bytes"] < report["projected_bytes"]

@@ -7,7 +7,7 @@ import pytest
 
 from dask_quant.class_model import ClassModel
 from dask_quant.fit.features import FeatureMap
-from dask_quant.graphs.pixels import join_row_blocks, label_parts, make_pixel_rows, pixel_row_blocks
+from dask_quant.graphs.pixels import join_row_blocks, label_parts, make_valid_rows, pixel_row_blocks
 from dask_quant.segment_options import BandOptions
 from dask_quant.sources.rasters import open_raster, split_raster
 
@@ -57,7 +57,7 @@ def test_sizes_count_all_pixels_of_a_block(chunks):
 
 def test_rows_without_a_hole_are_not_copied():
     samples = np.arange(24.0).reshape(3, 4, 2)
-    block = make_pixel_rows((samples, np.ones((3, 4), dtype=bool)), 5, 9)
+    block = make_valid_rows((samples, np.ones((3, 4), dtype=bool)), 5, 9)
     assert np.shares_memory(block.rows, samples)
     assert block.numbers.find(np.arange(12)).tolist() == [
         5, 6, 7, 8, 14, 15, 16, 17, 23, 24, 25, 26
@@ -65,7 +65,7 @@ def test_rows_without_a_hole_are_not_copied():
 
 
 def test_a_block_where_nothing_means_anything_has_no_rows():
-    block = make_pixel_rows((np.ones((3, 4, 2)), np.zeros((3, 4), dtype=bool)), 0, 4)
+    block = make_valid_rows((np.ones((3, 4, 2)), np.zeros((3, 4), dtype=bool)), 0, 4)
     assert block.rows.shape == (0, 2)
 
 
