@@ -38,6 +38,9 @@ sequences", 2018."""
 _SHADES = ((0.65, 0.95), (0.9, 0.65), (0.4, 0.8))
 """Saturation and value that follow one another (arbitrary)."""
 
+_ORTHONORMAL = 1e-6
+"""How far the products of directions may be from 0 and 1 (arbitrary)."""
+
 _N_BRIGHT = 255
 """Colours that have these values: more would coincide."""
 
@@ -49,8 +52,8 @@ _DARKEST = 0.7
 class ClassModel:
     """Classes of the pixels of rasters.
 
-    A pixel belongs to the class whose centre is nearest, the lowest on ties, by the sum over the
-    bands of squared differences, each band having been shifted and stretched by ``features``.
+    A pixel belongs to the class whose centre is nearest, the lowest on ties, by the sum of squared
+    differences of ``features``.
 
     Examples
     --------
@@ -61,12 +64,12 @@ class ClassModel:
     """
 
     centers: NDArray[np.float64]
-    """Mean of each class in units of the bands, float64 ``(k, n_bands)``; the class of most pixels
-    first."""
+    """Mean of each class in units of the bands, or, of principal components, the spectrum that has
+    theirs, float64 ``(k, n_bands)``; the class of most pixels first."""
     band_names: tuple[str, ...]
     """Name of each band, in the order of the centres."""
     features: FeatureMap
-    """How bands are shifted and stretched before distances are measured."""
+    """What of the bands distances are measured in."""
     scale: str = "none"
     """Where ``features`` come from: ``none``, ``standard``, ``minmax`` or ``robust``."""
     seed: int = 0
@@ -140,6 +143,7 @@ class ClassModel:
 
     def to_json(self) -> str:
         """Return the model as text; numbers come back bit for bit."""
+        components = self.features.components
         values = {
             "format": FORMAT,
             "version": VERSION,
@@ -148,6 +152,7 @@ class ClassModel:
             "scale": self.scale,
             "offset": self.features.offset.tolist(),
             "factor": self.features.factor.tolist(),
+            "components": None if components is None else components.tolist(),
             "centers": self.centers.tolist(),
             "seed": self.seed,
         }
@@ -182,6 +187,9 @@ def _parse_model(values: dict[str, Any]) -> ClassModel | None:
         np.array(values[key], dtype=np.float64) for key in ("centers", "offset", "factor")
     )
     n_bands = len(names)
+    components = values["components"]
+    if components is not None:
+        components = np.array(components, dtype=np.float64)
     is_known = (
         (values["format"], values["version"]) == (FORMAT, VERSION)
         and isinstance(names, list)
@@ -194,10 +202,21 @@ def _parse_model(values: dict[str, Any]) -> ClassModel | None:
         and 1 <= len(centers) <= MAX_CLUSTERS
         and all(np.isfinite(numbers).all() for numbers in (centers, offset, factor))
         and bool((factor > 0).all())
+        and (components is None or _are_directions(components, n_bands))
     )
     if not is_known:
         return None
-    return ClassModel(centers, tuple(names), FeatureMap(offset, factor), scale, seed)
+    features = FeatureMap(offset, factor, components)
+    return ClassModel(centers, tuple(names), features, scale, seed)
+
+
+def _are_directions(components: NDArray[np.float64], n_bands: int) -> bool:
+    """Return whether these are at most ``n_bands`` orthonormal rows of as many numbers."""
+    if components.ndim != 2 or components.shape[1] != n_bands:
+        return False
+    if not (1 <= len(components) <= n_bands and np.isfinite(components).all()):
+        return False
+    return np.allclose(components @ components.T, np.eye(len(components)), atol=_ORTHONORMAL)
 
 
 def _draw_colors(n: int) -> NDArray[np.uint8]:

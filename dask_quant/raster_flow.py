@@ -16,6 +16,7 @@ from dask_quant.class_model import ClassModel
 from dask_quant.class_scores import ClassCurve, ClassScore
 from dask_quant.errors import FewerClassesWarning, FitError, OptionError, PixelFormatError
 from dask_quant.fit.class_statistics import ClassStatistics, StatisticsScale
+from dask_quant.fit.components import PrincipalComponents, ProductScale
 from dask_quant.fit.features import FeatureMap
 from dask_quant.fit.row_totals import RowRange
 from dask_quant.graphs.pixels import join_row_blocks, pixel_row_blocks
@@ -56,6 +57,24 @@ class ClassFit:
     """Passes over all pixels until the centres were found."""
     found: RowRange
     """Where the samples lie, in units of the bands."""
+    component_shares: tuple[float, ...] | None
+    """Share of all variance that each principal component holds; None: there are none."""
+
+
+@dataclass(frozen=True)
+class PreparedRows:
+    """The rows of all rasters, ready to be fitted."""
+
+    source: SpreadRows
+    """The rows, with features."""
+    survey: RowSurvey
+    """What was found of bands."""
+    scaled: RowSurvey
+    """What was found of features."""
+    features: FeatureMap
+    """How features are made of bands."""
+    component_shares: tuple[float, ...] | None
+    """As in `ClassFit`."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +159,9 @@ def fit_classes(cut: Sequence[CutRaster], options: SegmentOptions, executor: Exe
     FitError
         When no pixel means anything.
     """
-    source, survey, scaled, features = _prepare_rows(cut, options, executor)
-    fit = fit_rows(source, scaled, _row_options(options))
+    prepared = _prepare_rows(cut, options, executor)
+    source, features = prepared.source, prepared.features
+    fit = fit_rows(source, prepared.scaled, _row_options(options))
     order = _order_classes(fit.centers, fit.totals.weights)
     if len(order) < options.n_clusters:
         warnings.warn(
@@ -163,7 +183,8 @@ def fit_classes(cut: Sequence[CutRaster], options: SegmentOptions, executor: Exe
         total_inertia=fit.totals.measure_total(fit.centers),
         n_iter=fit.n_iter,
         n_passes=source.n_passes,
-        found=survey.found,
+        found=prepared.survey.found,
+        component_shares=prepared.component_shares,
     )
 
 
@@ -174,7 +195,8 @@ def score_classes(
     executor: Executor,
 ) -> ClassCurve:
     """Fit several numbers of classes to rasters side by side, and score them. **Eager**."""
-    source, _, scaled, _ = _prepare_rows(cut, options, executor)
+    prepared = _prepare_rows(cut, options, executor)
+    source, scaled = prepared.source, prepared.scaled
     each = [replace(_row_options(options), n_clusters=number) for number in numbers]
     fits = fit_each(source, scaled, each)
     scores = tuple(ClassScore.from_fit(fit, scaled.sample.rows) for fit in fits)
@@ -183,8 +205,8 @@ def score_classes(
 
 def _prepare_rows(
     cut: Sequence[CutRaster], options: SegmentOptions, executor: Executor
-) -> tuple[SpreadRows, RowSurvey, RowSurvey, FeatureMap]:
-    """Return the rows of all rasters; what was found of bands, of features; and the features.
+) -> PreparedRows:
+    """Look at the rows of all rasters, and say what distances are measured in.
 
     Raises
     ------
@@ -195,12 +217,34 @@ def _prepare_rows(
     source = SpreadRows(join_row_blocks([each.rows for each in cut]), executor)
     survey = source.survey(options.seed, n_bands)
     _check_survey(survey, sum(source.blocks.sizes))
+    shares = None
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # is looked at then
         features = _find_features(source, survey, options, n_bands)
         scaled = survey.apply(features)
     _check_size(scaled.found, "samples, by scale and weights,")
     source.blocks = source.blocks.with_features(features)
-    return source, survey, scaled, features
+    if options.pca is not None:
+        features, shares = _find_components(source, scaled, features, options.pca)
+        scaled = survey.apply(features)
+        source.blocks = source.blocks.with_features(features)
+    return PreparedRows(source, survey, scaled, features, shares)
+
+
+def _find_components(
+    source: SpreadRows, scaled: RowSurvey, features: FeatureMap, wanted: float
+) -> tuple[FeatureMap, tuple[float, ...]]:
+    """Return features that are principal components, and the share of variance of each."""
+    n_bands = features.n_features
+    if wanted > n_bands:
+        message = f"Got pca {wanted} for {n_bands} bands; ask for up to {n_bands} components."
+        raise OptionError(message)
+    products = source.multiply(ProductScale.from_range(scaled.found))
+    found = PrincipalComponents.from_covariance(products.covariance)
+    number = found.count(wanted) if wanted < 1 else int(wanted)
+    # About the mean, or bands of centres would lack what the components that are left out have.
+    offset = features.undo(products.means[np.newaxis])[0]
+    projected = FeatureMap(offset, features.factor, found.directions[:number])
+    return projected, tuple(found.shares[:number].tolist())
 
 
 def _row_options(options: SegmentOptions) -> RowFitOptions:

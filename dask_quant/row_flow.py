@@ -21,6 +21,7 @@ from dask_quant.fit.search import mix_seed
 from dask_quant.graphs.rows import (
     DrawRule,
     merge_drawn,
+    merge_products,
     merge_ranges,
     merge_statistics,
     merge_surveys,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from dask_quant.execute import Executor
     from dask_quant.fit.class_statistics import ClassStatistics, StatisticsScale
+    from dask_quant.fit.components import ProductScale, RowProducts
     from dask_quant.fit.features import FeatureMap
     from dask_quant.fit.row_lloyd import CentersFit
     from dask_quant.fit.row_totals import RowRange, RowTotals
@@ -161,6 +163,11 @@ class SpreadRows:
         found = self._pass(self.blocks.describe(centers, given), merge_statistics)
         return found
 
+    def multiply(self, given: ProductScale) -> RowProducts:
+        """Return the sums of products of the features of all rows, in one pass."""
+        products: RowProducts = self._pass(self.blocks.multiply(given), merge_products)
+        return products
+
     def _pass(self, leaves: list[Delayed], merge: Any, *more: Any) -> Any:
         """Compute leaves, a bounded number of them at a time, and merge what they return."""
         self.n_passes += 1
@@ -191,12 +198,8 @@ class RowSurvey:
     """Some of them, drawn by their numbers."""
 
     def apply(self, features: FeatureMap) -> RowSurvey:
-        """Return the same of features that are made of these, which are the bands themselves.
-
-        They are made by the very operations that make those of the rows, so that no row lies
-        outside of the range, not even in its last bit.
-        """
-        low, high = features.apply(np.stack([self.found.low, self.found.high]))
+        """Return the same of features that are made of these, which are the bands themselves."""
+        low, high = features.bound(self.found.low, self.found.high)
         rows = features.apply(self.sample.rows)
         return RowSurvey(replace(self.found, low=low, high=high), replace(self.sample, rows=rows))
 

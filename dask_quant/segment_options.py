@@ -75,6 +75,9 @@ class SegmentOptions:
     interquartile range 1, both of a sample)."""
     band_weights: tuple[float, ...] | None = None
     """How much the squared difference of each band counts, above 0; None: 1 each."""
+    pca: int | float | None = None
+    """Distances are measured in so many principal components of the bands as scaled and weighted,
+    or, below 1, in as many as hold this share of all variance; None: in the bands."""
     seed: int = 0
     """Seed of every random draw, 0 to 2**63 - 1; recorded in the output."""
     init: str = "k-means++"
@@ -111,6 +114,8 @@ class SegmentOptions:
         require(
             0 <= self.tol < float("inf"), f"Got tol {self.tol}; use a finite number of 0 or more."
         )
+        if self.pca is not None:
+            object.__setattr__(self, "pca", _as_pca(self.pca))
         if self.band_weights is not None:
             object.__setattr__(self, "band_weights", _as_weights(self.band_weights))
 
@@ -164,6 +169,17 @@ def _as_weights(given: Any) -> tuple[float, ...]:
         f"Got band weights {list(weights)}; use numbers above 0, and leave bands out by bands.",
     )
     return weights
+
+
+def _as_pca(given: Any) -> int | float:
+    """Return a number of components or a share of variance, or raise `OptionError`."""
+    value = _as_float(given, "pca")
+    is_share = 0 < value < 1
+    require(
+        is_share or (1 <= value <= MAX_BANDS and value == int(value)),
+        f"Got pca {given!r}; ask for a number of components, or for a share of variance below 1.",
+    )
+    return value if is_share else int(value)
 
 
 def _as_float(given: Any, name: str) -> float:

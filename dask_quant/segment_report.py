@@ -61,6 +61,9 @@ class SegmentReport:
     """Sum of squared distances to the centres; None for a model that was given."""
     total_inertia: float | None
     """The same with a single class."""
+    component_shares: tuple[float, ...] | None
+    """Share of all variance that each principal component holds that distances are measured in;
+    None where they are measured in bands, and for a model that was given."""
     n_iter: int
     """Times that centres were moved, on all pixels."""
     n_passes: int
@@ -118,6 +121,9 @@ class SegmentReport:
             "scenes": [scene.to_json() for scene in self.scenes],
             "inertia": self.inertia,
             "explained_variance": self.explained_variance,
+            "component_shares": (
+                None if self.component_shares is None else list(self.component_shares)
+            ),
             "seed": self.model.seed,
             "n_iter": self.n_iter,
             "n_passes": self.n_passes,

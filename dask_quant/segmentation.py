@@ -38,6 +38,7 @@ def segment(
     indices: Sequence[str] = (),
     band_weights: Sequence[float] | None = None,
     scale: str = "none",
+    pca: float | None = None,
     nodata: float | None = None,
     mask: str | Path | None = None,
     init: str = "k-means++",
@@ -82,6 +83,10 @@ def segment(
     scale : {"none", "standard", "minmax", "robust"}, default "none"
         What bands are brought to before distances are measured: mean 0 and variance 1, 0 to 1, or
         (of a sample) median 0 and interquartile range 1.
+    pca : int or float, optional
+        Measure distances in so many principal components of the bands as scaled and weighted, or,
+        below 1, in as many as hold that share of all variance. The covariance is that of all
+        pixels, exact, in one pass more. None: in the bands.
     nodata : float, optional
         Sample that stands for "nothing here"; None: what each file says.
     mask : str or Path, optional
@@ -148,6 +153,7 @@ def segment(
         fit=SegmentOptions(
             n_clusters=n_clusters,
             scale=scale,
+            pca=pca,
             band_weights=band_weights,  # type: ignore[arg-type]  # looked at there
             seed=seed,
             init=init,
@@ -235,6 +241,7 @@ def score_classes(
     indices: Sequence[str] = (),
     band_weights: Sequence[float] | None = None,
     scale: str = "none",
+    pca: float | None = None,
     nodata: float | None = None,
     mask: str | Path | None = None,
     n_init: int | None = None,
@@ -260,7 +267,7 @@ def score_classes(
     max_iter : int, default 3
         Times at most that centres are moved on all pixels, after their fit to a sample. Scores are
         those of all pixels, and of the centres that come of it.
-    sources, bands, indices, band_weights, scale, nodata, mask, n_init, tol, seed
+    sources, bands, indices, band_weights, scale, pca, nodata, mask, n_init, tol, seed
         As in `segment`.
     keep, overwrite, chunks, cluster, listener
         As in `segment`.
@@ -285,6 +292,7 @@ def score_classes(
         fit=SegmentOptions(
             n_clusters=chosen[-1],
             scale=scale,
+            pca=pca,
             band_weights=None if band_weights is None else tuple(band_weights),
             seed=seed,
             n_init=n_init,

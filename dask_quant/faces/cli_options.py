@@ -95,6 +95,8 @@ _SCALE_OPTIONS = (
     click.option("--scale", type=click.Choice(SCALES), default="none", show_default=True,
                  help="What bands are brought to before distances are measured."),
     click.option("--band-weights", metavar="LIST", help="Weight of each band: 1,1,0.5."),
+    click.option("--pca", type=float, metavar="N|SHARE",
+                 help="Use N principal components, or those of a SHARE of variance."),
     click.option("--n-init", type=int, metavar="N", help="Restarts; the best is kept."),
     click.option("--tol", type=float, default=1e-4, show_default=True, metavar="SHARE",
                  help="Squared shift at which they rest, in mean variances of a band."),

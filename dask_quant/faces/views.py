@@ -48,6 +48,9 @@ def view_classes(report: SegmentReport) -> View:
         )
         for number in range(min(len(table), _MAX_CLASSES))
     )
+    if len(table) > _MAX_CLASSES:
+        left_out = (f"and {len(table) - _MAX_CLASSES:,} more", *[""] * (len(rows[0]) - 1))
+        rows = (*rows, left_out)
     header = ("class", "pixels", "share", *table.band_names[:n_bands], *more)
     return View(header, rows, _summarize(report))
 
@@ -58,7 +61,10 @@ def _summarize(report: SegmentReport) -> str:
     explained = report.explained_variance
     fit = ""
     if explained is not None:
-        fit = f" {explained:.2%} of the variance in {report.n_passes} passes;"
+        if report.component_shares is not None:
+            number, held = len(report.component_shares), sum(report.component_shares)
+            fit = f" of {number} principal components that hold {held:.2%} of all variance,"
+        fit += f" {explained:.2%} of the variance in {report.n_passes} passes;"
     classes = [scene.output for scene in report.scenes if scene.output is not None]
     names = [name_outputs(classes)] if classes else []
     names += report.outputs[len(classes) :]  # files beside them, anywhere
@@ -88,7 +94,8 @@ def view_scores(curve: ClassCurve) -> View:
         f"elbow at {curve.elbow}; highest Calinski-Harabasz at {curve.best_calinski_harabasz}, "
         f"lowest Davies-Bouldin at {curve.best_davies_bouldin}; {curve.n_passes} passes"
     )
-    return View(("k", "inertia", "explained", "Calinski-Harabasz", "Davies-Bouldin"), rows, summary)
+    names = ("Calinski-Harabasz", "Davies-Bouldin", "silhouette")
+    return View(("k", "inertia", "explained", *names), rows, summary)
 
 
 def _show_number(value: float | None) -> str:

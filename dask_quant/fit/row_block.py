@@ -76,8 +76,8 @@ class RowBlock:
     @property
     def n_features(self) -> int:
         """Features of a row."""
-        n_features: int = self.rows.shape[1]
-        return n_features
+        n_bands: int = self.rows.shape[1]
+        return n_bands if self.features is None else self.features.n_features
 
     def take(self, which: slice | NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the features of some rows, a C-contiguous copy, float64 ``(m, n_features)``."""
@@ -88,7 +88,7 @@ class RowBlock:
 
     def iterate(self) -> Iterator[tuple[slice, NDArray[np.float64]]]:
         """Yield parts of the block that stay in the cache: which, and their features."""
-        for part in split_rows(len(self), self.n_features):
+        for part in split_rows(len(self), self.rows.shape[1]):
             yield part, self.take(part)
 
     def find_nearest(self, centers: Numbers) -> tuple[NDArray[np.int32], NDArray[np.float64]]:

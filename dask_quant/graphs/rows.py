@@ -16,6 +16,7 @@ import numpy as np
 from dask.delayed import delayed
 
 from dask_quant.fit.class_statistics import ClassStatistics
+from dask_quant.fit.components import RowProducts
 from dask_quant.fit.row_block import RowBlock, RowNumbers
 from dask_quant.fit.row_totals import RowRange, RowTotals
 from dask_quant.graphs.sampling import splitmix64
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dask_quant.fit.class_statistics import StatisticsScale
+    from dask_quant.fit.components import ProductScale
     from dask_quant.fit.features import FeatureMap
     from dask_quant.fit.row_totals import FixedPoint
 
@@ -149,6 +151,10 @@ class RowBlocks:
         """Return the delayed `ClassStatistics` of each block, of its bands. **Lazy**."""
         return self._map(describe_block, (centers, given))
 
+    def multiply(self, given: ProductScale) -> list[Delayed]:
+        """Return the delayed `RowProducts` of each block. **Lazy**."""
+        return self._map(multiply_block, given)
+
     def _map(self, function: Any, given: Any) -> list[Delayed]:
         """Return a task for every block, of which each gets the same delayed ``given``."""
         task, shared = delayed(function, pure=True), delayed((given, self.features), pure=True)
@@ -231,6 +237,11 @@ def describe_block(
     """Return what the rows of each class of one block are like. **Eager**."""
     (centers, scale), features = given
     return ClassStatistics.of(_prepare(block, features), centers, scale)
+
+
+def multiply_block(block: RowBlock, given: tuple[ProductScale, FeatureMap | None]) -> RowProducts:
+    """Return the sums of products of the features of one block. **Eager**."""
+    return RowProducts.of(_prepare(block, given[1]), given[0])
 
 
 def draw_block_rows(block: RowBlock, given: tuple[DrawRule, FeatureMap | None]) -> DrawnRows:
@@ -326,6 +337,11 @@ def merge_drawn(drawn: Sequence[DrawnRows], n_rows: int) -> DrawnRows:
 def merge_statistics(statistics: Sequence[ClassStatistics]) -> ClassStatistics:
     """Merge the statistics of a few blocks. **Eager**."""
     return ClassStatistics.merge_all(statistics)
+
+
+def merge_products(products: Sequence[RowProducts]) -> RowProducts:
+    """Merge the sums of products of a few blocks. **Eager**."""
+    return RowProducts.merge_all(products)
 
 
 def reduce_leaves(leaves: Sequence[Delayed], merge: Any, *more: Any) -> Delayed:

@@ -176,6 +176,7 @@ def segment_sources(job: SegmentJob, sources: Any, out: Path | None) -> SegmentR
         n_ignored=named.n_ignored,
         inertia=None if fit is None else fit.inertia,
         total_inertia=None if fit is None else fit.total_inertia,
+        component_shares=None if fit is None else fit.component_shares,
         n_iter=0 if fit is None else fit.n_iter,
         n_passes=0 if fit is None else fit.n_passes,
         input_bytes=sum(raster.input_bytes for raster in rasters),

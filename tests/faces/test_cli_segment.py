@@ -27,6 +27,7 @@ FIELDS = {
     "scenes": list,
     "inertia": float,
     "explained_variance": float,
+    "component_shares": list,
     "seed": int,
     "n_iter": int,
     "n_passes": int,
@@ -105,7 +106,7 @@ def test_a_raster_becomes_classes_and_all_that_goes_with_them(run, inputs, scene
     done = run("segment", "a.tif", "-o", "out.tif", "-k", 3, "--json", "--table", "t.csv",
                "--plot", "p.png", "--model-out", "m.json")  # fmt: skip
     report = done.json
-    assert_fields(report)
+    assert_fields(report, nulls=("component_shares",))
     assert done.err == ""
     labels, nodata, colors, transform = read_tif(inputs / "out.tif")
     valid = (scene != -1).all(axis=2)
@@ -166,7 +167,7 @@ def test_a_model_gives_the_same_bytes_again(more, run, inputs, digest_output):
     fit = run("segment", "a.tif", "-o", "fit.tif", "-k3", "--model-out", "m.json", "--json",
               "--cog" if "--cog" in more else "--quiet")  # fmt: skip
     done = run("apply", "a.tif", "--model", "m.json", "-o", "again.tif", "--json", *more)
-    assert_fields(done.json, nulls=("inertia", "explained_variance"))
+    assert_fields(done.json, nulls=("inertia", "explained_variance", "component_shares"))
     assert done.json["command"] == "apply"
     assert (done.json["n_iter"], done.json["n_passes"]) == (0, 0)
     for found, expected in zip(done.json["classes"], fit.json["classes"], strict=True):
@@ -258,6 +259,31 @@ def test_quiet_says_nothing_and_else_there_is_a_table(run, inputs):
     assert last.endswith(f": {inputs / 'p.tif'}, t.csv, {inputs / 'p.png'}")
 
 
+def test_components_are_told_of(run, inputs):
+    done = run("segment", "a.tif", "-o", "o.tif", "-k3", "--pca", 2)
+    report = run("segment", "a.tif", "-o", "p.tif", "-k3", "--pca", 2, "--json").json
+    assert_fields(report)
+    held = sum(report["component_shares"])
+    assert f"of 2 principal components that hold {held:.2%} of all variance" in done.lines[-1]
+    assert (inputs / "o.tif").read_bytes() == (inputs / "p.tif").read_bytes()
+
+
+def test_a_table_of_many_classes_says_what_it_leaves_out(run, inputs):
+    done = run("segment", "a.tif", "-o", "o.tif", "-k70", "--n-init", 1, "--max-iter", 1)
+    assert [line.split()[0] for line in done.lines[1:65]] == [str(n) for n in range(64)]
+    assert done.lines[65].strip() == "and 6 more"
+
+
+def test_scores_are_a_table(run, inputs):
+    done = run("elbow", "a.tif", "-k", "2:4")
+    assert (done.code, done.out) == (0, "")
+    assert done.lines[0].split() == [
+        "k", "inertia", "explained", "Calinski-Harabasz", "Davies-Bouldin", "silhouette",
+    ]  # fmt: skip
+    assert [len(line.split()) for line in done.lines[1:4]] == [6, 6, 6]
+    assert done.lines[-1].startswith("elbow at 3; ")
+
+
 def test_the_summary_names_the_folder_and_the_files_beside_it(run, inputs):
     done = run("segment", "scenes", "-o", "out", "-k3", "--table", "t.csv")
     assert done.lines[-1].startswith("2 rasters, 3,200 pixels, ")
@@ -333,6 +359,9 @@ FAILURES = {
     "too few weights": ([*SEGMENT, "o.tif", "--band-weights", "1,2"], 2, "2 band weights for 3"),
     "a weight of 0": ([*SEGMENT, "o.tif", "--band-weights", "1,0,1"], 2, "numbers above 0"),
     "huge weights": ([*SEGMENT, "o.tif", "--band-weights", "1e300,1,1"], 1, "scale and weights"),
+    "too many components": ([*SEGMENT, "o.tif", "--pca", "4"], 2, "Got pca 4 for 3 bands"),
+    "half a component": ([*SEGMENT, "o.tif", "--pca", "1.5"], 2, "or for a share of variance"),
+    "no component": ([*SEGMENT, "o.tif", "--pca", "0"], 2, "Got pca 0"),
     "small mask": ([*SEGMENT, "o.tif", "--mask", "small.tif"], 2, "both must be of one size"),
     "no mask": ([*SEGMENT, "o.tif", "--mask", "none.tif"], 1, "none.tif: there is no such file"),
     "table suffix": ([*SEGMENT, "o.tif", "--table", "t.txt"], 2, "must end in .csv or .json"),

@@ -22,7 +22,10 @@ def samples():
     return noisy.astype(np.float32)
 
 
-@pytest.mark.parametrize(("suffix", "init"), [(".tif", "k-means++"), (".zarr", "k-means||")])
+@pytest.mark.parametrize(
+    ("suffix", "init", "pca"),
+    [(".tif", "k-means++", None), (".zarr", "k-means||", None), (".zarr", "k-means++", 2)],
+)
 @settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     chunks=st.tuples(st.integers(1, 70), st.integers(1, 80)),
@@ -31,10 +34,10 @@ def samples():
     wave=st.sampled_from([3, 2048]),
 )
 def test_chunks_scheduler_and_waves_do_not_show(
-    tmp_path_factory, samples, digest_output, suffix, init, chunks, asked, scheduler, wave
+    tmp_path_factory, samples, digest_output, suffix, init, pca, chunks, asked, scheduler, wave
 ):
     folder = tmp_path_factory.mktemp("same")
-    options = {"n_clusters": 5, "init": init, "scale": "standard"}
+    options = {"n_clusters": 5, "init": init, "scale": "standard", "pca": pca}
     expected = dq.segment(samples, folder / f"whole{suffix}", **options)
     height, width = (max(5, size) for size in chunks)
     with pytest.MonkeyPatch.context() as patch, dask.config.set(scheduler=scheduler):

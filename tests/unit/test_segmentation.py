@@ -7,6 +7,7 @@ import rasterio
 import zarr
 from rasterio import Affine
 from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
 
 import dask_quant as dq
 
@@ -51,24 +52,39 @@ def write_tif(path, samples, *, nodata=NODATA, left=300_000.0, **options):
     return path
 
 
+def find_features(bands, features):
+    """Features, band after band as they are defined."""
+    scaled = (bands - features.offset) * features.factor
+    if features.components is None:
+        return scaled
+    found = np.zeros((*bands.shape[:-1], len(features.components)))
+    for band, weights in enumerate(features.components.T):
+        found += scaled[..., band, np.newaxis] * weights
+    return found
+
+
 def label_by_hand(samples, model):
-    """Nearest centre, band after band as distances are defined; the lowest index on ties."""
-    offset, factor = model.features.offset, model.features.factor
-    features, centers = (samples - offset) * factor, (model.centers - offset) * factor
+    """Nearest centre, one feature after the other; the lowest index on ties."""
+    features, centers = (find_features(each, model.features) for each in (samples, model.centers))
     distances = np.zeros((*samples.shape[:2], len(centers)))
-    for band in range(samples.shape[2]):
-        distances += (features[..., band, np.newaxis] - centers[:, band]) ** 2
+    for number in range(features.shape[2]):
+        distances += (features[..., number, np.newaxis] - centers[:, number]) ** 2
     return distances.argmin(axis=2), distances.min(axis=2)
 
 
-@pytest.mark.parametrize("scale", ["none", "standard", "minmax", "robust"])
-def test_labels_and_figures_are_those_of_the_classes(samples, valid, scale, tmp_path):
+@pytest.mark.parametrize(
+    ("scale", "pca"),
+    [("none", None), ("standard", None), ("minmax", None), ("robust", None), ("standard", 2),
+     ("none", 0.9), ("robust", 5)],
+)  # fmt: skip
+def test_labels_and_figures_are_those_of_the_classes(samples, valid, scale, pca, tmp_path):
     out = tmp_path / "classes.tif"
     weights = (1.0, 2.0, 1.0, 0.5, 1.0)
     report = dq.segment(
         *(write_tif(tmp_path / "scene.tif", samples), out),
         n_clusters=6,
         scale=scale,
+        pca=pca,
         band_weights=weights,
     )
     labels, distances = label_by_hand(samples.astype(float), report.model)
@@ -107,6 +123,33 @@ def test_scales_are_what_their_names_say(samples, valid, scale, offset, spread):
     rows = samples[valid].astype(float)
     np.testing.assert_allclose(report.model.features.offset, offset(rows, axis=0), rtol=1e-9)
     np.testing.assert_allclose(report.model.features.factor, 1 / spread(rows, axis=0), rtol=1e-9)
+
+
+def test_components_are_those_of_all_valid_pixels(samples, valid):
+    report = dq.segment(samples, n_clusters=3, scale="standard", pca=2, nodata=NODATA)
+    rows = samples[valid].astype(float)
+    expected = PCA().fit((rows - rows.mean(axis=0)) / rows.std(axis=0))
+    features = report.model.features
+    cosines = np.abs((features.components * expected.components_[:2]).sum(axis=1))
+    np.testing.assert_allclose(cosines, 1.0, rtol=1e-9)
+    np.testing.assert_allclose(features.offset, rows.mean(axis=0), rtol=1e-9)
+    shares = expected.explained_variance_ratio_
+    assert report.component_shares == pytest.approx(shares[:2].tolist(), rel=1e-6)
+    assert report.to_json()["component_shares"] == list(report.component_shares)
+    share = float(shares[:2].sum())
+    for asked, number in ((share - 1e-6, 2), (share + 1e-6, 3)):
+        again = dq.segment(samples, n_clusters=3, scale="standard", pca=asked, nodata=NODATA)
+        assert len(again.component_shares) == number
+
+
+def test_all_components_are_a_rotation_that_changes_nothing(samples):
+    plain, turned = (
+        dq.segment(samples, n_clusters=4, pca=pca, tol=0, nodata=NODATA) for pca in (None, 5)
+    )
+    np.testing.assert_allclose(turned.model.centers, plain.model.centers, rtol=1e-9)
+    assert turned.inertia == pytest.approx(plain.inertia, rel=1e-9)
+    assert turned.n_passes == plain.n_passes + 1
+    assert plain.component_shares is None
 
 
 def test_it_ends_as_low_as_scikit_learns_best_of_ten(samples, valid):

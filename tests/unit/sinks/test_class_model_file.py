@@ -1,6 +1,7 @@
 """Files of classes."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,11 +24,19 @@ MODEL = ClassModel(
 )  # fmt: skip
 
 
-def test_what_is_written_comes_back(tmp_path):
+TURN = np.array([[0.6, 0.8]])
+
+
+@pytest.mark.parametrize("components", [None, TURN])
+def test_what_is_written_comes_back(components, tmp_path):
     path = tmp_path / "below" / "model.json"
-    n_bytes = write_class_model(MODEL, path)
+    model = replace(MODEL, features=replace(MODEL.features, components=components))
+    n_bytes = write_class_model(model, path)
     assert path.stat().st_size == n_bytes
-    assert read_class_model(str(path)).to_json() == MODEL.to_json()
+    again = read_class_model(str(path))
+    assert again.to_json() == model.to_json()
+    rows = np.array([[3.0, 1 / 7]])
+    np.testing.assert_array_equal(again.features.apply(rows), model.features.apply(rows))
     assert list(path.parent.iterdir()) == [path]
 
 
