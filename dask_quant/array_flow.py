@@ -39,11 +39,11 @@ from dask_quant.sinks.png import (
     write_png,
 )
 from dask_quant.sinks.store_layout import label_shards
+from dask_quant.sinks.store_start import start_store
 from dask_quant.sinks.zarr_store import (
     check_store,
     discard_store,
     finish_store,
-    start_store,
     store_block,
 )
 

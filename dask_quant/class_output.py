@@ -14,7 +14,7 @@ from dask_quant.sinks.class_store import class_attributes, read_strips
 from dask_quant.sinks.geotiff import write_label_raster
 from dask_quant.sinks.sieve import sieve_labels
 from dask_quant.sinks.store_layout import label_shards
-from dask_quant.sinks.zarr_store import start_class_store
+from dask_quant.sinks.store_start import start_class_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ _JOINED_NAME = "joined.tif"
 
 def label_raster(cut: CutRaster, model: ClassModel) -> da.Array:
     """Return the class of every pixel ``(y, x)``. **Lazy**."""
-    return label_parts(cut.parts, cut.raster.shape, model)
+    return label_parts(cut.parts, model)
 
 
 def write_classes(

@@ -1,27 +1,41 @@
-"""Decode an image once into a Zarr store, and find it there the next time.
+"""Decode an image or rasters once into Zarr stores, and find them there the next time.
 
-PNG and JPEG can only be decoded from the top, whole; a store can be read in parts, in parallel. The
-store remembers the digest of the file that it was made of, and is used again while that agrees.
+PNG and JPEG can only be decoded from the top, whole; a store can be read in parts, in parallel, and
+its codec is quicker than those of most rasters, which are read in every pass of a fit. A store
+remembers the digest of what it was made of, and is used again while that agrees.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dask_quant.array_flow import fill_store
+from dask_quant.chunking import plan_raster_chunks
 from dask_quant.errors import OptionError, OutputExistsError, SourceError
 from dask_quant.events import Notice
+from dask_quant.graphs.pixels import mark_parts
 from dask_quant.sinks.store_layout import image_shards
 from dask_quant.sinks.store_marker import read_store_source
-from dask_quant.sinks.zarr_store import start_image_store
+from dask_quant.sinks.store_start import make_raster_group, start_image_store, start_raster_store
 from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.opening import open_image
 from dask_quant.sources.pillow import read_header
+from dask_quant.sources.raster_file import RasterHeader, list_raster_files
+from dask_quant.sources.rasters import split_raster
+from dask_quant.sources.zarr_store import open_zarr_samples
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dask_quant.execute import Executor
+    from dask_quant.sources.rasters import Raster
+
+_NAME_DIGITS = 32
+"""Digits of a digest that name a store in its group."""
 
 
 def persist_image(image: Any, store: Path, executor: Executor, *, overwrite: bool) -> Path:
@@ -73,6 +87,88 @@ def _write_store(
     temporary = start_image_store(store, shape, digest, overwrite=overwrite)
     pixels = open_image(image, chunks=image_shards(shape))
     fill_store(pixels, temporary, store, executor, overwrite=overwrite, stage="persist")
+
+
+def persisted_unit(raster: Raster) -> tuple[int, int]:
+    """Return rows and columns of what a store of a raster reads as a whole.
+
+    It follows from the raster alone, so that any cluster makes the same store.
+    """
+    plain = replace(raster, indices=())
+    return plan_raster_chunks(plain.shape, plain.unit, plain.pixel_bytes, on_threads=True)
+
+
+def persist_rasters(rasters: Sequence[Raster], store: Path, executor: Executor) -> list[Raster]:
+    """Return the same rasters, read from stores, which are written now if need be. **Eager**.
+
+    Parameters
+    ----------
+    rasters : sequence of Raster
+        Raster files, opened.
+    store : Path
+        Zarr group of a store for each raster, of any number of jobs: an array ``(y, x, band)`` of
+        the bands that are used, and one band more that is 1 where they mean something.
+    executor : Executor
+        Reads and writes.
+
+    Raises
+    ------
+    OptionError
+        When a raster is an array or a Zarr store already.
+    OutputExistsError
+        When ``store`` is something else.
+    """
+    digests = [_digest_raster(raster) for raster in rasters]
+    group = store.absolute()  # workers may have another working folder
+    make_raster_group(group)
+    stores = [group / digest[:_NAME_DIGITS] for digest in digests]
+    known = [read_store_source(path) == each for path, each in zip(stores, digests, strict=True)]
+    if any(known):
+        held = f"{sum(known):,} of {len(rasters):,} rasters" if len(rasters) > 1 else "this raster"
+        executor.listener(Notice(f"Reusing {store}, which holds {held}."))
+    for raster, path, digest, is_known in zip(rasters, stores, digests, known, strict=True):
+        if not is_known:
+            _write_raster_store(raster, path, digest, executor)
+    return [_open_persisted(raster, path) for raster, path in zip(rasters, stores, strict=True)]
+
+
+def _open_persisted(raster: Raster, store: Path) -> Raster:
+    """Return a raster that is read from its store."""
+    samples, _, _ = open_zarr_samples(store)
+    rows, columns = samples.chunksize[:2]
+    return replace(raster, samples=samples, is_marked=True, unit=(rows, columns), mask=None)
+
+
+def _write_raster_store(raster: Raster, store: Path, digest: str, executor: Executor) -> None:
+    """Write the samples of a raster to a new store; indices are made of them in every pass."""
+    unit, dtype, n_bands = persisted_unit(raster), raster.samples.dtype, len(raster.nodata)
+    marked = mark_parts(split_raster(replace(raster, indices=()), unit), n_bands, dtype)
+    temporary = start_raster_store(store, marked.shape, dtype, unit, digest)
+    try:
+        fill_store(marked, temporary, store, executor, overwrite=False, stage="persist")
+    except OutputExistsError:
+        if read_store_source(store) != digest:  # another job has not written the same meanwhile
+            raise
+
+
+def _digest_raster(raster: Raster) -> str:
+    """Return a digest of the files of a raster and of what of them is read."""
+    if not isinstance(raster.samples, RasterHeader):
+        message = (
+            f"Got --persist with {raster.name!r}, which needs none: it is no raster file, and is "
+            "read in parts as it is."
+        )
+        raise OptionError(message)
+    headers = [raster.samples] if raster.mask is None else [raster.samples, raster.mask]
+    values = [
+        [
+            *(header.height, header.width, header.dtype.str, header.band_numbers),
+            *(repr(header.nodata), header.has_mask),
+            [_digest_file(path) for path in list_raster_files(header.path)],
+        ]
+        for header in headers
+    ]
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
 def _digest_file(path: str | Path) -> str:

@@ -11,7 +11,8 @@ from dask_quant.events import ignore_event
 from dask_quant.options import as_chunks, as_path, make_run_options, require
 from dask_quant.raster_flow import check_model_bands, cut_rasters
 from dask_quant.routes.common import check_sources
-from dask_quant.routes.segmenting import SegmentJob, SideFiles, score_sources, segment_sources
+from dask_quant.routes.segment_job import SegmentJob, SideFiles
+from dask_quant.routes.segmenting import score_sources, segment_sources
 from dask_quant.segment_options import BandOptions, SegmentOptions
 from dask_quant.sinks.class_model_file import read_class_model
 from dask_quant.sources.rasters import open_raster
@@ -54,6 +55,7 @@ def segment(
     keep: bool = False,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
+    persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
     listener: Listener = ignore_event,
 ) -> SegmentReport:
@@ -118,6 +120,10 @@ def segment(
         Whether outputs that exist are replaced.
     chunks : int or tuple of int, optional
         Rows and columns of a task, or one number for both, in pixels; planned when not given.
+    persist : str or Path, optional
+        ``.zarr`` group to copy the samples of raster files into, quick to read, before the passes;
+        what it holds already is used again, in any later job. For rasters that are slow to decode,
+        and do not fit in memory.
     cluster : ClusterOptions, optional
         Where the work runs. None: on the active `distributed.Client`, or else on threads.
     listener : callable, optional
@@ -161,7 +167,7 @@ def segment(
             max_iter=max_iter,
             tol=tol,
         ),
-        run=make_run_options(overwrite, chunks, None, cluster),
+        run=make_run_options(overwrite, chunks, persist, cluster),
         listener=listener,
         side_files=SideFiles(
             model=_as_optional_path(model_out, "model_out"),
@@ -191,6 +197,7 @@ def apply_classes(
     keep: bool = False,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
+    persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
     listener: Listener = ignore_event,
 ) -> SegmentReport:
@@ -202,7 +209,7 @@ def apply_classes(
         The classes, or the ``.json`` that `segment` wrote.
     sources, out, bands, indices, nodata, mask, table, plot, cog, sieve, keep
         As in `segment`; the bands are those of the model, in its order.
-    overwrite, chunks, cluster, listener
+    overwrite, chunks, persist, cluster, listener
         As in `segment`.
 
     Returns
@@ -219,7 +226,7 @@ def apply_classes(
         command="apply",
         bands=_make_band_options(bands, indices, nodata, mask),
         fit=SegmentOptions(),
-        run=make_run_options(overwrite, chunks, None, cluster),
+        run=make_run_options(overwrite, chunks, persist, cluster),
         listener=listener,
         model=model if isinstance(model, ClassModel) else read_class_model(model),
         side_files=SideFiles(
@@ -251,6 +258,7 @@ def score_classes(
     keep: bool = False,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
+    persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
     listener: Listener = ignore_event,
 ) -> ClassCurve:
@@ -269,7 +277,7 @@ def score_classes(
         those of all pixels, and of the centres that come of it.
     sources, bands, indices, band_weights, scale, pca, nodata, mask, n_init, tol, seed
         As in `segment`.
-    keep, overwrite, chunks, cluster, listener
+    keep, overwrite, chunks, persist, cluster, listener
         As in `segment`.
 
     Returns
@@ -299,7 +307,7 @@ def score_classes(
             max_iter=max_iter,
             tol=tol,
         ),
-        run=make_run_options(overwrite, chunks, None, cluster),
+        run=make_run_options(overwrite, chunks, persist, cluster),
         listener=listener,
         keep=keep,
     )

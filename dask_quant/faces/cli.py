@@ -167,7 +167,7 @@ def apply(
     with terminal.run_command("apply", quiet=quiet, as_json=as_json) as screen:
         classes = take(given, *CLASS_NAMES)
         if model is not None and palette_file is None:
-            options = class_options(classes) | job_options(given, no="persist")
+            options = class_options(classes) | job_options(given)
             screen.show_segments(
                 dq.apply_classes(sources, out, model, listener=screen.listen, **options)
             )
@@ -194,7 +194,7 @@ def apply(
 @BAND_OPTIONS
 @CLASS_OUTPUTS
 @click.option("--model-out", type=PATH, metavar="FILE.json", help="Write the classes, for apply.")
-@click.option("--chunks", metavar="N|ROWS,COLS", help="Pixels per task; results stay the same.")
+@CHUNK_OPTIONS
 @OVERWRITE
 @CLUSTER_OPTIONS
 @SHOW_OPTIONS
@@ -234,7 +234,7 @@ def segment(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
 @SCORE_OPTIONS
 @BAND_OPTIONS
 @click.option("--keep", is_flag=True, help="Read rasters once and keep their pixels in memory.")
-@click.option("--chunks", metavar="N|ROWS,COLS", help="Pixels per task; results stay the same.")
+@CHUNK_OPTIONS
 @OVERWRITE
 @CLUSTER_OPTIONS
 @SHOW_OPTIONS

@@ -55,7 +55,7 @@ SEARCH_OPTIONS = _combine(
 CHUNK_OPTIONS = _combine(
     click.option("--chunks", metavar="N|ROWS,COLS", help="Pixels per task; results stay the same."),
     click.option("--persist", type=PATH, metavar="STORE.zarr",
-                 help="Decode one image into this store once, and reuse it."),
+                 help="Decode one image, or rasters, into this store once, and reuse it."),
 )  # fmt: skip
 
 CLUSTER_OPTIONS = _combine(
@@ -155,12 +155,9 @@ def refuse(options: dict[str, Any], what: str) -> None:
             raise dq.OptionError(message)
 
 
-def job_options(given: dict[str, Any], *, no: str | None = None) -> dict[str, Any]:
-    """Return the keyword arguments of a job from parsed options, of which it may lack one."""
+def job_options(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the keyword arguments of a job from parsed options."""
     options = dict(given)
-    if no is not None and options.pop(no) is not None:
-        message = f"Got --{no} with --model; it is for --palette."
-        raise dq.OptionError(message)
     limit, chunks = options.pop("memory_limit"), options.pop("chunks")
     if chunks is not None:
         shape = parse_chunks(chunks)

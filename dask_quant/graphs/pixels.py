@@ -15,6 +15,7 @@ from dask_quant.graphs.rows import RowBlocks, make_pixel_block
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dask.delayed import Delayed
     from numpy.typing import NDArray
 
     from dask_quant.class_model import ClassModel
@@ -48,24 +49,49 @@ def join_row_blocks(each: Sequence[RowBlocks]) -> RowBlocks:
     return RowBlocks(blocks, tuple(size for one in each for size in one.sizes), unit=each[0].unit)
 
 
-def label_parts(parts: Sequence[RasterPart], shape: tuple[int, int], model: ClassModel) -> da.Array:
+def label_parts(parts: Sequence[RasterPart], model: ClassModel) -> da.Array:
     """Return the label of every pixel, ``(y, x)`` of ``model.label_dtype``. **Lazy**.
 
     ``parts`` are all blocks of the raster, row by row of blocks.
     """
     shared = delayed(model, pure=True, traverse=False)
     task = delayed(label_pixels, pure=True)
-    labels = [task(part.pixels, shared) for part in parts]
+    return _join_parts(
+        "labels", parts, [task(part.pixels, shared) for part in parts], dtype=model.label_dtype
+    )
+
+
+def mark_parts(parts: Sequence[RasterPart], n_bands: int, dtype: np.dtype[Any]) -> da.Array:
+    """Return the samples of all pixels, and where they mean something as one band more. **Lazy**.
+
+    ``parts`` are all blocks of the raster, row by row of blocks; the result is ``(y, x, n_bands +
+    1)`` of ``dtype``, 1 in the last band where a pixel means something, else 0 in all.
+    """
+    task = delayed(mark_pixels, pure=True)
+    return _join_parts(
+        "marked", parts, [task(part.pixels) for part in parts], (n_bands + 1,), dtype=dtype
+    )
+
+
+def _join_parts(
+    what: str,
+    parts: Sequence[RasterPart],
+    blocks: Sequence[Delayed],
+    more: tuple[int, ...] = (),
+    *,
+    dtype: np.dtype[Any],
+) -> da.Array:
+    """Return one array of a block for each part, of further axes that are not cut. **Lazy**."""
     rows = tuple(part.shape[0] for part in parts if part.column == 0)
     columns = tuple(part.shape[1] for part in parts if part.row == 0)
-    name = f"labels-{tokenize([block.key for block in labels])}"
-    places = np.ndindex(len(rows), len(columns))
-    graph = {(name, *at): block.key for at, block in zip(places, labels, strict=True)}
+    name = f"{what}-{tokenize([block.key for block in blocks])}"
+    places = np.ndindex(len(rows), len(columns), *[1] * len(more))
+    graph = {(name, *at): block.key for at, block in zip(places, blocks, strict=True)}
     return da.Array(
-        HighLevelGraph.from_collections(name, graph, dependencies=labels),
+        HighLevelGraph.from_collections(name, graph, dependencies=blocks),
         name,
-        chunks=(rows, columns),
-        meta=np.empty((0, 0), dtype=model.label_dtype),
+        chunks=(rows, columns, *((size,) for size in more)),
+        meta=np.empty((0,) * (2 + len(more)), dtype=dtype),
     )
 
 
@@ -81,3 +107,12 @@ def make_valid_rows(pixels: Pixels, first: int, width: int) -> RowBlock:
 def label_pixels(pixels: Pixels, model: ClassModel) -> NDArray[np.uint8 | np.uint16]:
     """Return the labels of a block ``(y, x)``. **Eager**."""
     return model.label(*pixels)
+
+
+def mark_pixels(pixels: Pixels) -> NDArray[Any]:
+    """Return the samples of a block and where they mean something as its last band. **Eager**."""
+    samples, valid = pixels
+    marked = np.zeros((*valid.shape, samples.shape[2] + 1), dtype=samples.dtype)
+    np.copyto(marked[..., :-1], samples, where=valid[..., np.newaxis])
+    marked[..., -1] = valid
+    return marked

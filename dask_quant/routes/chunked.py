@@ -14,14 +14,13 @@ from dask_quant.array_flow import (
     write_unit,
 )
 from dask_quant.chunking import check_budget, plan_image
-from dask_quant.errors import OptionError
 from dask_quant.fit.fitting import fit_given
 from dask_quant.flow import describe_fit
 from dask_quant.graphs.relabel import relabel_blocks
 from dask_quant.graphs.scalable import plan_fit_bytes
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.persist import persist_image
-from dask_quant.routes.common import is_array, report_one, write_palette_file
+from dask_quant.routes.common import check_persist, is_array, report_one, write_palette_file
 from dask_quant.routes.executing import open_executor
 from dask_quant.sinks.png import bit_depth_for
 from dask_quant.sources.arrays import as_image
@@ -138,19 +137,12 @@ def _prepare_source(
     plan = plan_source(job, given, out, n_processes=n_processes, n_threads=n_threads)
     if job.run.persist is None:
         return given, plan, given.input_bytes
-    _check_persist(job.run.persist, out)
+    check_persist(job.run.persist, out)
     with job.watch.measure("persist"):
         store = persist_image(image, job.run.persist, executor, overwrite=job.run.overwrite)
     source = open_source(store)
     plan = plan_source(job, source, out, n_processes=n_processes, n_threads=n_threads)
     return source, plan, given.input_bytes
-
-
-def _check_persist(store: Path, out: Path) -> None:
-    """Raise `OptionError` when the store to decode into is the output itself."""
-    if store.resolve() == out.resolve():
-        message = f"Got {str(store)!r} for --persist and for the output; give two names."
-        raise OptionError(message)
 
 
 def _check_palette_size(palette: Palette | None, out: Path) -> None:

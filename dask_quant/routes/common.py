@@ -132,6 +132,13 @@ def read_source(path: str) -> tuple[str | io.BytesIO, int]:
     return io.BytesIO(data), len(data)
 
 
+def check_persist(store: Path | None, out: Path) -> None:
+    """Raise `OptionError` when the store to decode into, where there is one, is the output."""
+    if store is not None and store.resolve() == out.resolve():
+        message = f"Got {str(store)!r} for --persist and for the output; give two names."
+        raise OptionError(message)
+
+
 def fit_or_take(job: Job, histogram: ColorHistogram) -> PaletteFit:
     """Return the fit of a histogram, with the palette of the job where one is given."""
     if job.palette is not None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,34 +11,33 @@ import numpy as np
 
 from dask_quant import __version__
 from dask_quant.array_flow import check_label_output
-from dask_quant.chunking import check_budget, plan_raster_chunks, plan_rasters
 from dask_quant.class_output import write_classes
 from dask_quant.class_table import ClassTable
 from dask_quant.errors import OptionError, OutputError
-from dask_quant.events import Stopwatch
 from dask_quant.fit.class_statistics import ClassStatistics, StatisticsScale
-from dask_quant.options import format_bytes
 from dask_quant.raster_flow import (
     CutRaster,
     check_model_bands,
-    cut_rasters,
     describe_classes,
     find_range,
     fit_classes,
-    keep_pixels,
     score_classes,
 )
-from dask_quant.routes.common import LOSSY_SUFFIXES, OTHER_SUFFIXES, is_array
+from dask_quant.routes.common import (
+    LOSSY_SUFFIXES,
+    OTHER_SUFFIXES,
+    check_persist,
+    is_array,
+)
+from dask_quant.routes.cutting import cut_sources
 from dask_quant.routes.executing import open_executor
-from dask_quant.row_flow import SAMPLE_NUMBERS
+from dask_quant.routes.segment_job import TABLE_SUFFIXES, check_suffix
 from dask_quant.segment_report import SceneReport, SegmentReport
 from dask_quant.sinks.atomic import check_output, resolve_all_below, write_file_atomically
 from dask_quant.sinks.class_model_file import write_class_model
 from dask_quant.sinks.curve import draw_curve
 from dask_quant.sinks.figures import FIGURE_SUFFIXES
-from dask_quant.sinks.sieve import SIEVE_BYTES
 from dask_quant.sinks.spectra import draw_spectra
-from dask_quant.sinks.store_layout import label_shards
 from dask_quant.sources.discover import STDIN, discover, plan_output_names
 from dask_quant.sources.rasters import open_raster
 
@@ -51,11 +49,9 @@ if TYPE_CHECKING:
 
     from dask_quant.class_model import ClassModel
     from dask_quant.class_scores import ClassCurve
-    from dask_quant.events import Listener
     from dask_quant.execute import Executor
-    from dask_quant.options import RunOptions
     from dask_quant.raster_flow import ClassFit
-    from dask_quant.segment_options import BandOptions, SegmentOptions
+    from dask_quant.routes.segment_job import SegmentJob
     from dask_quant.sources.rasters import Raster
 
 CLASS_SUFFIXES = (".tif", ".tiff", ".zarr")
@@ -63,62 +59,6 @@ CLASS_SUFFIXES = (".tif", ".tiff", ".zarr")
 
 _PICTURE_SUFFIXES = OTHER_SUFFIXES | {".png"}
 """Suffixes of pictures that are not lossy, but for the above."""
-
-TABLE_SUFFIXES = (".csv", ".json")
-"""Suffixes of the files that the table of classes can be written to."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SideFiles:
-    """What is written beside the classes."""
-
-    model: Path | None = None
-    """The centres, ``.json``, for `apply`."""
-    table: Path | None = None
-    """The table of classes, ``.csv`` or ``.json``."""
-    plot: Path | None = None
-    """The spectra of the classes, a picture."""
-
-    def check(self, *, overwrite: bool) -> None:
-        """Raise unless all of it can be written."""
-        _check_suffix(self.model, (".json",), "--model-out")
-        _check_suffix(self.table, TABLE_SUFFIXES, "--table")
-        _check_suffix(self.plot, FIGURE_SUFFIXES, "--plot")
-        paths = [path for path in (self.model, self.table, self.plot) if path is not None]
-        if len({path.absolute() for path in paths}) < len(paths):
-            names = ", ".join(repr(str(path)) for path in paths)
-            message = f"Got {names} for --model-out, --table and --plot; each is a file of its own."
-            raise OptionError(message)
-        for path in paths:
-            check_output(path, overwrite=overwrite)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SegmentJob:
-    """One call of a user."""
-
-    command: str
-    """Name in the report."""
-    bands: BandOptions
-    """What of the rasters is used."""
-    fit: SegmentOptions
-    """How classes are fitted."""
-    run: RunOptions
-    """How it is carried out."""
-    listener: Listener
-    """Told of progress."""
-    model: ClassModel | None = None
-    """Classes that are given; None: they are fitted."""
-    side_files: SideFiles = field(default_factory=SideFiles)
-    """What is written beside the classes."""
-    cog: bool = False
-    """Whether GeoTIFFs are cloud-optimized."""
-    sieve: int = 0
-    """Pixels below which a patch of a class is given to its neighbour."""
-    keep: bool = False
-    """Whether pixels are read once and kept in memory, of this process or of the workers."""
-    watch: Stopwatch = field(default_factory=Stopwatch)
-    """Measures the stages."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +83,7 @@ def segment_sources(job: SegmentJob, sources: Any, out: Path | None) -> SegmentR
     _check_sieve(job, outputs)
     for path in outputs:
         if path is not None:
+            check_persist(job.run.persist, path)
             check_label_output(path, overwrite=job.run.overwrite)
     job.side_files.check(overwrite=job.run.overwrite)
     rasters = [open_raster(source, job.bands) for source in named.sources]
@@ -150,7 +91,7 @@ def segment_sources(job: SegmentJob, sources: Any, out: Path | None) -> SegmentR
         if job.model is not None:
             check_model_bands(job.model, raster)
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
-        cut, projected = _cut(job, rasters, executor)
+        cut, projected = cut_sources(job, rasters, executor)
         model, fit, scale = _find_model(job, cut, executor)
         with job.watch.measure("describe"):
             statistics = [describe_classes(each, model, scale, executor) for each in cut]
@@ -194,12 +135,12 @@ def score_sources(
 ) -> ClassCurve:
     """Score several numbers of classes of rasters, and write that where asked for. **Eager**."""
     known = (*TABLE_SUFFIXES, *FIGURE_SUFFIXES)
-    _check_suffix(out, known, "the output")
+    check_suffix(out, known, "the output")
     if out is not None:
         check_output(out, overwrite=job.run.overwrite)
     rasters = [open_raster(source, job.bands) for source in _name_sources(sources, None).sources]
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
-        cut, _ = _cut(job, rasters, executor)
+        cut, _ = cut_sources(job, rasters, executor)
         curve = score_classes(cut, job.fit, numbers, executor)
     if out is not None:
         suffix = out.suffix.lower()
@@ -259,13 +200,6 @@ def _say_why_not(out: Path) -> str:
     return "the classes of an array are one file"
 
 
-def _check_suffix(path: Path | None, known: tuple[str, ...], option: str) -> None:
-    """Raise `OptionError` unless a path ends as it must."""
-    if path is not None and path.suffix.lower() not in known:
-        message = f"Got {str(path)!r} for {option}; its name must end in {' or '.join(known)}."
-        raise OptionError(message)
-
-
 def _check_sieve(job: SegmentJob, outputs: Sequence[Path | None]) -> None:
     """Raise `OptionError` where patches cannot be sieved."""
     if not isinstance(job.sieve, int) or job.sieve < 0:
@@ -275,50 +209,6 @@ def _check_sieve(job: SegmentJob, outputs: Sequence[Path | None]) -> None:
         if job.sieve > 1 and path is not None and path.suffix.lower() == ".zarr":
             message = f"Got a sieve for {str(path)!r}, which is written block by block; write .tif."
             raise OptionError(message)
-
-
-def _cut(
-    job: SegmentJob, rasters: Sequence[Raster], executor: Executor
-) -> tuple[list[CutRaster], int]:
-    """Return rasters in blocks, kept where asked for, and the bytes that all is planned to take.
-
-    What does not fit in memory is refused.
-    """
-    chunks = [
-        plan_raster_chunks(
-            *(raster.shape, raster.unit, raster.pixel_bytes),
-            on_threads=executor.n_processes == 0,
-            requested=job.run.chunks,
-        )
-        for raster in rasters
-    ]
-    pixels = [rows * columns for rows, columns in chunks]
-    shards = [label_shards(raster.shape) for raster in rasters]
-    n_clusters = job.fit.n_clusters if job.model is None else len(job.model)
-    projected = plan_rasters(
-        max(
-            n_pixels * raster.pixel_bytes for n_pixels, raster in zip(pixels, rasters, strict=True)
-        ),
-        max(pixels),
-        label_bytes=max(rows * columns for rows, columns in shards) * (1 + (n_clusters > 255)),
-        sample_bytes=8 * SAMPLE_NUMBERS,
-        n_processes=executor.n_processes,
-        n_threads=executor.n_threads,
-    )
-    rows, columns = chunks[int(np.argmax(pixels))]
-    what = f"tasks of up to {rows} x {columns} pixels"
-    if job.sieve > 1:
-        whole = SIEVE_BYTES * max(math.prod(raster.shape) for raster in rasters)
-        projected, what = projected + whole, f"{what} and {format_bytes(whole)} to sieve"
-    if job.keep:
-        kept = sum((1 + raster.pixel_bytes) * math.prod(raster.shape) for raster in rasters)
-        projected, what = projected + kept, f"{what} and {format_bytes(kept)} that are kept"
-    check_budget(projected, job.run.cluster.memory_limit_bytes, what)
-    cut = cut_rasters(rasters, chunks)
-    if job.keep:
-        with job.watch.measure("persist"):
-            cut = keep_pixels(cut, executor)
-    return cut, projected
 
 
 def _find_model(

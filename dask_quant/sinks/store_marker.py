@@ -22,6 +22,9 @@ ATTRIBUTE = "dask_quant"
 VERSION = 1
 """Version of that attribute."""
 
+_RASTERS = "rasters"
+"""What a group of stores of rasters says that it holds."""
+
 METADATA_NAME = "zarr.json"
 """Where Zarr v3 keeps a group's attributes."""
 
@@ -35,6 +38,17 @@ def store_attributes(palette: Palette) -> dict[str, Any]:
 def source_attributes(digest: str) -> dict[str, Any]:
     """Return the attributes of a store of decoded pixels, ready for JSON."""
     return {ATTRIBUTE: {"version": VERSION, "source_sha256": digest}}
+
+
+def group_attributes() -> dict[str, Any]:
+    """Return the attributes of a group of stores of rasters, ready for JSON."""
+    return {ATTRIBUTE: {"version": VERSION, "holds": _RASTERS}}
+
+
+def holds_rasters(path: Path) -> bool:
+    """Return whether ``path`` is a group of stores of rasters. **Eager**; reads one file."""
+    marker = _read_marker(path)
+    return marker is not None and marker.get("holds") == _RASTERS
 
 
 def read_store_source(path: Path) -> str | None:

@@ -1,8 +1,8 @@
 """Zarr v3 groups whose array ``0`` holds labels, or decoded pixels, written shard by shard.
 
-The shape of chunks and shards depends on the image's shape alone. One task writes whole shards,
-so tasks never touch the same file. All of it happens in a temporary folder beside the final name:
-`start_store`, any number of `store_block` anywhere, then `finish_store`.
+One task writes whole shards, so tasks never touch the same file. All of it happens in a temporary
+folder beside the final name: one of `store_start` makes it, any number of `store_block` anywhere
+fill it, then `finish_store`.
 
 References
 ----------
@@ -15,14 +15,11 @@ import errno
 import math
 import os
 import shutil
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
-from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from dask_quant.errors import OutputError, OutputExistsError
 from dask_quant.sinks.atomic import (
@@ -33,38 +30,15 @@ from dask_quant.sinks.atomic import (
     sync_file,
     sync_folder,
 )
-from dask_quant.sinks.store_layout import image_shards, label_chunks, label_shards
-from dask_quant.sinks.store_marker import is_our_store, source_attributes, store_attributes
+from dask_quant.sinks.store_marker import is_our_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
-
-    from dask_quant.palette import Palette
 
 ARRAY_NAME = "0"
 """Name of the full-resolution array in its group."""
 
-_ZSTD_LEVEL = 3
-"""Effort of zstd. 4096 x 4096 uint8 labels of the Blue Marble, zarr 3.1.6, two cores:
-
-=======  ===================  ===================
-level    16 colours           256 colours
-=======  ===================  ===================
-1        2.85 MB, 226 Mpx/s   8.89 MB, 225 Mpx/s
-3        2.78 MB, 184 Mpx/s   8.13 MB, 146 Mpx/s
-5        2.57 MB, 104 Mpx/s   8.24 MB, 92 Mpx/s
-9        2.49 MB, 42 Mpx/s    7.76 MB, 57 Mpx/s
-=======  ===================  ===================
-
-gzip is slower than any of them, Blosc's shuffles make labels larger.
-"""
-
-_IMAGE_ZSTD_LEVEL = 1
-"""Effort of zstd on decoded pixels, which hardly compress and are written to be read soon."""
-
-_CONFIG = {"write_empty_chunks": True}
+STORE_CONFIG = {"write_empty_chunks": True}
 """A chunk of zeros is written like any other: a missing shard is a lost task."""
 
 _TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR})
@@ -72,79 +46,6 @@ _TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR})
 
 _TORN_SUFFIX = ".partial"
 """How zarr names a file until it is whole; a worker that is killed leaves it behind."""
-
-
-def create_label_store(path: Path, shape: tuple[int, int], palette: Palette) -> None:
-    """Create an empty label store: the group with the palette, the array with its codecs.
-
-    **Eager**; writes two small files.
-
-    Parameters
-    ----------
-    path : Path
-        A folder that does not exist, usually a temporary one.
-    shape : tuple of int
-        Height and width of the image in pixels, each at least 1.
-    palette : Palette
-        Goes to the group's attributes; decides between uint8 and uint16.
-
-    Raises
-    ------
-    OutputError
-        When the folder exists or cannot be made, or a side is below 1.
-    """
-    _create_classes(path, shape, palette.label_dtype, store_attributes(palette))
-
-
-def _create_classes(
-    path: Path, shape: tuple[int, int], dtype: np.dtype[Any], attributes: dict[str, Any]
-) -> None:
-    """Create an empty store of labels of whatever."""
-    _check_shape(shape)
-    layout = _Layout(shape, label_chunks(shape), label_shards(shape), ("y", "x"))
-    _create_store(path, layout, dtype, attributes, _ZSTD_LEVEL)
-
-
-def _check_shape(shape: tuple[int, int]) -> None:
-    """Raise `OutputError` unless an image of ``shape`` has a pixel."""
-    if min(shape) < 1:
-        message = f"Got an image of shape {shape}; a store needs at least one pixel."
-        raise OutputError(message)
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """How the array of a store is cut."""
-
-    shape: tuple[int, ...]
-    """Shape of the array."""
-    chunks: tuple[int, ...]
-    """Shape of an inner chunk."""
-    shards: tuple[int, ...]
-    """Shape of a shard."""
-    names: tuple[str, ...]
-    """Names of the axes."""
-
-
-def _create_store(
-    path: Path, layout: _Layout, dtype: np.dtype[Any], attributes: dict[str, Any], level: int
-) -> None:
-    """Create a group with ``attributes`` and an empty array, compressed by zstd at ``level``."""
-    with report_os_errors(path):
-        path.mkdir(parents=True)
-        group = zarr.create_group(path, attributes=attributes)
-        group.create_array(
-            ARRAY_NAME,
-            shape=layout.shape,
-            dtype=dtype,
-            chunks=layout.chunks,
-            shards=layout.shards,
-            # The index of a shard has a crc32c by default; its chunks get one here.
-            compressors=(ZstdCodec(level=level), Crc32cCodec()),
-            fill_value=0,
-            dimension_names=layout.names,
-            config=_CONFIG,
-        )
 
 
 def store_block(
@@ -157,9 +58,9 @@ def store_block(
     Parameters
     ----------
     path : Path
-        A store that `start_store` or `start_image_store` made.
+        A store that `store_start` made.
     block : ndarray
-        Of the store's type, labels ``(rows, columns)`` or pixels ``(rows, columns, 3)``. One
+        Of the store's type, labels ``(rows, columns)`` or pixels ``(rows, columns, band)``. One
         without pixels is left out.
     offset : tuple of int
         Row and column of the block's first pixel.
@@ -195,7 +96,7 @@ def _open_for_writing(path: Path) -> Any:
     ``open_array`` takes a ``config`` and ignores it, and ``with_config`` is younger than zarr 3.1.
     """
     array = zarr.open_array(path / ARRAY_NAME, mode="r+")
-    return zarr.Array(zarr.AsyncArray(array.metadata, array.store_path, config=_CONFIG))
+    return zarr.Array(zarr.AsyncArray(array.metadata, array.store_path, config=STORE_CONFIG))
 
 
 def _check_block(array: Any, block: NDArray[Any], offset: tuple[int, int]) -> None:
@@ -207,16 +108,22 @@ def _check_block(array: Any, block: NDArray[Any], offset: tuple[int, int]) -> No
             f"{array.dtype} {array.shape}."
         )
         raise OutputError(message)
-    axes = zip(offset, block.shape[:2], array.shape[:2], array.shards[:2], strict=True)
+    axes = zip(offset, block.shape[:2], array.shape[:2], _file_shape(array)[:2], strict=True)
     for start, length, size, shard in axes:
         stop = start + length
         whole = start % shard == 0 and (stop % shard == 0 or stop == size)
         if start < 0 or stop > size or not whole:
             message = (
                 f"Got a block of shape {block.shape} at {tuple(offset)}; it must cover whole "
-                f"shards of {array.shards} of the image {array.shape}."
+                f"shards of {_file_shape(array)} of the image {array.shape}."
             )
             raise OutputError(message)
+
+
+def _file_shape(array: Any) -> tuple[int, ...]:
+    """Return the shape of what a file of an array holds: a shard, or else a chunk."""
+    shape: tuple[int, ...] = array.shards or array.chunks
+    return shape
 
 
 def check_store(final: Path, *, overwrite: bool) -> None:
@@ -244,95 +151,6 @@ def check_store(final: Path, *, overwrite: bool) -> None:
         raise OutputError(message)
 
 
-def start_store(final: Path, shape: tuple[int, int], palette: Palette, *, overwrite: bool) -> Path:
-    """Check ``final`` and create an empty label store under a temporary name beside it.
-
-    **Eager.** Parameters and errors are those of `check_store` and `create_label_store`.
-
-    Returns
-    -------
-    Path
-        The temporary folder, for `store_block` and then `finish_store` or `discard_store`.
-    """
-    check_store(final, overwrite=overwrite)
-    temporary = partial_path(final)
-    _create_or_discard(temporary, create_label_store, shape, palette)
-    return temporary
-
-
-def start_class_store(
-    final: Path,
-    shape: tuple[int, int],
-    dtype: np.dtype[Any],
-    attributes: dict[str, Any],
-    *,
-    overwrite: bool,
-) -> Path:
-    """Check ``final`` and create an empty store for classes under a temporary name beside it.
-
-    **Eager.** To be filled, finished or discarded like a label store, from which it differs in that
-    what its values mean is given by ``attributes`` of the group.
-    """
-    check_store(final, overwrite=overwrite)
-    temporary = partial_path(final)
-    _create_or_discard(temporary, _create_classes, shape, dtype, attributes)
-    return temporary
-
-
-def _create_or_discard(temporary: Path, create: Callable[..., None], *args: Any) -> None:
-    """Call ``create(temporary, *args)``, and leave nothing when it fails or is interrupted.
-
-    Zarr writes on a thread of its own, and goes on when its caller is interrupted. Here the caller
-    is a thread that is waited for, whatever happens.
-    """
-    try:
-        with ThreadPoolExecutor(1) as pool:
-            pool.submit(create, temporary, *args).result()
-    except BaseException:
-        discard_store(temporary)
-        raise
-
-
-def start_image_store(
-    final: Path, shape: tuple[int, int], source_digest: str, *, overwrite: bool
-) -> Path:
-    """Check ``final`` and create an empty store for pixels under a temporary name beside it.
-
-    **Eager.** To be filled, finished or discarded like a label store.
-
-    Parameters
-    ----------
-    final : Path
-        The store's name.
-    shape : tuple of int
-        Height and width of the image in pixels; the store is sRGB uint8 ``(y, x, 3)``.
-    source_digest : str
-        Digest of the file that the pixels come from, kept in the attributes.
-    overwrite : bool
-        Whether a store of ours may be replaced.
-
-    Returns
-    -------
-    Path
-        The temporary folder.
-
-    Raises
-    ------
-    OutputError
-        As `check_store`.
-    """
-    check_store(final, overwrite=overwrite)
-    _check_shape(shape)
-    temporary = partial_path(final)
-    layout = _Layout(
-        (*shape, 3), (*label_chunks(shape), 3), (*image_shards(shape), 3), ("y", "x", "band")
-    )
-    attributes = source_attributes(source_digest)
-    uint8 = np.dtype(np.uint8)
-    _create_or_discard(temporary, _create_store, layout, uint8, attributes, _IMAGE_ZSTD_LEVEL)
-    return temporary
-
-
 def finish_store(temporary: Path, final: Path, *, overwrite: bool) -> int:
     """Sync a store to disk and give it its final name.
 
@@ -341,7 +159,7 @@ def finish_store(temporary: Path, final: Path, *, overwrite: bool) -> int:
     Parameters
     ----------
     temporary : Path
-        What `start_store` returned, with every block stored.
+        What `store_start` made, with every block stored.
     final : Path
         The store's name, on the same file system.
     overwrite : bool
@@ -366,13 +184,13 @@ def finish_store(temporary: Path, final: Path, *, overwrite: bool) -> int:
         if overwrite and os.path.lexists(final):
             _replace_store(temporary, final)
         else:
-            _rename_to_free_name(temporary, final)
+            rename_to_free_name(temporary, final)
         sync_folder(final.parent)
     return n_bytes
 
 
 def discard_store(temporary: Path) -> None:
-    """Remove what `start_store` made, as far as that is possible.
+    """Remove what `store_start` made, as far as that is possible.
 
     **Eager.**
     """
@@ -383,7 +201,7 @@ def _check_complete(temporary: Path) -> None:
     """Raise `OutputError` unless every shard of the store is there."""
     with report_os_errors(temporary):
         array = zarr.open_array(temporary / ARRAY_NAME, mode="r")
-    grid = [math.ceil(n / shard) for n, shard in zip(array.shape, array.shards, strict=True)]
+    grid = [math.ceil(n / shard) for n, shard in zip(array.shape, _file_shape(array), strict=True)]
     missing = [
         f"{row}/{column}"
         for row, column in np.ndindex(*grid[:2])
@@ -416,7 +234,7 @@ def _sync_tree(folder: Path) -> int:
     return n_bytes
 
 
-def _rename_to_free_name(temporary: Path, final: Path) -> None:
+def rename_to_free_name(temporary: Path, final: Path) -> None:
     """Rename a folder, or raise `OutputExistsError` when ``final`` has come to hold something."""
     try:
         os.rename(temporary, final)

@@ -111,6 +111,15 @@ def read_raster_header(path: str | Path) -> RasterHeader:
         )
 
 
+def list_raster_files(path: str | Path) -> list[str]:
+    """Return the files that a raster is made of: itself, what lies beside it, what it refers to.
+
+    **Eager**; errors as for `read_raster_header`.
+    """
+    with _open(path) as dataset:
+        return sorted({os.path.abspath(name) for name in dataset.files if os.path.isfile(name)})
+
+
 def read_raster_block(
     header: RasterHeader, rows: slice, columns: slice
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:

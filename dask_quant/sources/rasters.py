@@ -69,6 +69,9 @@ class Raster:
     """Another file whose pixels of 0 are left out."""
     indices: tuple[PlacedIndex, ...] = ()
     """What is made of the bands; the last of ``band_names`` are theirs."""
+    is_marked: bool = False
+    """Whether the samples have one band more, which is 1 where they mean something: nodata and mask
+    have done their part."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -87,7 +90,7 @@ class Raster:
     @property
     def pixel_bytes(self) -> int:
         """Bytes of a pixel as it is read."""
-        return self.dtype.itemsize * len(self.band_names)
+        return self.dtype.itemsize * (len(self.band_names) + self.is_marked)
 
 
 @dataclass(frozen=True)
@@ -305,9 +308,16 @@ def _split_file(raster: Raster, header: RasterHeader, chunks: tuple[int, int]) -
 def _split_array(raster: Raster, array: da.Array, chunks: tuple[int, int]) -> list[RasterPart]:
     """Return the blocks of an array: a task for each, beside those that make it."""
     array = array.rechunk((*chunks, -1), method="tasks")
+    blocks = array.to_delayed().ravel()
+    if raster.is_marked:
+        split = delayed(split_marked_pixels, pure=True)
+        pixels = [split(block) for block in blocks]
+        return [
+            RasterPart(*place, each)
+            for place, each in zip(_cut(raster.shape, chunks), pixels, strict=True)
+        ]
     take = delayed(take_array_pixels, pure=True)
     shared = delayed((raster.nodata, raster.mask), pure=True)
-    blocks = array.to_delayed().ravel()
     return [
         RasterPart(row, column, shape, take(block, shared, row, column))
         for block, (row, column, shape) in zip(blocks, _cut(raster.shape, chunks), strict=True)
@@ -345,6 +355,11 @@ def take_array_pixels(
     pixels = np.ascontiguousarray(block)
     window = (slice(row, row + block.shape[0]), slice(column, column + block.shape[1]))
     return pixels, _apply_mask(find_valid(pixels, nodata), mask, window)
+
+
+def split_marked_pixels(block: NDArray[Any]) -> Pixels:
+    """Return the samples of one block, and where its last band is not 0. **Eager**."""
+    return np.ascontiguousarray(block[..., :-1]), block[..., -1] != 0
 
 
 def _apply_mask(

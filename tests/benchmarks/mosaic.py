@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import zarr
 
-from dask_quant.sinks.zarr_store import ARRAY_NAME, finish_store, start_image_store, store_block
+from dask_quant.sinks.store_start import start_image_store
+from dask_quant.sinks.zarr_store import ARRAY_NAME, finish_store, store_block
 from dask_quant.sources.pillow import read_image
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ import zarr
 from dask_quant import read_palette
 from dask_quant.chunking import plan_chunks
 from dask_quant.sinks.store_layout import label_shards
-from dask_quant.sinks.zarr_store import ARRAY_NAME, finish_store, start_store, store_block
+from dask_quant.sinks.store_start import start_store
+from dask_quant.sinks.zarr_store import ARRAY_NAME, finish_store, store_block
 from dask_quant.sources.zarr_store import open_zarr_array, read_unit
 
 if TYPE_CHECKING:

@@ -179,6 +179,22 @@ def test_a_model_gives_the_same_bytes_again(more, run, inputs, digest_output):
     assert digest_output(inputs / "again.tif") == digest_output(inputs / "fit.tif")
 
 
+def test_samples_that_were_persisted_give_the_same_bytes(run, inputs, digest_output):
+    arguments = ["segment", "scenes", "-k3", "--bands", "1,3", "--index", "x=1/2"]
+    run(*arguments, "-o", "plain")
+    for name, more in (("first", []), ("again", ["--chunks", "7,9"]), ("far", ["--workers", "1"])):
+        done = run(*arguments, "-o", name, "--persist", "s.zarr", *more)
+        assert done.code == 0
+        assert ("Reusing s.zarr, which holds 2 of 2 rasters." in done.err) == (name != "first")
+        assert digest_output(inputs / name) == digest_output(inputs / "plain")
+    done = run("elbow", "scenes", "-k2:3", "--bands", "1,3", "--persist", "s.zarr", "--json")
+    plain = run("elbow", "scenes", "-k2:3", "--bands", "1,3", "--json")
+    assert done.json == plain.json
+    done = run("apply", "a.tif", "--model", "model.json", "-o", "o.tif", "--persist", "t.zarr")
+    assert done.code == 0
+    assert len(list((inputs / "t.zarr").glob("[0-9a-f]*"))) == 1
+
+
 def test_stores_hold_the_labels_of_files(run, inputs):
     run("segment", "a.tif", "-o", "out.tif", "-k3")
     run("segment", "a.tif", "-o", "out.zarr", "-k3")
@@ -379,7 +395,13 @@ FAILURES = {
     "model of other bands": (
         ["apply", "two.tif", "-o", "o.tif", "--model", "model.json"], 2,
         "with 2 bands for a model of 3: band 1, band 2, band 3; choose them by --bands"),
-    "persist with model": ([*APPLY, "model.json", "--persist", "s.zarr"], 2, "is for --palette"),
+    "persist to the output": (
+        [*SEGMENT, "o.zarr", "--persist", "o.zarr"], 2, "for --persist and for the output"),
+    "persist to another's store": (
+        [*SEGMENT, "o.tif", "--persist", "theirs.zarr"], 1, "something else than samples"),
+    "persist to no store": ([*SEGMENT, "o.tif", "--persist", "s.tif"], 2, "must end in .zarr"),
+    "persist what is a store": (
+        ["segment", "theirs.zarr", "-o", "o.tif", "--persist", "s.zarr"], 2, "which needs none"),
     "table with palette": (
         ["apply", "a.tif", "--palette", "p.gpl", "-o", "o.png", "--table", "t.csv"], 2,
         "Got --table with a palette; it is for --model"),

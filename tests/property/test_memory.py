@@ -79,16 +79,23 @@ def test_a_folder_stays_below_its_projection(tmp_path):
     check_peak(tmp_path / "in", tmp_path / "out")
 
 
-@pytest.mark.parametrize("options", [(), ("--keep", "--sieve", 50), ("--workers", 2)])
-def test_the_projection_holds_for_classes_of_a_raster(tmp_path, options):
+@pytest.mark.parametrize(
+    "options",
+    [(), ("--keep", "--sieve", 50), ("--workers", 2), ("--persist", "s.zarr", "--pca", 4)],
+)
+def test_the_projection_holds_for_classes_of_a_raster(tmp_path, options, monkeypatch):
+    rasterio = pytest.importorskip("rasterio")
+    monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     samples = rng.integers(0, 4000, (3000, 2500, 6), dtype=np.int16)
     samples[rng.random((3000, 2500)) < 0.2] = -1
-    zarr.create_array(
-        tmp_path / "a.zarr", data=samples, chunks=(500, 500, 6), attributes={"_FillValue": -1}
-    )
+    with rasterio.open(
+        "a.tif", "w", driver="GTiff", height=3000, width=2500, count=6, dtype="int16", nodata=-1,
+        tiled=True, crs="EPSG:32633", transform=rasterio.Affine(9, 0, 5e5, 0, -9, 5e6),
+    ) as dataset:  # fmt: skip
+        dataset.write(samples.transpose(2, 0, 1))
     report = run(
-        *(tmp_path / "a.zarr", "-o", tmp_path / "o.tif", "-k", 3, "--max-iter", 2, *options),
+        *("a.tif", "-o", "o.tif", "-k", 3, "--max-iter", 2, *options),
         command="segment",
     )
     assert report["n_excluded"] == np.count_nonzero(samples[..., 0] == -1)

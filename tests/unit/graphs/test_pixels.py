@@ -7,7 +7,13 @@ import pytest
 
 from dask_quant.class_model import ClassModel
 from dask_quant.fit.features import FeatureMap
-from dask_quant.graphs.pixels import join_row_blocks, label_parts, make_valid_rows, pixel_row_blocks
+from dask_quant.graphs.pixels import (
+    join_row_blocks,
+    label_parts,
+    make_valid_rows,
+    mark_parts,
+    pixel_row_blocks,
+)
 from dask_quant.segment_options import BandOptions
 from dask_quant.sources.rasters import open_raster, split_raster
 
@@ -84,7 +90,7 @@ def test_labels_lie_where_their_pixels_do(chunks, k):
     pixels = make_pixels()
     centers = np.stack([np.linspace(0, 187, k), np.zeros(k)], axis=1)
     model = ClassModel(centers, ("place", "noise"), FeatureMap.plain(2))
-    labels = label_parts(split(pixels, chunks), SHAPE, model)
+    labels = label_parts(split(pixels, chunks), model)
     assert labels.shape == SHAPE
     assert labels.dtype == model.label_dtype
     assert all(sum(sizes) == side for sizes, side in zip(labels.chunks, SHAPE, strict=True))
@@ -95,6 +101,18 @@ def test_labels_lie_where_their_pixels_do(chunks, k):
     found = labels.compute(scheduler="synchronous")
     assert found.dtype == model.label_dtype
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("chunks", CHUNKS)
+def test_what_means_nothing_is_marked_behind_the_bands(chunks):
+    pixels = make_pixels()
+    marked = mark_parts(split(pixels, chunks), 2, pixels.dtype)
+    assert (marked.shape, marked.dtype) == ((*SHAPE, 3), pixels.dtype)
+    valid = np.isfinite(pixels).all(axis=2)
+    found = marked.compute(scheduler="synchronous")
+    np.testing.assert_array_equal(found[..., 2], valid)
+    np.testing.assert_array_equal(found[valid, :2], pixels[valid])
+    assert (found[~valid] == 0).all()
 
 
 def test_building_computes_nothing():
@@ -111,6 +129,7 @@ def test_building_computes_nothing():
     with dask.config.set(scheduler=refuse):
         parts = split(array, (8, 8))
         pixel_row_blocks(parts, first=0, width=40)
-        labels = label_parts(parts, (30, 40), model)
+        labels = label_parts(parts, model)
+        mark_parts(parts, 2, np.dtype(float))
     with pytest.raises(AssertionError, match="a block was made"):
         labels.compute(scheduler="synchronous")

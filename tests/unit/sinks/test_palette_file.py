@@ -17,7 +17,8 @@ from dask_quant.palette import Palette
 from dask_quant.palette_formats import PALETTE_SUFFIXES
 from dask_quant.sinks.palette_file import read_palette, write_palette
 from dask_quant.sinks.png import encode_labels, write_png
-from dask_quant.sinks.zarr_store import finish_store, start_store, store_block
+from dask_quant.sinks.store_start import start_store
+from dask_quant.sinks.zarr_store import finish_store, store_block
 
 PALETTE = Palette(np.array([[9, 8, 7], [0, 128, 255], [3, 2, 1]]), np.array([4, 3, 2]))
 LABELS = np.array([[0, 1, 2], [1, 2, 0]], np.uint8)

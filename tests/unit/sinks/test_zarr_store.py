@@ -17,12 +17,11 @@ from dask_quant.palette import Palette
 from dask_quant.sinks import store_layout, zarr_store
 from dask_quant.sinks.store_layout import label_chunks, label_shards
 from dask_quant.sinks.store_marker import is_our_store
+from dask_quant.sinks.store_start import create_label_store, start_store
 from dask_quant.sinks.zarr_store import (
     check_store,
-    create_label_store,
     discard_store,
     finish_store,
-    start_store,
     store_block,
 )
 

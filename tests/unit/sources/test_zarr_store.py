@@ -6,7 +6,7 @@ from zarr.codecs import BytesCodec, Crc32cCodec
 
 from dask_quant.errors import PixelFormatError, SourceError, SourceNotFoundError
 from dask_quant.palette import Palette
-from dask_quant.sinks.zarr_store import create_label_store, start_image_store
+from dask_quant.sinks.store_start import create_label_store, start_image_store
 from dask_quant.sources.zarr_store import (
     open_zarr,
     open_zarr_array,

@@ -1,0 +1,312 @@
+"""Zarr v3 stores begun: the group with what its values mean, the array ``0`` still empty.
+
+The shape of chunks and shards depends on the image alone. All of it happens in a temporary folder
+beside the final name, see `zarr_store`.
+
+References
+----------
+Zarr v3 core specification, and "Sharding codec" (ZEP 2), zarr-specs.readthedocs.io.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import zarr
+from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
+
+from dask_quant.errors import OutputError, OutputExistsError
+from dask_quant.sinks.atomic import (
+    check_parent,
+    partial_folder,
+    partial_path,
+    report_os_errors,
+)
+from dask_quant.sinks.store_layout import image_shards, label_chunks, label_shards
+from dask_quant.sinks.store_marker import (
+    group_attributes,
+    holds_rasters,
+    source_attributes,
+    store_attributes,
+)
+from dask_quant.sinks.zarr_store import (
+    ARRAY_NAME,
+    STORE_CONFIG,
+    check_store,
+    discard_store,
+    rename_to_free_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from zarr.abc.codec import BytesBytesCodec as Codec
+
+    from dask_quant.palette import Palette
+
+_ZSTD_LEVEL = 3
+"""Effort of zstd. 4096 x 4096 uint8 labels of the Blue Marble, zarr 3.1.6, two cores:
+
+=======  ===================  ===================
+level    16 colours           256 colours
+=======  ===================  ===================
+1        2.85 MB, 226 Mpx/s   8.89 MB, 225 Mpx/s
+3        2.78 MB, 184 Mpx/s   8.13 MB, 146 Mpx/s
+5        2.57 MB, 104 Mpx/s   8.24 MB, 92 Mpx/s
+9        2.49 MB, 42 Mpx/s    7.76 MB, 57 Mpx/s
+=======  ===================  ===================
+
+gzip is slower than any of them, Blosc's shuffles make labels larger.
+"""
+
+_IMAGE_ZSTD_LEVEL = 1
+"""Effort of zstd on decoded pixels, which hardly compress and are written to be read soon."""
+
+_RASTER_CODEC = BloscCodec(cname="lz4", clevel=1, shuffle="shuffle")
+"""How samples are compressed that are read in every pass. 1024 x 1024 pixels of eight bands of
+Landsat 7 with noise, int16, a thread of an Intel Xeon at 2.5 GHz, numcodecs 0.16:
+
+====================  =====  ==========  ==========
+codec                 size   writes      reads
+====================  =====  ==========  ==========
+lz4, bytes shuffled   0.155   810 MB/s   1700 MB/s
+lz4, bits shuffled    0.169  1150 MB/s   1840 MB/s
+zstd 1                0.140   700 MB/s    540 MB/s
+====================  =====  ==========  ==========
+"""
+
+
+def create_label_store(path: Path, shape: tuple[int, int], palette: Palette) -> None:
+    """Create an empty label store: the group with the palette, the array with its codecs.
+
+    **Eager**; writes two small files.
+
+    Parameters
+    ----------
+    path : Path
+        A folder that does not exist, usually a temporary one.
+    shape : tuple of int
+        Height and width of the image in pixels, each at least 1.
+    palette : Palette
+        Goes to the group's attributes; decides between uint8 and uint16.
+
+    Raises
+    ------
+    OutputError
+        When the folder exists or cannot be made, or a side is below 1.
+    """
+    _create_classes(path, shape, palette.label_dtype, store_attributes(palette))
+
+
+def _create_classes(
+    path: Path, shape: tuple[int, int], dtype: np.dtype[Any], attributes: dict[str, Any]
+) -> None:
+    """Create an empty store of labels of whatever."""
+    _check_shape(shape)
+    layout = _Layout(shape, label_chunks(shape), label_shards(shape), ("y", "x"))
+    _create_store(path, layout, dtype, attributes, ZstdCodec(level=_ZSTD_LEVEL))
+
+
+def _check_shape(shape: tuple[int, int]) -> None:
+    """Raise `OutputError` unless an image of ``shape`` has a pixel."""
+    if min(shape) < 1:
+        message = f"Got an image of shape {shape}; a store needs at least one pixel."
+        raise OutputError(message)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How the array of a store is cut."""
+
+    shape: tuple[int, ...]
+    """Shape of the array."""
+    chunks: tuple[int, ...]
+    """Shape of an inner chunk."""
+    shards: tuple[int, ...] | None
+    """Shape of a shard; None: a chunk is a file of its own."""
+    names: tuple[str, ...]
+    """Names of the axes."""
+
+
+def _create_store(
+    path: Path, layout: _Layout, dtype: np.dtype[Any], attributes: dict[str, Any], codec: Codec
+) -> None:
+    """Create a group with ``attributes`` and an empty array, compressed by ``codec``."""
+    with report_os_errors(path):
+        path.mkdir(parents=True)
+        group = zarr.create_group(path, attributes=attributes)
+        group.create_array(
+            ARRAY_NAME,
+            shape=layout.shape,
+            dtype=dtype,
+            chunks=layout.chunks,
+            shards=layout.shards,
+            # The index of a shard has a crc32c by default; its chunks get one here.
+            compressors=(codec, Crc32cCodec()),
+            fill_value=0,
+            dimension_names=layout.names,
+            config=STORE_CONFIG,
+        )
+
+
+def start_store(final: Path, shape: tuple[int, int], palette: Palette, *, overwrite: bool) -> Path:
+    """Check ``final`` and create an empty label store under a temporary name beside it.
+
+    **Eager.** Parameters and errors are those of `check_store` and `create_label_store`.
+
+    Returns
+    -------
+    Path
+        The temporary folder, for `store_block` and then `finish_store` or `discard_store`.
+    """
+    check_store(final, overwrite=overwrite)
+    temporary = partial_path(final)
+    _create_or_discard(temporary, create_label_store, shape, palette)
+    return temporary
+
+
+def start_class_store(
+    final: Path,
+    shape: tuple[int, int],
+    dtype: np.dtype[Any],
+    attributes: dict[str, Any],
+    *,
+    overwrite: bool,
+) -> Path:
+    """Check ``final`` and create an empty store for classes under a temporary name beside it.
+
+    **Eager.** To be filled, finished or discarded like a label store, from which it differs in that
+    what its values mean is given by ``attributes`` of the group.
+    """
+    check_store(final, overwrite=overwrite)
+    temporary = partial_path(final)
+    _create_or_discard(temporary, _create_classes, shape, dtype, attributes)
+    return temporary
+
+
+def _create_or_discard(temporary: Path, create: Callable[..., None], *args: Any) -> None:
+    """Call ``create(temporary, *args)``, and leave nothing when it fails or is interrupted.
+
+    Zarr writes on a thread of its own, and goes on when its caller is interrupted. Here the caller
+    is a thread that is waited for, whatever happens.
+    """
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(create, temporary, *args).result()
+    except BaseException:
+        discard_store(temporary)
+        raise
+
+
+def start_image_store(
+    final: Path, shape: tuple[int, int], source_digest: str, *, overwrite: bool
+) -> Path:
+    """Check ``final`` and create an empty store for pixels under a temporary name beside it.
+
+    **Eager.** To be filled, finished or discarded like a label store.
+
+    Parameters
+    ----------
+    final : Path
+        The store's name.
+    shape : tuple of int
+        Height and width of the image in pixels; the store is sRGB uint8 ``(y, x, 3)``.
+    source_digest : str
+        Digest of the file that the pixels come from, kept in the attributes.
+    overwrite : bool
+        Whether a store of ours may be replaced.
+
+    Returns
+    -------
+    Path
+        The temporary folder.
+
+    Raises
+    ------
+    OutputError
+        As `check_store`.
+    """
+    check_store(final, overwrite=overwrite)
+    _check_shape(shape)
+    temporary = partial_path(final)
+    layout = _Layout(
+        (*shape, 3), (*label_chunks(shape), 3), (*image_shards(shape), 3), ("y", "x", "band")
+    )
+    attributes = source_attributes(source_digest)
+    uint8, codec = np.dtype(np.uint8), ZstdCodec(level=_IMAGE_ZSTD_LEVEL)
+    _create_or_discard(temporary, _create_store, layout, uint8, attributes, codec)
+    return temporary
+
+
+def make_raster_group(path: Path) -> None:
+    """Make a group for stores of rasters, unless it is there.
+
+    **Eager.**
+
+    Raises
+    ------
+    OutputExistsError
+        When something else is there.
+    OutputError
+        When it cannot be made.
+    """
+    check_parent(path)
+    if not os.path.lexists(path):
+        with partial_folder(path) as folder, report_os_errors(path):
+            _create_or_discard(folder, _create_group)
+            with suppress(OutputExistsError):  # it has come to be there meanwhile
+                rename_to_free_name(folder, path)
+    if not holds_rasters(path):
+        message = (
+            f"{str(path)!r} exists and holds something else than samples of rasters; choose "
+            "another name."
+        )
+        raise OutputExistsError(message)
+
+
+def _create_group(path: Path) -> None:
+    """Create an empty group for stores of rasters in a folder that is there."""
+    zarr.create_group(path, attributes=group_attributes())
+
+
+def start_raster_store(
+    final: Path,
+    shape: tuple[int, int, int],
+    dtype: np.dtype[Any],
+    chunks: tuple[int, int],
+    source_digest: str,
+) -> Path:
+    """Create an empty store for samples of a raster under a temporary name beside ``final``.
+
+    **Eager.** To be filled, finished or discarded like a label store.
+
+    Parameters
+    ----------
+    final : Path
+        The store's name.
+    shape : tuple of int
+        Rows, columns and bands.
+    dtype : dtype
+        Type of the samples, integers or floats.
+    chunks : tuple of int
+        Rows and columns of a chunk, which is a file of its own.
+    source_digest : str
+        Digest of what the samples come from, kept in the attributes.
+
+    Returns
+    -------
+    Path
+        The temporary folder.
+    """
+    temporary = partial_path(final)
+    rows, columns = (min(pair) for pair in zip(chunks, shape[:2], strict=True))
+    layout = _Layout(shape, (rows, columns, shape[2]), None, ("y", "x", "band"))
+    attributes = source_attributes(source_digest)
+    _create_or_discard(temporary, _create_store, layout, dtype, attributes, _RASTER_CODEC)
+    return temporary
