@@ -52,7 +52,7 @@ def segment(
     plot: str | Path | None = None,
     cog: bool = False,
     sieve: int = 0,
-    keep: bool = False,
+    in_memory: bool = False,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -113,7 +113,7 @@ def segment(
     sieve : int, default 0
         Patches of fewer pixels are given to their largest neighbour, in GeoTIFFs; the whole raster
         is held in memory for that. The table describes the classes before. 0: none.
-    keep : bool, default False
+    in_memory : bool, default False
         Whether pixels are read once and kept in memory, of this process or of the workers, instead
         of being read in every pass.
     overwrite : bool, default False
@@ -176,7 +176,7 @@ def segment(
         ),
         cog=cog,
         sieve=sieve,
-        keep=keep,
+        in_memory=in_memory,
     )
     return segment_sources(job, check_sources(sources), _as_optional_path(out, "out"))
 
@@ -194,7 +194,7 @@ def apply_classes(
     plot: str | Path | None = None,
     cog: bool = False,
     sieve: int = 0,
-    keep: bool = False,
+    in_memory: bool = False,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -207,7 +207,7 @@ def apply_classes(
     ----------
     model : ClassModel, str or Path
         The classes, or the ``.json`` that `segment` wrote.
-    sources, out, bands, indices, nodata, mask, table, plot, cog, sieve, keep
+    sources, out, bands, indices, nodata, mask, table, plot, cog, sieve, in_memory
         As in `segment`; the bands are those of the model, in its order.
     overwrite, chunks, persist, cluster, listener
         As in `segment`.
@@ -234,7 +234,7 @@ def apply_classes(
         ),
         cog=cog,
         sieve=sieve,
-        keep=keep,
+        in_memory=in_memory,
     )
     return segment_sources(job, check_sources(sources), _as_optional_path(out, "out"))
 
@@ -255,7 +255,7 @@ def score_classes(
     max_iter: int = 3,
     tol: float = 1e-4,
     seed: int = 0,
-    keep: bool = False,
+    in_memory: bool = False,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -277,7 +277,7 @@ def score_classes(
         those of all pixels, and of the centres that come of it.
     sources, bands, indices, band_weights, scale, pca, nodata, mask, n_init, tol, seed
         As in `segment`.
-    keep, overwrite, chunks, persist, cluster, listener
+    in_memory, overwrite, chunks, persist, cluster, listener
         As in `segment`.
 
     Returns
@@ -309,7 +309,7 @@ def score_classes(
         ),
         run=make_run_options(overwrite, chunks, persist, cluster),
         listener=listener,
-        keep=keep,
+        in_memory=in_memory,
     )
     return score_sources(job, check_sources(sources), chosen, _as_optional_path(out, "out"))
 

@@ -233,7 +233,9 @@ def segment(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
 )
 @SCORE_OPTIONS
 @BAND_OPTIONS
-@click.option("--keep", is_flag=True, help="Read rasters once and keep their pixels in memory.")
+@click.option(
+    "--in-memory", is_flag=True, help="Read rasters once and keep their pixels in memory."
+)
 @CHUNK_OPTIONS
 @OVERWRITE
 @CLUSTER_OPTIONS

@@ -78,17 +78,19 @@ BAND_OPTIONS = _combine(
     click.option("--mask", type=PATH, metavar="FILE", help="Raster whose 0 leaves pixels out."),
 )  # fmt: skip
 
+IN_MEMORY = click.option("--in-memory", is_flag=True,
+                         help="Read rasters once and keep their pixels in memory.")  # fmt: skip
+
 CLASS_OUTPUTS = _combine(
     click.option("--table", type=PATH, metavar="FILE", help="Table of classes: .csv or .json."),
     click.option("--plot", type=PATH, metavar="FILE", help="Spectra of classes: .png, .svg, .pdf."),
     click.option("--sieve", type=int, default=0, metavar="N",
                  help="Give patches of fewer pixels to their neighbours."),
-    click.option("--keep", is_flag=True,
-                 help="Read rasters once and keep their pixels in memory."),
+    IN_MEMORY,
     click.option("--cog", is_flag=True, help="Write cloud-optimized GeoTIFF."),
 )  # fmt: skip
 
-CLASS_NAMES = ("bands", "indices", "nodata", "mask", "table", "plot", "cog", "sieve", "keep")
+CLASS_NAMES = ("bands", "indices", "nodata", "mask", "table", "plot", "cog", "sieve", "in_memory")
 """What these two leave in the parsed options."""
 
 _SCALE_OPTIONS = (
@@ -150,7 +152,7 @@ def refuse(options: dict[str, Any], what: str) -> None:
     """Raise `OptionError` when one of the options is given that ``what`` has no use for."""
     for name, value in options.items():
         if value not in (None, False, (), 0):
-            option = "index" if name == "indices" else name
+            option = "index" if name == "indices" else name.replace("_", "-")
             message = f"Got --{option} with {what}; it is for --model."
             raise dq.OptionError(message)
 

@@ -40,7 +40,7 @@ def cut_sources(
         with job.watch.measure("persist"):
             rasters = persist_rasters(rasters, job.run.persist, executor)
     cut = cut_rasters(rasters, _plan_chunks(job, rasters, executor))
-    if job.keep:
+    if job.in_memory:
         with job.watch.measure("persist"):
             cut = keep_pixels(cut, executor)
     return cut, projected
@@ -81,7 +81,7 @@ def _project(job: SegmentJob, rasters: Sequence[Raster], executor: Executor) -> 
     if job.sieve > 1:
         whole = SIEVE_BYTES * max(math.prod(raster.shape) for raster in rasters)
         projected, what = projected + whole, f"{what} and {format_bytes(whole)} to sieve"
-    if job.keep:
+    if job.in_memory:
         kept = sum((1 + raster.pixel_bytes) * math.prod(raster.shape) for raster in rasters)
         projected, what = projected + kept, f"{what} and {format_bytes(kept)} that are kept"
     return projected, what

@@ -69,7 +69,7 @@ class SegmentJob:
     """Whether GeoTIFFs are cloud-optimized."""
     sieve: int = 0
     """Pixels below which a patch of a class is given to its neighbour."""
-    keep: bool = False
+    in_memory: bool = False
     """Whether pixels are read once and kept in memory, of this process or of the workers."""
     watch: Stopwatch = field(default_factory=Stopwatch)
     """Measures the stages."""

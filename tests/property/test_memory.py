@@ -81,7 +81,7 @@ def test_a_folder_stays_below_its_projection(tmp_path):
 
 @pytest.mark.parametrize(
     "options",
-    [(), ("--keep", "--sieve", 50), ("--workers", 2), ("--persist", "s.zarr", "--pca", 4)],
+    [(), ("--in-memory", "--sieve", 50), ("--workers", 2), ("--persist", "s.zarr", "--pca", 4)],
 )
 def test_the_projection_holds_for_classes_of_a_raster(tmp_path, options, monkeypatch):
     rasterio = pytest.importorskip("rasterio")
