@@ -21,6 +21,7 @@ from dask_quant.faces.cli_options import (
     CLUSTER_OPTIONS,
     DRY_RUN,
     FIT_OPTIONS,
+    IN_MEMORY,
     OUT,
     OVERWRITE,
     PATH,
@@ -233,9 +234,7 @@ def segment(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
 )
 @SCORE_OPTIONS
 @BAND_OPTIONS
-@click.option(
-    "--in-memory", is_flag=True, help="Read rasters once and keep their pixels in memory."
-)
+@IN_MEMORY
 @CHUNK_OPTIONS
 @OVERWRITE
 @CLUSTER_OPTIONS
