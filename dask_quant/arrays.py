@@ -16,7 +16,7 @@ from dask_quant.execute import Executor
 from dask_quant.fit.fitting import fit_histogram
 from dask_quant.graphs.relabel import relabel_blocks, render_blocks
 from dask_quant.histogram import ColorHistogram
-from dask_quant.options import FitOptions, as_path
+from dask_quant.options import FitOptions, as_path, check_space
 from dask_quant.palette import as_palette
 from dask_quant.routes.common import check_label_suffix
 from dask_quant.sources.opening import open_image
@@ -73,6 +73,7 @@ def fit_palette(
     *,
     engine: str = "auto",
     effort: str = "default",
+    space: str = "srgb",
     seed: int = 0,
     n_init: int | None = None,
     max_iter: int | None = None,
@@ -85,7 +86,7 @@ def fit_palette(
     ----------
     data : ColorHistogram, str, Path, NumPy or Dask array
         What to fit. A histogram costs no pass over pixels.
-    n_colors, engine, effort, seed, n_init, max_iter, tol
+    n_colors, engine, effort, space, seed, n_init, max_iter, tol
         As in `quantize`. The engines ``scalable`` and ``dask-ml`` need the image.
     listener : callable, optional
         Told of progress.
@@ -118,6 +119,7 @@ def fit_palette(
         n_colors=n_colors,
         engine=engine,
         effort=effort,
+        space=space,
         seed=seed,
         n_init=n_init,
         max_iter=max_iter,
@@ -140,7 +142,7 @@ def fit_palette(
     return palette
 
 
-def relabel(image: ImageLike, palette: Palette | ArrayLike) -> da.Array:
+def relabel(image: ImageLike, palette: Palette | ArrayLike, *, space: str = "srgb") -> da.Array:
     """Return the index of the nearest palette entry of every pixel. **Lazy**.
 
     Parameters
@@ -149,12 +151,14 @@ def relabel(image: ImageLike, palette: Palette | ArrayLike) -> da.Array:
         As in `count_colors`.
     palette : Palette or array_like
         Up to 65536 colours; sRGB integers 0 to 255 ``(n_colors, 3)`` if an array.
+    space : {"srgb", "linear", "oklab", "lab"}, default "srgb"
+        Where distances are measured.
 
     Returns
     -------
     dask.array.Array
         Labels ``(y, x)``, uint8 up to 256 colours, else uint16, chunked like the image. The
-        nearest entry is that of least squared sRGB distance, the lowest index on ties.
+        nearest entry is that of least squared distance, the lowest index on ties.
 
     Raises
     ------
@@ -165,7 +169,8 @@ def relabel(image: ImageLike, palette: Palette | ArrayLike) -> da.Array:
     -----
     One gather per pixel through a table of 16 or 32 MiB, which each process builds once.
     """
-    return relabel_blocks(open_image(image), as_palette(palette))
+    check_space(space)
+    return relabel_blocks(open_image(image), as_palette(palette), space)
 
 
 def render(labels: ArrayLike | da.Array, palette: Palette | ArrayLike) -> da.Array:

@@ -111,6 +111,7 @@ def compare(
     n_colors: int | Sequence[int] = DEFAULT_N_COLORS,
     *,
     effort: str = "default",
+    space: str = "srgb",
     seed: int = 0,
     n_init: int | None = None,
     max_iter: int | None = None,
@@ -131,7 +132,7 @@ def compare(
         PNG to draw the contact sheet into: the original and every number of colours.
     n_colors : int or sequence of int, default (2, 5, 10, 15, 24)
         Numbers of colours, each 1 to 65536; one that comes again is left out.
-    effort, seed, n_init, max_iter, tol, overwrite
+    effort, space, seed, n_init, max_iter, tol, overwrite
         As in `quantize`.
     images : str or Path, optional
         Folder to write each picture into as an indexed PNG, named ``<source>-<k>.png``.
@@ -152,7 +153,15 @@ def compare(
     """
     name, sheet = str(as_path(source, "source")), as_path(out, "out")
     given = [
-        FitOptions(n_colors=k, effort=effort, seed=seed, n_init=n_init, max_iter=max_iter, tol=tol)
+        FitOptions(
+            n_colors=k,
+            effort=effort,
+            space=space,
+            seed=seed,
+            n_init=n_init,
+            max_iter=max_iter,
+            tol=tol,
+        )
         for k in _as_sequence(n_colors)
     ]
     options = list({option.n_colors: option for option in given}.values())

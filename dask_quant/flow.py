@@ -40,6 +40,8 @@ class ImageOutcome:
     """Its distinct colours."""
     squared_error: int
     """Squared sRGB error over its pixels, summed over the bands."""
+    inertia: float
+    """Squared distances over its pixels, in units of the working space."""
     mean_color_error: float
     """The same had every pixel been painted the mean colour."""
     palette: Palette
@@ -71,7 +73,7 @@ def quantize_file(
     out : Path
         PNG to write, whole or not at all.
     options : FitOptions
-        How to fit a palette; not looked at when ``palette`` is given.
+        How to fit a palette; of a ``palette`` that is given, the space alone is looked at.
     palette : Palette, optional
         Palette to use as it is.
     overwrite : bool, default False
@@ -112,7 +114,7 @@ def quantize_pixels(
         if palette is None:
             fit = fit_histogram(histogram, options, listener)
         else:
-            fit = fit_given(histogram, palette)
+            fit = fit_given(histogram, palette, options.space)
     with watch.measure("relabel"):
         labels = label_image(pixels, fit)
     with watch.measure("write"):
@@ -127,7 +129,7 @@ def label_image(pixels: NDArray[np.uint8], fit: PaletteFit) -> Labels:
     Its colours were sorted and labelled for the fit, so no full lookup table is built.
     """
     table = table_of_colors(
-        fit.boxes.points, fit.finished.assignment.labels, fit.palette.label_dtype
+        fit.boxes.colors, fit.finished.assignment.labels, fit.palette.label_dtype
     )
     return label_block(pixels, table)
 
@@ -138,6 +140,7 @@ def describe_fit(histogram: ColorHistogram, fit: PaletteFit) -> ImageOutcome:
         n_pixels=histogram.n_pixels,
         n_unique_colors=len(histogram),
         squared_error=fit.squared_error,
+        inertia=fit.inertia,
         mean_color_error=histogram.mean_color_mse * histogram.n_pixels,
         palette=fit.palette,
         engine=fit.engine,

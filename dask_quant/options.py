@@ -24,6 +24,9 @@ PIXEL_ENGINES = ("scalable", "dask-ml")
 EFFORTS = ("fast", "default", "best")
 """Names that ``effort`` takes: how long to search for a lower error."""
 
+SPACES = ("srgb", "linear", "oklab", "lab")
+"""Names of the spaces that distances are measured in."""
+
 MAX_SEED = 2**63 - 1
 """Largest seed: it is hashed as a 64-bit integer and stored in JSON."""
 
@@ -125,6 +128,14 @@ def check_n_colors(n_colors: int) -> None:
     )
 
 
+def check_space(space: str) -> None:
+    """Raise `OptionError` unless ``space`` names a working space."""
+    require(
+        isinstance(space, str) and space in SPACES,
+        f"Got space {space!r}; known are {', '.join(SPACES)}.",
+    )
+
+
 def _is_at_least_zero(value: Any) -> bool:
     """Return whether ``value`` is a number of 0 or more; NaN and what is no number are not."""
     try:
@@ -150,7 +161,11 @@ class FitOptions:
     max_iter: int | None = None
     """Most Lloyd iterations of the last descent, at least 1. None: what the engine does."""
     tol: float | None = None
-    """Stop once the largest centroid shift, in sRGB levels, is at most this. None: the engine's."""
+    """Stop once the largest centroid shift is at most this, in units of ``space``: sRGB levels, 0
+    to 255; linear RGB and Oklab, 0 to 1; CIELAB, L* 0 to 100. None: the engine's."""
+    space: str = "srgb"
+    """Where distances are measured, to fit and to relabel: ``srgb``, ``linear`` (RGB), ``oklab`` or
+    ``lab`` (CIELAB, D65)."""
 
     def __post_init__(self) -> None:
         set_integers(self, "n_colors", "seed", optional=False)
@@ -163,6 +178,12 @@ class FitOptions:
         require(
             self.effort in EFFORTS,
             f"Got effort {self.effort!r}; known are {', '.join(EFFORTS)}.",
+        )
+        check_space(self.space)
+        require(
+            self.space == "srgb" or not self.fits_pixels,
+            f"Got space {self.space!r} with the {self.engine} engine, which fits in srgb; leave "
+            "space out or use the histogram engine.",
         )
         require(
             0 <= self.seed <= MAX_SEED,
@@ -178,7 +199,7 @@ class FitOptions:
         )
         require(
             self.tol is None or _is_at_least_zero(self.tol),
-            f"Got tol {self.tol!r}; use a shift of 0 or more, in sRGB levels.",
+            f"Got tol {self.tol!r}; use a shift of 0 or more, in units of the space.",
         )
         require(
             self.engine != "dask-ml" or self.n_init in (None, 1),

@@ -37,6 +37,7 @@ def quantize(
     per_image: bool = False,
     engine: str = "auto",
     effort: str = "default",
+    space: str = "srgb",
     seed: int = 0,
     n_init: int | None = None,
     max_iter: int | None = None,
@@ -68,11 +69,15 @@ def quantize(
     effort : {"fast", "default", "best"}, default "default"
         How long to search for a lower error: ``fast`` starts once, ``default`` restarts or
         disturbs what it found a few times, ``best`` takes some ten times as long.
+    space : {"srgb", "linear", "oklab", "lab"}, default "srgb"
+        Where distances are measured, both to fit and to find the nearest colour of a pixel: sRGB
+        levels as stored; linear light; Oklab; CIELAB (D65). ``mse`` is measured in sRGB in any
+        case. Only engine ``histogram``.
     seed : int, default 0
         Seed of every random draw; the same seed gives the same bytes.
     n_init, max_iter, tol : optional
-        Restarts, Lloyd iterations of the last descent, and the centroid shift in sRGB levels at
-        which it stops. None: what the engine does by default.
+        Restarts, Lloyd iterations of the last descent, and the centroid shift, in units of the
+        space (sRGB: levels), at which it stops. None: what the engine does by default.
     overwrite : bool, default False
         Whether outputs that exist are replaced.
     chunks : int or tuple of int, optional
@@ -104,6 +109,7 @@ def quantize(
         n_colors=n_colors,
         engine=engine,
         effort=effort,
+        space=space,
         seed=seed,
         n_init=n_init,
         max_iter=max_iter,
@@ -119,6 +125,7 @@ def apply_palette(
     out: str | Path,
     palette: Palette | ArrayLike,
     *,
+    space: str = "srgb",
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -132,6 +139,8 @@ def apply_palette(
     palette : Palette or array_like
         Colours to use, in this order; those that win no pixel stay in the files. An array holds
         sRGB integers 0 to 255 ``(n_colors, 3)``.
+    space : {"srgb", "linear", "oklab", "lab"}, default "srgb"
+        Where the nearest colour of a pixel is found.
     sources, out, overwrite, chunks, persist, cluster, listener
         As in `quantize`.
 
@@ -147,7 +156,8 @@ def apply_palette(
     """
     run = make_run_options(overwrite, chunks, persist, cluster)
     given = as_palette(palette)
-    job = Job("apply", FitOptions(n_colors=len(given)), run, listener, palette=given)
+    fit = FitOptions(n_colors=len(given), space=space)
+    job = Job("apply", fit, run, listener, palette=given)
     return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 
 
@@ -158,6 +168,7 @@ def make_palette(
     n_colors: int = 16,
     engine: str = "auto",
     effort: str = "default",
+    space: str = "srgb",
     seed: int = 0,
     n_init: int | None = None,
     max_iter: int | None = None,
@@ -174,7 +185,7 @@ def make_palette(
     ----------
     out : str or Path
         Palette file, ``.gpl``, ``.hex`` or ``.json``.
-    sources, n_colors, engine, effort, seed, n_init, max_iter, tol
+    sources, n_colors, engine, effort, space, seed, n_init, max_iter, tol
         As in `quantize`.
     overwrite, chunks, persist, cluster, listener
         As in `quantize`.
@@ -193,6 +204,7 @@ def make_palette(
         n_colors=n_colors,
         engine=engine,
         effort=effort,
+        space=space,
         seed=seed,
         n_init=n_init,
         max_iter=max_iter,
@@ -211,6 +223,7 @@ def plan_job(
     per_image: bool = False,
     engine: str = "auto",
     effort: str = "default",
+    space: str = "srgb",
     seed: int = 0,
     n_init: int | None = None,
     max_iter: int | None = None,
@@ -226,7 +239,7 @@ def plan_job(
 
     Parameters
     ----------
-    sources, out, n_colors, per_image, engine, effort, seed, n_init, max_iter, tol
+    sources, out, n_colors, per_image, engine, effort, space, seed, n_init, max_iter, tol
         As in `quantize`.
     overwrite, chunks, persist, cluster
         As in `quantize`.
@@ -245,6 +258,7 @@ def plan_job(
         n_colors=n_colors,
         engine=engine,
         effort=effort,
+        space=space,
         seed=seed,
         n_init=n_init,
         max_iter=max_iter,

@@ -10,12 +10,16 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from dask_quant.kernels.assign import build_table, label_block
+import numpy as np
+
+from dask_quant.color_spaces import find_space
+from dask_quant.kernels.assign import assign_block, build_table, label_block
+from dask_quant.kernels.cells import CELL_COLORS, CELLS_PER_BLOCK, N_CODES, list_block_colors
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
+    from dask_quant.color_spaces import ColorSpace
     from dask_quant.kernels.assign import Labels
     from dask_quant.palette import Palette
 
@@ -25,11 +29,14 @@ MAX_TABLES = 4
 MAX_TABLE_BYTES = 2 * 2**24
 """Bytes of the largest table: 16-bit labels of 2^24 colours."""
 
-_tables: OrderedDict[str, Labels] = OrderedDict()
+_BLOCK_COLORS = CELLS_PER_BLOCK * CELL_COLORS
+"""Colours of a block of cells."""
+
+_tables: OrderedDict[tuple[str, str], Labels] = OrderedDict()
 _lock = threading.Lock()
 
 
-def label_pixels(pixels: NDArray[np.uint8], palette: Palette) -> Labels:
+def label_pixels(pixels: NDArray[np.uint8], palette: Palette, space: str = "srgb") -> Labels:
     """Return the index of the nearest palette entry of every pixel, the lowest on ties. **Eager**.
 
     Parameters
@@ -38,6 +45,8 @@ def label_pixels(pixels: NDArray[np.uint8], palette: Palette) -> Labels:
         sRGB uint8 ``(..., 3)``.
     palette : Palette
         Up to 65536 colours.
+    space : {"srgb", "linear", "oklab", "lab"}, default "srgb"
+        Where distances are measured, between points of its lattice, see `ColorSpace`.
 
     Returns
     -------
@@ -46,19 +55,46 @@ def label_pixels(pixels: NDArray[np.uint8], palette: Palette) -> Labels:
 
     Notes
     -----
-    O(pixels), after some 50 ms for the first block of a palette. Peak bytes beside input and
-    output: the tables kept, at most ``MAX_TABLES * MAX_TABLE_BYTES`` in a process.
+    O(pixels), after some 50 ms for the first block of a palette, a few seconds in other spaces than
+    sRGB. Peak bytes beside input and output: the tables kept, at most ``MAX_TABLES *
+    MAX_TABLE_BYTES`` in a process.
     """
-    return label_block(pixels, _find_table(palette))
+    return label_block(pixels, find_table(palette, space))
 
 
-def _find_table(palette: Palette) -> Labels:
+def find_table(palette: Palette, space: str = "srgb") -> Labels:
     """Return the table of ``palette``, built at most once at a time in this process."""
+    key = (palette.digest, space)
     with _lock:
-        table = _tables.pop(palette.digest, None)
+        table = _tables.pop(key, None)
         if table is None:
-            table = build_table(palette.colors, palette.label_dtype)
-        _tables[palette.digest] = table  # at the end: the most recently used
+            table = _build_table(palette, find_space(space))
+        _tables[key] = table  # at the end: the most recently used
         while len(_tables) > MAX_TABLES:
             _tables.popitem(last=False)
         return table
+
+
+def _build_table(palette: Palette, space: ColorSpace) -> Labels:
+    """Return the nearest entry of every 8-bit colour, ``(2^24,)`` by bin (see `cells`)."""
+    if space.is_srgb:
+        return build_table(palette.colors, palette.label_dtype)
+    entries = space.place(palette.colors).astype(np.float64)
+    table: Labels = np.empty(N_CODES, dtype=palette.label_dtype)
+    starts = np.arange(0, _BLOCK_COLORS + 1, CELL_COLORS)
+    tied_colors, tied_entries = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int32)
+    for block in range(N_CODES // _BLOCK_COLORS):
+        points = space.place(list_block_colors(block))
+        cells = points.reshape(CELLS_PER_BLOCK, CELL_COLORS, 3)
+        low, high = cells.min(axis=1).astype(np.float64), cells.max(axis=1).astype(np.float64)
+        labels, _, _ = assign_block(
+            *(points, starts, low, high),
+            np.array([0, CELLS_PER_BLOCK]),
+            low.min(axis=0, keepdims=True),
+            high.max(axis=0, keepdims=True),
+            entries,
+            tied_colors,
+            tied_entries,
+        )
+        table[block * _BLOCK_COLORS : (block + 1) * _BLOCK_COLORS] = labels
+    return table

@@ -29,6 +29,7 @@ from dask_quant.faces.cli_options import (
     SEARCH_OPTIONS,
     SHOW_OPTIONS,
     SOURCES,
+    SPACE,
     class_options,
     job_options,
     refuse,
@@ -150,6 +151,7 @@ def palette(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
 )
 @OUT
 @CHUNK_OPTIONS
+@SPACE
 @BAND_OPTIONS
 @CLASS_OUTPUTS
 @OVERWRITE
@@ -160,6 +162,7 @@ def apply(
     palette_file: Path | None,
     model: Path | None,
     out: Path,
+    space: str,
     quiet: bool,
     as_json: bool,
     **given: Any,
@@ -168,6 +171,8 @@ def apply(
     with terminal.run_command("apply", quiet=quiet, as_json=as_json) as screen:
         classes = take(given, *CLASS_NAMES)
         if model is not None and palette_file is None:
+            if space != "srgb":
+                raise dq.OptionError("Got --space with --model; it is for --palette.")
             options = class_options(classes) | job_options(given)
             screen.show_segments(
                 dq.apply_classes(sources, out, model, listener=screen.listen, **options)
@@ -175,7 +180,9 @@ def apply(
         elif palette_file is not None and model is None:
             refuse(classes, "a palette")
             colors, options = dq.read_palette(palette_file), job_options(given)
-            report = dq.apply_palette(sources, out, colors, listener=screen.listen, **options)
+            report = dq.apply_palette(
+                sources, out, colors, space=space, listener=screen.listen, **options
+            )
             screen.show_report(report)
         else:
             raise dq.OptionError("Give either --palette or --model.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import dask_quant as dq
-from dask_quant.options import EFFORTS, ENGINES, ClusterOptions, parse_bytes, parse_chunks
+from dask_quant.options import EFFORTS, ENGINES, SPACES, ClusterOptions, parse_bytes, parse_chunks
 from dask_quant.segment_options import INITS, SCALES, parse_bands, parse_numbers
 
 if TYPE_CHECKING:
@@ -41,7 +41,11 @@ FIT_OPTIONS = _combine(
                       "dask-ml: its KMeans on the same."),
 )  # fmt: skip
 
+SPACE = click.option("--space", type=click.Choice(SPACES), default="srgb", show_default=True,
+                     help="Where distances are measured.")  # fmt: skip
+
 SEARCH_OPTIONS = _combine(
+    SPACE,
     click.option("--effort", type=click.Choice(EFFORTS), default="default", show_default=True,
                  help="How long to search for a lower error."),
     click.option("--seed", type=int, default=0, show_default=True,
@@ -49,7 +53,7 @@ SEARCH_OPTIONS = _combine(
     click.option("--n-init", type=int, metavar="N", help="Restarts; the best is kept."),
     click.option("--max-iter", type=int, metavar="N", help="Most iterations of the last descent."),
     click.option("--tol", type=float, metavar="LEVELS",
-                 help="Centroid shift, in sRGB levels, at which to stop."),
+                 help="Centroid shift, in units of the space, at which to stop."),
 )  # fmt: skip
 
 CHUNK_OPTIONS = _combine(

@@ -1,6 +1,7 @@
 """Weighted colours sorted into boxes of colour space, each with its moments.
 
-Built once per fit; the clusters and every assignment read it.
+Built once per fit; the clusters and every assignment read it. Cells are cubes of sRGB levels; in
+another working space they are whatever shape they are, and their bounding boxes do.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dask_quant.color_spaces import ColorSpace, find_space
 from dask_quant.kernels.assign import assign_block
 from dask_quant.kernels.cells import (
     CELL_SIDE,
@@ -39,43 +41,52 @@ _COLORS_PER_PAIR = 8
 class ColorBoxes:
     """The colours of a histogram, cell after cell, ``n`` colours in ``m`` cells."""
 
-    points: NDArray[np.uint8]
-    """Distinct sRGB colours uint8 ``(n, 3)``."""
+    space: ColorSpace
+    """The working space."""
+    colors: NDArray[np.uint8]
+    """Distinct sRGB colours uint8 ``(n, 3)``; of means of cubes, there are none."""
+    points: NDArray[np.uint8 | np.uint16]
+    """Where they lie in the working space ``(n, 3)``, see `ColorSpace.place`."""
     weights: NDArray[np.int64]
     """Pixels of each, int64 ``(n,)``."""
     starts: NDArray[np.int64]
     """Where each cell begins, int64 ``(m + 1,)``."""
     low: NDArray[np.float64]
-    """Lowest level of each band in each cell, ``(m, 3)``."""
+    """Lowest number of each band of the points in each cell, ``(m, 3)``."""
     high: NDArray[np.float64]
-    """Highest level of each band in each cell, ``(m, 3)``."""
+    """Highest number of each band of the points in each cell, ``(m, 3)``."""
     cell_moments: NDArray[np.int64]
     """Moments of each cell, see `dask_quant.kernels.moments`, int64 ``(m, N_MOMENTS)``."""
     block_starts: NDArray[np.int64]
     """Where each block of cells begins among the cells, int64."""
     block_low: NDArray[np.float64]
-    """Lowest level of each band in each block of cells."""
+    """Lowest number of each band in each block of cells."""
     block_high: NDArray[np.float64]
-    """Highest level of each band in each block of cells."""
+    """Highest number of each band in each block of cells."""
 
     @classmethod
-    def from_histogram(cls, histogram: ColorHistogram) -> ColorBoxes:
+    def from_histogram(cls, histogram: ColorHistogram, space: str = "srgb") -> ColorBoxes:
         """Sort the colours of a histogram of at least one pixel. O(colours).
 
-        Takes 11 bytes a colour, and nothing more for a while.
+        Takes 11 bytes a colour, 17 in another space than sRGB, and nothing more for a while.
         """
-        points = np.empty((len(histogram), 3), dtype=np.uint8)
+        colors = np.empty((len(histogram), 3), dtype=np.uint8)
         weights = np.empty(len(histogram), dtype=np.int64)
         all_starts = np.empty(N_CELLS + 1, dtype=np.int64)
-        sort_by_cell_block(histogram.codes, histogram.counts, points, weights, all_starts)
+        sort_by_cell_block(histogram.codes, histogram.counts, colors, weights, all_starts)
         cells = np.flatnonzero(np.diff(all_starts))
-        starts = np.append(all_starts[cells], len(points))
-        return cls._from_cells(points, weights, starts, group_cells(cells))
+        starts = np.append(all_starts[cells], len(colors))
+        found = find_space(space)
+        return cls._from_cells(
+            found, colors, found.place(colors), weights, starts, group_cells(cells)
+        )
 
     @classmethod
     def _from_cells(
         cls,
-        points: NDArray[np.uint8],
+        space: ColorSpace,
+        colors: NDArray[np.uint8],
+        points: NDArray[np.uint8 | np.uint16],
         weights: NDArray[np.int64],
         starts: NDArray[np.int64],
         block_starts: NDArray[np.int64],
@@ -86,6 +97,8 @@ class ColorBoxes:
         cell_moments = np.zeros((n_cells, N_MOMENTS), dtype=np.int64)
         measure_cells_block(points, weights, starts, low, high, cell_moments)
         return cls(
+            space=space,
+            colors=colors,
             points=points,
             weights=weights,
             starts=starts,
@@ -116,40 +129,49 @@ class ColorBoxes:
         """Return the boxes of fewer points: the means of cubes of ``side`` levels, 1, 2, 4 or 8."""
         n_bits = CELL_SIDE.bit_length() - side.bit_length()
         room = min(len(self.points), len(self.low) << (3 * n_bits))
-        means, weights = np.empty((room, 3), dtype=np.uint8), np.empty(room, dtype=np.int64)
+        means = np.empty((room, 3), dtype=self.points.dtype)
+        weights = np.empty(room, dtype=np.int64)
         starts = np.empty_like(self.starts)
         n = coarsen_cells_block(
-            *(self.points, self.weights, self.starts, n_bits, means, weights, starts)
+            *(self.colors, self.points, self.weights, self.starts, n_bits),
+            *(means, weights, starts),
         )
         # Copies, so that the room for as many points as there were is free again.
-        return self._from_cells(means[:n].copy(), weights[:n].copy(), starts, self.block_starts)
+        means, weights = means[:n].copy(), weights[:n].copy()
+        return self._from_cells(
+            self.space, self.colors[:0], means, weights, starts, self.block_starts
+        )
 
-    def assign(self, palette: NDArray[np.uint8 | np.float64]) -> Assignment:
-        """Find the nearest entry of ``palette``, sRGB levels ``(k, 3)``, of every colour.
+    def assign(self, points: NDArray[np.floating | np.integer]) -> Assignment:
+        """Find the nearest of some points of the working space ``(k, 3)`` of every colour.
 
-        Distances to entries between whole levels are cut to integers.
+        Distances to points between whole numbers are cut to integers.
         """
-        assignment, _, _ = self._assign(palette, room=0)
+        assignment, _, _ = self._assign(points, room=0)
         return assignment
+
+    def assign_entries(self, palette: NDArray[np.uint8]) -> Assignment:
+        """Find the nearest entry of ``palette``, sRGB uint8 ``(k, 3)``, of every colour."""
+        return self.assign(self.space.place(palette))
 
     def assign_with_ties(self, palette: NDArray[np.uint8]) -> tuple[Assignment, Ties]:
         """Find the nearest entry of every colour, and all of them where there are several."""
-        room = len(self.points) // _COLORS_PER_PAIR
+        room, points = len(self.points) // _COLORS_PER_PAIR, self.space.place(palette)
         while True:
-            assignment, ties, n_pairs = self._assign(palette, room)
+            assignment, ties, n_pairs = self._assign(points, room)
             if n_pairs <= room:
                 return assignment, ties
             room = n_pairs
 
     def _assign(
-        self, palette: NDArray[np.uint8 | np.float64], room: int
+        self, points: NDArray[np.floating | np.integer], room: int
     ) -> tuple[Assignment, Ties, int]:
         """Find nearest entries, as many pairs of ties as there is room for, and how many are."""
         colors, entries = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int32)
         labels, distances, n_pairs = assign_block(
             *(self.points, self.starts, self.low, self.high),
             *(self.block_starts, self.block_low, self.block_high),
-            *(palette.astype(np.float64), colors, entries),
+            *(points.astype(np.float64), colors, entries),
         )
         ties = Ties(colors[:n_pairs], entries[:n_pairs])
         return Assignment(self.weights, labels, distances), ties, n_pairs
@@ -176,7 +198,7 @@ class Assignment:
 
     @property
     def squared_error(self) -> int:
-        """Squared error over all pixels, summed over the bands."""
+        """Squared distances over all pixels, in steps of the working space."""
         return sum(int(self._errors(part).sum()) for part in slice_colors(len(self.weights)))
 
     def find_worst(self, n_colors: int) -> NDArray[np.int64]:

@@ -116,9 +116,9 @@ def _exchange(
 ) -> int:
     """Split the clusters ``chosen``, merge as many, Lloyd after each; return its iterations."""
     clusters.split(chosen, errors, axes)
-    n_iter = clusters.descend(_STEPS_IN, SEARCH_TOL)
+    n_iter = clusters.descend(_STEPS_IN, SEARCH_TOL * clusters.level)
     clusters.merge(len(chosen))
-    return n_iter + clusters.descend(_STEPS_OUT, SEARCH_TOL)
+    return n_iter + clusters.descend(_STEPS_OUT, SEARCH_TOL * clusters.level)
 
 
 def _draw_clusters(errors: NDArray[np.float64], n: int, seed: np.uint64) -> NDArray[np.int64]:

@@ -46,6 +46,7 @@ class Clusters:
             *(boxes.cell_moments, boxes.block_starts, boxes.block_low, boxes.block_high),
         )
         self._sum_squares = boxes.sum_squares
+        self.level = boxes.space.level
         n_cells, n_blocks = len(boxes.low), len(boxes.block_low)
         self._state = State(
             centroids=np.zeros((n_slots, 3)),
@@ -70,7 +71,7 @@ class Clusters:
         state.sums[-1] = self._layout.moments[:, :N_SUMS].sum(axis=0)
 
     def descend(self, max_iter: int, tol: float) -> int:
-        """Move centroids by Lloyd's algorithm until none is over ``tol`` levels from its mean.
+        """Move centroids by Lloyd's algorithm until none is over ``tol`` steps from its mean.
 
         Returns the iterations made, at most ``max_iter``.
         """
@@ -106,7 +107,7 @@ class Clusters:
 
     @property
     def centroids(self) -> NDArray[np.float64]:
-        """Where the centroids stand, sRGB levels ``(k, 3)``."""
+        """Where the centroids stand, in the working space, ``(k, 3)``."""
         return self._state.centroids[self._slots]
 
     @property
@@ -219,8 +220,8 @@ class Clusters:
         self._state.alive[slots] = False
         self._state.moved[slots] = True
 
-    def place(self, chosen: NDArray[np.int64], points: NDArray[np.float64 | np.uint8]) -> None:
-        """Put the centroids of the clusters ``chosen`` at ``points``, sRGB levels ``(n, 3)``."""
+    def place(self, chosen: NDArray[np.int64], points: NDArray[np.floating | np.integer]) -> None:
+        """Put the centroids of the clusters ``chosen`` at ``points`` ``(n, 3)``."""
         slots = self._slots[chosen]
         self._state.centroids[slots] = points
         self._state.moved[slots] = True

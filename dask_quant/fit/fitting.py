@@ -9,7 +9,7 @@ from dask_quant.errors import FitError
 from dask_quant.events import Event, ignore_event
 from dask_quant.fit.boxes import ColorBoxes
 from dask_quant.fit.kmeans import fit_centroids
-from dask_quant.fit.refine import FinishedPalette, apply_palette, finish_palette
+from dask_quant.fit.refine import FinishedPalette, apply_palette, finish_palette, measure_error
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +44,15 @@ class PaletteFit:
     @property
     def squared_error(self) -> int:
         """Squared sRGB error over all pixels, summed over the bands."""
-        return self.finished.assignment.squared_error
+        assignment = self.finished.assignment
+        if self.boxes.space.is_srgb:
+            return assignment.squared_error
+        return measure_error(self.boxes, assignment, self.palette)
+
+    @property
+    def inertia(self) -> float:
+        """Squared distances over all pixels, in units of the working space."""
+        return self.finished.assignment.squared_error / self.boxes.space.scale**2
 
 
 def fit_histogram(
@@ -78,11 +86,11 @@ def fit_histogram(
     photograph; about 40 bytes per distinct colour at the peak, 90 where there are fewer than 64
     for each of thousands of centroids.
     """
-    boxes = _sort_colors(histogram)
+    boxes = _sort_colors(histogram, options.space)
     if len(histogram) <= options.n_colors:
         listener(Event("fit", 1, 1, "rounds"))
-        finished = finish_palette(boxes, boxes.points, options.n_colors)
-        return PaletteFit(finished, boxes, "histogram", 0, boxes.points)
+        finished = finish_palette(boxes, boxes.colors, options.n_colors)
+        return PaletteFit(finished, boxes, "histogram", 0, boxes.colors)
     fit = fit_centroids(
         boxes,
         n_centroids=options.n_colors,
@@ -90,7 +98,7 @@ def fit_histogram(
         seed=options.seed,
         n_init=options.n_init,
         max_iter=options.max_iter,
-        tol=options.tol,
+        tol=None if options.tol is None else options.tol * boxes.space.scale,
         listener=listener,
     )
     finished = finish_palette(boxes, fit.rounded, options.n_colors)
@@ -128,21 +136,23 @@ def finish_fit(
     return PaletteFit(finished, boxes, engine, n_iter, centroids)
 
 
-def fit_given(histogram: ColorHistogram, palette: Palette) -> PaletteFit:
+def fit_given(histogram: ColorHistogram, palette: Palette, space: str = "srgb") -> PaletteFit:
     """Return a palette that is given as if it were fitted, its order kept. **Eager**.
+
+    Nearest entries are found in ``space``.
 
     Raises
     ------
     FitError
         When the histogram is empty.
     """
-    boxes = _sort_colors(histogram)
+    boxes = _sort_colors(histogram, space)
     return PaletteFit(apply_palette(boxes, palette), boxes, "none", 0, palette.colors)
 
 
-def _sort_colors(histogram: ColorHistogram) -> ColorBoxes:
+def _sort_colors(histogram: ColorHistogram, space: str = "srgb") -> ColorBoxes:
     """Return the colours of a histogram in boxes, or raise `FitError` when it is empty."""
     if len(histogram) == 0:
         message = "Got a histogram of no pixel; count at least one image first."
         raise FitError(message)
-    return ColorBoxes.from_histogram(histogram)
+    return ColorBoxes.from_histogram(histogram, space)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from dask_quant.events import ignore_event
 from dask_quant.fit.clusters import Clusters
 from dask_quant.fit.effort import plan_search
-from dask_quant.fit.lattice import round_clusters
+from dask_quant.fit.lattice import round_clusters, round_means
 from dask_quant.fit.lloyd import iterate_lloyd
 from dask_quant.fit.search import POINTS_PER_CENTROID, search_centroids
 
@@ -36,7 +36,7 @@ class CentroidFit:
     rounded: NDArray[np.uint8]
     """Whole levels near them with the least error that was found, uint8 ``(k, 3)``."""
     inertia: float
-    """Sum over all pixels of the squared distance to the nearest of ``centroids``."""
+    """Sum over all pixels of the squared distance to the nearest, in steps of the space."""
     n_iter: int
     """Lloyd iterations made."""
 
@@ -67,7 +67,8 @@ def fit_centroids(
     n_init : int, optional
         Restarts of the search. None: what ``effort`` says.
     max_iter, tol : optional
-        Of the last descent, as in `dask_quant.options.FitOptions`. None: what ``effort`` says.
+        Of the last descent, as in `dask_quant.options.FitOptions`, but in steps of the working
+        space. None: what ``effort`` says.
     listener : callable, optional
         Told of each round of the search that ends.
 
@@ -91,9 +92,12 @@ def fit_centroids(
         boxes,
         clusters,
         max_iter=max_iter or plan.max_iter,
-        tol=plan.tol if tol is None else tol,
+        tol=plan.tol * boxes.space.level if tol is None else tol,
     )
     centroids = clusters.centroids
     inertia = clusters.measure_inertia(centroids)
-    rounded = round_clusters(clusters, n_sweeps=plan.n_sweeps, least_gap=plan.least_gap)
-    return CentroidFit(centroids, rounded, inertia, n_iter)
+    if boxes.space.is_srgb:
+        rounded = round_clusters(clusters, n_sweeps=plan.n_sweeps, least_gap=plan.least_gap)
+    else:
+        rounded = round_means(boxes.space, clusters.means)
+    return CentroidFit(boxes.space.find_levels(centroids), rounded, inertia, n_iter)

@@ -8,6 +8,7 @@ the last. Then bands whose mean lies well between two levels are tried at the ot
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from dask_quant.color_spaces import ColorSpace
     from dask_quant.fit.clusters import Clusters
 
 
@@ -42,6 +44,22 @@ def round_clusters(clusters: Clusters, *, n_sweeps: int, least_gap: float) -> ND
         if inertia == before:
             break
     return clusters.centroids.astype(np.uint8)
+
+
+def round_means(space: ColorSpace, means: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return the sRGB colours nearest to means of clusters in another space, uint8 ``(k, 3)``.
+
+    Of the colours around the one that conversion and rounding lead to: levels are not as far apart
+    in every band there. For given clusters the nearest colour leaves the least error.
+    """
+    middle = np.rint(space.find_levels(means))
+    best, least = middle.astype(np.uint8), np.full(len(means), np.inf)
+    for step in product((0, -1, 1), repeat=3):
+        colors = np.clip(middle + step, 0, 255).astype(np.uint8)
+        distances = np.square(space.place(colors) - means).sum(axis=1)
+        best[distances < least] = colors[distances < least]
+        least = np.minimum(least, distances)
+    return best
 
 
 def _descend(clusters: Clusters) -> float:

@@ -35,7 +35,7 @@ def iterate_lloyd(boxes: ColorBoxes, clusters: Clusters, *, max_iter: int, tol: 
     max_iter : int
         Iterations at most.
     tol : float
-        sRGB levels.
+        Steps of the working space.
 
     Returns
     -------
@@ -56,8 +56,8 @@ def iterate_lloyd(boxes: ColorBoxes, clusters: Clusters, *, max_iter: int, tol: 
 
 def _find_worst(
     boxes: ColorBoxes, centroids: NDArray[np.float64], n_colors: int
-) -> NDArray[np.uint8]:
-    """Return the ``n_colors`` colours with the largest errors, uint8 ``(n_colors, 3)``."""
+) -> NDArray[np.uint8 | np.uint16]:
+    """Return the points of the ``n_colors`` colours with the largest errors ``(n_colors, 3)``."""
     labels = boxes.assign(centroids).labels
 
     def measure_errors(part: slice) -> NDArray[np.float64]:

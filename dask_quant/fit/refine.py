@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dask_quant.fit.boxes import slice_colors
 from dask_quant.kernels.count_block import pack_colors, unpack_colors
 from dask_quant.kernels.order import order_block
 from dask_quant.palette import Palette
@@ -62,9 +63,18 @@ def finish_palette(
 
 def apply_palette(boxes: ColorBoxes, palette: Palette) -> FinishedPalette:
     """Return a given palette, its order kept, with counts of its own; entries may be unused."""
-    assignment = boxes.assign(palette.colors)
+    assignment = boxes.assign_entries(palette.colors)
     counts = assignment.count(len(palette))
     return FinishedPalette(Palette(palette.colors, counts), assignment)
+
+
+def measure_error(boxes: ColorBoxes, assignment: Assignment, palette: Palette) -> int:
+    """Return the squared sRGB error over all pixels, whatever space entries were nearest in."""
+    error = 0
+    for part in slice_colors(len(boxes.colors)):
+        offsets = boxes.colors[part].astype(np.int64) - palette.colors[assignment.labels[part]]
+        error += int((assignment.weights[part] * np.square(offsets).sum(axis=1)).sum())
+    return error
 
 
 def _distinct(entries: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -88,7 +98,7 @@ def _fill_up(
         missing = n_entries - len(entries)
         worst = assignment.find_worst(-(-missing // _REFILL_SHARE))
         del assignment, ties  # before the next one is made
-        entries = np.concatenate([entries, boxes.points[worst]])
+        entries = np.concatenate([entries, boxes.colors[worst]])
 
 
 def _sort_entries(

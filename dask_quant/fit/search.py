@@ -86,7 +86,7 @@ def _restart(
         stream = mix_seed(seed, restart)
         first = seed_block(columns, weights, n_centroids, plan.n_trials, stream)
         clusters.start(columns[:, first].T)
-        n_iter += clusters.descend(_MAX_FIRST_ITER, SEARCH_TOL)
+        n_iter += clusters.descend(_MAX_FIRST_ITER, SEARCH_TOL * clusters.level)
         n_iter += breathe(clusters, plan.n_splits)
         inertia = clusters.inertia
         listener(Event("fit", restart + 1, plan.n_init + plan.n_rounds, "rounds"))

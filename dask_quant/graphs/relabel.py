@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from dask_quant.palette import Palette
 
 
-def relabel_blocks(image: da.Array, palette: Palette) -> da.Array:
-    """Return the labels of ``(y, x, 3)`` uint8, chunked like it. **Lazy**.
+def relabel_blocks(image: da.Array, palette: Palette, space: str = "srgb") -> da.Array:
+    """Return the labels of ``(y, x, 3)`` uint8, nearest in ``space``, chunked like it. **Lazy**.
 
     The graph holds the palette only; the lookup table is built by whoever runs a block.
     """
     return image.map_blocks(
         label_pixels,
         palette,
+        space,
         drop_axis=2,
         dtype=palette.label_dtype,
         meta=np.empty((0, 0), dtype=palette.label_dtype),

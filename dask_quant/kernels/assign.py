@@ -46,7 +46,7 @@ ONLY_BOX: Final = plain_int(0)
 
 @compile_kernel
 def assign_block(
-    points: NDArray[np.uint8],
+    points: NDArray[np.uint8 | np.uint16],
     starts: NDArray[np.int64],
     cell_low: NDArray[np.float64],
     cell_high: NDArray[np.float64],
@@ -64,7 +64,7 @@ def assign_block(
     points, starts, cell_low, cell_high, block_starts, block_low, block_high
         Colours in boxes, as `dask_quant.kernels.clusters.Layout` describes them.
     palette : ndarray
-        Levels, float64 ``(k, 3)``, ``k <= 65536``.
+        Points of the same space, float64 ``(k, 3)``, ``k <= 65536``.
     tied_colors, tied_entries : ndarray
         Out: pairs of a colour with several nearest entries and one of these, int64 and int32, both
         ascending, as far as there is room.

@@ -56,6 +56,16 @@ def _spread_level(axis: int) -> NDArray[np.uint32]:
     ).astype(np.uint32)
 
 
+def list_block_colors(block: int) -> NDArray[np.uint8]:
+    """Return the colours of a block of cells in the order of their bins, uint8 ``(32768, 3)``."""
+    in_block = np.arange(CELLS_PER_BLOCK * CELL_COLORS)
+    bands = []
+    for shift in (2, 1, 0):
+        coarse = (block >> (3 * shift) & 7) << 5
+        bands.append(coarse | (in_block >> (9 + 2 * shift) & 3) << 3 | in_block >> (3 * shift) & 7)
+    return np.stack(bands, axis=1).astype(np.uint8)
+
+
 RED_BINS: Final = _spread_level(0)
 GREEN_BINS: Final = _spread_level(1)
 BLUE_BINS: Final = _spread_level(2)
@@ -99,7 +109,7 @@ def sort_by_cell_block(
 
 @compile_kernel
 def measure_cells_block(
-    points: NDArray[np.uint8],
+    points: NDArray[np.uint8 | np.uint16],
     weights: NDArray[np.int64],
     starts: NDArray[np.int64],
     low: NDArray[np.float64],
@@ -111,7 +121,7 @@ def measure_cells_block(
     Parameters
     ----------
     points, weights : ndarray
-        Colours uint8 ``(n, 3)``, cell after cell, and the pixels of each, int64 ``(n,)``.
+        Points uint8 or uint16 ``(n, 3)``, cell after cell, and the pixels of each, int64 ``(n,)``.
     starts : ndarray
         Where each non-empty cell begins, int64 ``(m + 1,)``.
     low, high : ndarray
@@ -121,7 +131,7 @@ def measure_cells_block(
     """
     for cell in range(starts.shape[0] - 1):
         for band in range(3):
-            low[cell, band], high[cell, band] = 255, 0
+            low[cell, band], high[cell, band] = np.inf, 0
         for i in range(starts[cell], starts[cell + 1]):
             for band in range(3):
                 level = points[i, band]
@@ -132,11 +142,12 @@ def measure_cells_block(
 
 @compile_kernel
 def coarsen_cells_block(
-    points: NDArray[np.uint8],
+    colors: NDArray[np.uint8],
+    points: NDArray[np.uint8 | np.uint16],
     weights: NDArray[np.int64],
     starts: NDArray[np.int64],
     n_bits: int,
-    means: NDArray[np.uint8],
+    means: NDArray[np.uint8 | np.uint16],
     mean_weights: NDArray[np.int64],
     mean_starts: NDArray[np.int64],
 ) -> int:
@@ -144,14 +155,15 @@ def coarsen_cells_block(
 
     Parameters
     ----------
-    points, weights : ndarray
-        Colours uint8 ``(n, 3)``, cell after cell, and the pixels of each, int64 ``(n,)``.
+    colors, points, weights : ndarray
+        Colours uint8 ``(n, 3)``, cell after cell, where they lie in the working space, uint8 or
+        uint16 ``(n, 3)``, and the pixels of each, int64 ``(n,)``.
     starts : ndarray
         Where each non-empty cell begins, int64 ``(m + 1,)``.
     n_bits : int
         Each band of a cell is cut into ``2^n_bits`` parts.
     means, mean_weights, mean_starts : ndarray
-        Out: the same for the means, rounded, as far as they go.
+        Out: the same for the means of the points, rounded, as far as they go.
 
     Returns
     -------
@@ -164,16 +176,15 @@ def coarsen_cells_block(
     for cell in range(starts.shape[0] - 1):
         mean_starts[cell] = n
         for i in range(starts[cell], starts[cell + 1]):
-            r, g, b = np.int64(points[i, 0]), np.int64(points[i, 1]), np.int64(points[i, 2])
+            r, g, b = np.int64(colors[i, 0]), np.int64(colors[i, 1]), np.int64(colors[i, 2])
             cube = (
                 ((r >> shift & mask) << (2 * n_bits))
                 | ((g >> shift & mask) << n_bits)
                 | (b >> shift & mask)
             )
             sums[cube, 0] += weights[i]
-            sums[cube, 1] += weights[i] * r
-            sums[cube, 2] += weights[i] * g
-            sums[cube, 3] += weights[i] * b
+            for band in range(3):
+                sums[cube, band + 1] += weights[i] * np.int64(points[i, band])
         for full in range(sums.shape[0]):
             weight = sums[full, 0]
             if weight == 0:

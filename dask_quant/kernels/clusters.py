@@ -62,8 +62,8 @@ class Layout(NamedTuple):
     (Numba counts references to the arrays of a tuple at every access, at several times the cost.)
     """
 
-    points: NDArray[np.uint8]
-    """Colours, cell after cell, uint8 ``(n, 3)``."""
+    points: NDArray[np.uint8 | np.uint16]
+    """Colours, cell after cell, as points of the working space, uint8 or uint16 ``(n, 3)``."""
     weights: NDArray[np.int64]
     """Their weights, int64 ``(n,)``."""
     starts: NDArray[np.int64]
@@ -151,7 +151,7 @@ def _list_near(
 
 @compile_helper
 def _assign(
-    points: NDArray[np.uint8],
+    points: NDArray[np.uint8 | np.uint16],
     weights: NDArray[np.int64],
     starts: NDArray[np.int64],
     low: NDArray[np.float64],
@@ -248,7 +248,7 @@ def _assign(
 
 @compile_kernel
 def descend_block(
-    points: NDArray[np.uint8],
+    points: NDArray[np.uint8 | np.uint16],
     weights: NDArray[np.int64],
     starts: NDArray[np.int64],
     low: NDArray[np.float64],

@@ -27,9 +27,9 @@ def _move_color(
     old: int,
     new: int,
     weight: np.int64,
-    r: np.uint8,
-    g: np.uint8,
-    b: np.uint8,
+    r: int,
+    g: int,
+    b: int,
 ) -> None:
     """Take a colour, ``weight`` times, from one row of sums and add it to another."""
     w0, w1, w2 = weight * np.int64(r), weight * np.int64(g), weight * np.int64(b)
@@ -45,7 +45,7 @@ def _move_color(
 
 @inline_kernel
 def give_cell(
-    points: NDArray[np.uint8],
+    points: NDArray[np.uint8 | np.uint16],
     weights: NDArray[np.int64],
     begin: int,
     end: int,
@@ -68,7 +68,7 @@ def give_cell(
 
 @inline_kernel
 def share_cell(
-    points: NDArray[np.uint8],
+    points: NDArray[np.uint8 | np.uint16],
     weights: NDArray[np.int64],
     begin: int,
     end: int,

@@ -21,7 +21,7 @@ N_MOMENTS: Final = 10
 
 @inline_kernel
 def add_color(
-    moments: NDArray[np.int64], row: int, weight: np.int64, r: np.uint8, g: np.uint8, b: np.uint8
+    moments: NDArray[np.int64], row: int, weight: np.int64, r: int, g: int, b: int
 ) -> None:
     """Add a colour, ``weight`` times, to a row of moments."""
     p0, p1, p2 = np.int64(r), np.int64(g), np.int64(b)
@@ -40,7 +40,7 @@ def add_color(
 
 @compile_kernel
 def sum_clusters_block(
-    points: NDArray[np.uint8],
+    points: NDArray[np.uint8 | np.uint16],
     weights: NDArray[np.int64],
     starts: NDArray[np.int64],
     cell_moments: NDArray[np.int64],

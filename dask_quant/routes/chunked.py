@@ -75,7 +75,8 @@ def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Repor
         with job.watch.measure("relabel"):
             chunks = None if _is_dask(source.image) else plan.relabel_chunks
             palette = outcome.palette
-            labels = relabel_blocks(open_image(source.image, chunks=chunks), palette)
+            image = open_image(source.image, chunks=chunks)
+            labels = relabel_blocks(image, palette, job.fit.space)
             n_bytes = write_labels(labels, palette, out, executor, overwrite=job.run.overwrite)
         outcome = replace(outcome, output_bytes=n_bytes)
         peak = executor.peak_rss_bytes()
@@ -119,7 +120,7 @@ def _fit_source(
         bit_depth_for(min(job.fit.n_colors, len(histogram)))  # before the fit, which takes longer
     with job.watch.measure("fit"):
         if job.palette is not None:
-            fit = fit_given(histogram, job.palette)
+            fit = fit_given(histogram, job.palette, job.fit.space)
         else:
             fit = fit_image(image, histogram, job.fit, executor)
         return describe_fit(histogram, fit)

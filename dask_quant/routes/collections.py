@@ -58,6 +58,7 @@ def _relabel_each(job: Job, items: Sequence[Item], executor: Executor, n_ignored
         n_pixels=sum(outcome.n_pixels for outcome in outcomes),
         n_unique_colors=0,
         squared_error=sum(outcome.squared_error for outcome in outcomes),
+        inertia=math.fsum(outcome.inertia for outcome in outcomes),
         mean_color_error=math.fsum(outcome.mean_color_error for outcome in outcomes),
         palette=max((outcome.palette for outcome in outcomes), key=len),
         engine=outcomes[0].engine,

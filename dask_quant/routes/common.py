@@ -142,7 +142,7 @@ def check_persist(store: Path | None, out: Path) -> None:
 def fit_or_take(job: Job, histogram: ColorHistogram) -> PaletteFit:
     """Return the fit of a histogram, with the palette of the job where one is given."""
     if job.palette is not None:
-        return fit_given(histogram, job.palette)
+        return fit_given(histogram, job.palette, job.fit.space)
     return fit_histogram(histogram, job.fit, job.listener)
 
 
@@ -193,8 +193,9 @@ def make_report(
         palette=totals.palette,
         mse=error / totals.n_pixels,
         explained_variance=explained_variance(error, totals.mean_color_error),
-        inertia=float(error),
+        inertia=totals.inertia,
         engine=totals.engine,
+        space=job.fit.space,
         seed=job.fit.seed,
         n_iter=totals.n_iter,
         input_bytes=input_bytes,

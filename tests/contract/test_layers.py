@@ -27,6 +27,8 @@ LAYERS = (
     "process",
     "georeference",
     "kernels",
+    "color_spaces",
+    "color_difference",
     "histogram",
     "palette",
     "results",
