@@ -161,6 +161,7 @@ def relabel_collection(
     items: Sequence[Item],
     counted: CountedImages,
     palette: Palette,
+    space: str,
     executor: Executor,
 ) -> WrittenImages:
     """Write the images that were counted with one palette. **Eager**.
@@ -180,7 +181,7 @@ def relabel_collection(
     written = _run_batches(
         chosen,
         executor,
-        lambda batch: _make_task(relabel_batch, batch, palette),
+        lambda batch: _make_task(relabel_batch, batch, palette, space),
     )
     return replace(written, written=tuple((positions[i], size) for i, size in written.written))
 
@@ -215,9 +216,9 @@ def quantize_batch(batch: Sequence[tuple[int, Item]], options: FitOptions) -> Wr
     return _write_batch(batch, lambda item: _quantize_item(item, options))
 
 
-def relabel_batch(batch: Sequence[tuple[int, Item]], palette: Palette) -> WrittenImages:
+def relabel_batch(batch: Sequence[tuple[int, Item]], palette: Palette, space: str) -> WrittenImages:
     """Relabel and write a few images with one palette, inside a task. **Eager**."""
-    return _write_batch(batch, lambda item: _relabel_item(item, palette))
+    return _write_batch(batch, lambda item: _relabel_item(item, palette, space))
 
 
 def _quantize_item(item: Item, options: FitOptions) -> ImageOutcome:
@@ -225,9 +226,9 @@ def _quantize_item(item: Item, options: FitOptions) -> ImageOutcome:
     return quantize_pixels(read_pixels(item.source_path), item.out_path, options, overwrite=True)
 
 
-def _relabel_item(item: Item, palette: Palette) -> int:
+def _relabel_item(item: Item, palette: Palette, space: str) -> int:
     """Write one image with a palette and return the bytes of its file."""
-    labels = label_pixels(_read_counted(item), palette)
+    labels = label_pixels(_read_counted(item), palette, space)
     return write_file_atomically(item.out_path, label_chunks(labels, palette), overwrite=True)
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image
 
 import dask_quant as dq
 from dask_quant.color_spaces import find_space
@@ -115,6 +116,17 @@ def test_every_route_writes_the_same(tmp_path, photo, space, suffix, digest_outp
     if suffix == ".png":
         written, _, _ = read_indexed(whole)
         np.testing.assert_array_equal(written, labels)
+
+
+@pytest.mark.parametrize("per_image", [False, True])
+def test_collections_are_labelled_in_the_space(tmp_path, photo, per_image, read_indexed):
+    (tmp_path / "in").mkdir()
+    for name, rows in (("a", slice(0, 40)), ("b", slice(300, 340))):
+        Image.fromarray(photo[rows, :60]).save(tmp_path / "in" / f"{name}.png")
+    dq.quantize(tmp_path / "in", tmp_path / "out", n_colors=9, space="lab", per_image=per_image)
+    for name, rows in (("a", slice(0, 40)), ("b", slice(300, 340))):
+        labels, palette, _ = read_indexed(tmp_path / "out" / f"{name}.png")
+        np.testing.assert_array_equal(labels, find_nearest(photo[rows, :60], palette, "lab")[0])
 
 
 def test_the_shift_at_which_a_fit_stops_is_in_units_of_the_space(photo):

@@ -109,7 +109,7 @@ def test_one_palette_is_used_for_the_positions_that_were_chosen(
     palette = Palette.from_hex(["#202020", "#e0e0e0", "#c02020"])
     numbered = list(enumerate(items))
     counted = count_batch([numbered[0], numbered[4], numbered[5]])
-    written = relabel_collection(items, counted, palette, executor)
+    written = relabel_collection(items, counted, palette, "srgb", executor)
     assert [position for position, _ in written.written] == [0, 5]
     assert written.quarantined == ()
     assert sorted(path.name for path in items[0].out.parent.iterdir()) == ["0.png", "5.png"]
@@ -228,7 +228,7 @@ def test_an_image_that_changes_after_it_was_counted_ends_the_job(executor, image
     counted = count_collection(items, executor)
     change(items[2].out.parent.parent / "in" / "2.png")
     with pytest.raises(JobError, match=r"2\.png changed after its colours were counted") as caught:
-        relabel_collection(items, counted, Palette.from_hex(["#000000"]), executor)
+        relabel_collection(items, counted, Palette.from_hex(["#000000"]), "srgb", executor)
     assert how in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not items[2].out.exists()
@@ -241,7 +241,7 @@ def test_an_image_of_a_constant_color_is_known_by_its_shape(executor, tmp_path):
     counted = count_collection(items, executor)
     turn(path)
     with pytest.raises(JobError, match="its pixels are others"):
-        relabel_collection(items, counted, Palette.from_hex(["#000000"]), executor)
+        relabel_collection(items, counted, Palette.from_hex(["#000000"]), "srgb", executor)
 
 
 def watch_tasks(monkeypatch):
