@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dask_quant.class_model import ClassModel
     from dask_quant.class_scores import ClassCurve, ClassScore
     from dask_quant.class_table import ClassTable
+    from dask_quant.color_curve import ColorCurve, ColorScore
     from dask_quant.comparison import Candidate, Comparison, compare, make_demo
     from dask_quant.errors import (
         ClusterError,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from dask_quant.pipeline import (
         apply_palette,
         describe_images,
+        elbow,
         make_palette,
         plan_job,
         quantize,
@@ -72,8 +74,10 @@ __all__ = [
     "ClassTable",
     "ClusterError",
     "ClusterOptions",
+    "ColorCurve",
     "ColorHistogram",
     "ColorQuantizer",
+    "ColorScore",
     "Comparison",
     "DaskQuantError",
     "DaskQuantWarning",
@@ -104,6 +108,7 @@ __all__ = [
     "compare",
     "count_colors",
     "describe_images",
+    "elbow",
     "fit_palette",
     "label_classes",
     "make_demo",
@@ -127,6 +132,7 @@ _HOMES = {
     "dask_quant.class_model": ("ClassModel",),
     "dask_quant.class_scores": ("ClassCurve", "ClassScore"),
     "dask_quant.class_table": ("ClassTable",),
+    "dask_quant.color_curve": ("ColorCurve", "ColorScore"),
     "dask_quant.comparison": ("Candidate", "Comparison", "compare", "make_demo"),
     "dask_quant.estimator": ("ColorQuantizer",),
     "dask_quant.events": ("Event", "Notice"),
@@ -136,6 +142,7 @@ _HOMES = {
     "dask_quant.pipeline": (
         "apply_palette",
         "describe_images",
+        "elbow",
         "make_palette",
         "plan_job",
         "quantize",

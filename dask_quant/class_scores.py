@@ -6,9 +6,7 @@ References
    Statistics 3(1), 1974, doi:10.1080/03610927408827101.
 .. [2] D. L. Davies, D. W. Bouldin, "A cluster separation measure", IEEE Transactions on Pattern
    Analysis and Machine Intelligence 1(2), 1979, doi:10.1109/TPAMI.1979.4766909.
-.. [3] V. Satopaa, J. Albrecht, D. Irwin, B. Raghavan, "Finding a kneedle in a haystack", ICDCS
-   Workshops 2011, doi:10.1109/ICDCSW.2011.20 (the elbow, here without smoothing).
-.. [4] P. J. Rousseeuw, "Silhouettes", Journal of Computational and Applied Mathematics 20, 1987,
+.. [3] P. J. Rousseeuw, "Silhouettes", Journal of Computational and Applied Mathematics 20, 1987,
    doi:10.1016/0377-0427(87)90125-7.
 """
 
@@ -23,11 +21,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dask_quant.fit.row_block import find_nearest
+from dask_quant.knee import find_elbow
 from dask_quant.results import explained_variance
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from dask_quant.fit.row_lloyd import CentersFit
@@ -53,7 +50,7 @@ class ClassScore:
     """How much the two classes that are least apart overlap, on average [2]_: lower is better.
     None: one class."""
     silhouette: float | None
-    """How much nearer a pixel is to its own class than to the next, on average over a sample [4]_,
+    """How much nearer a pixel is to its own class than to the next, on average over a sample [3]_,
     -1 to 1: higher is better. None: one class."""
 
     @classmethod
@@ -119,7 +116,7 @@ class ClassCurve:
 
     @property
     def elbow(self) -> int:
-        """Number of classes at the elbow of the inertia: furthest below its chord [3]_."""
+        """Number of classes at the elbow of the inertia: see `dask_quant.knee`."""
         return find_elbow(
             [score.n_clusters for score in self.scores], [score.inertia for score in self.scores]
         )
@@ -170,18 +167,3 @@ class ClassCurve:
         if suffix == ".csv":
             return self.to_csv()
         return json.dumps(self.to_json(), indent=1) + "\n"
-
-
-def find_elbow(numbers: Sequence[int], inertias: Sequence[float]) -> int:
-    """Return the number whose inertia is furthest below the chord from the first to the last.
-
-    Examples
-    --------
-    >>> find_elbow([1, 2, 3, 4, 5], [100.0, 40.0, 12.0, 9.0, 7.0])
-    3
-    """
-    x, y = np.array(numbers, dtype=np.float64), np.array(inertias, dtype=np.float64)
-    if len(x) < 3 or y[0] <= y[-1]:
-        return int(numbers[0])
-    below = (x[-1] - x) / (x[-1] - x[0]) - (y - y[-1]) / (y[0] - y[-1])
-    return int(numbers[int(below.argmax())])

@@ -26,6 +26,7 @@ from dask_quant.faces.cli_options import (
     OVERWRITE,
     PATH,
     SCORE_OPTIONS,
+    SCORES_OUT,
     SEARCH_OPTIONS,
     SHOW_OPTIONS,
     SOURCES,
@@ -225,24 +226,17 @@ def segment(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
 @SOURCES
 @click.option(
     "-k",
-    "--clusters",
+    "--colors",
     "k_list",
-    default="2:16",
+    default="2:64",
     show_default=True,
     metavar="LIST",
-    help="Numbers of classes: 2,5,10 or 2:16.",
+    help="Numbers of colours: 2,5,10 or 2:64.",
 )
-@click.option(
-    "-o",
-    "--out",
-    type=PATH,
-    metavar="FILE",
-    help="Write the scores: .csv, .json, .png, .svg or .pdf.",
-)
-@SCORE_OPTIONS
-@BAND_OPTIONS
-@IN_MEMORY
-@CHUNK_OPTIONS
+@SCORES_OUT
+@SPACE
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of every random draw.")
+@click.option("--chunks", metavar="N|ROWS,COLS", help="Pixels per task of a large image.")
 @OVERWRITE
 @CLUSTER_OPTIONS
 @SHOW_OPTIONS
@@ -254,8 +248,41 @@ def elbow(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Score several numbers of classes of rasters, to choose one."""
+    """Score several numbers of colours of images, to choose one."""  # fmt: skip
     with terminal.run_command("elbow", quiet=quiet, as_json=as_json) as screen:
+        numbers, options = parse_k_list(k_list), job_options(given)
+        screen.show_color_curve(dq.elbow(sources, numbers, out, listener=screen.listen, **options))
+
+
+@cli.command()
+@SOURCES
+@click.option(
+    "-k",
+    "--clusters",
+    "k_list",
+    default="2:16",
+    show_default=True,
+    metavar="LIST",
+    help="Numbers of classes: 2,5,10 or 2:16.",
+)
+@SCORES_OUT
+@SCORE_OPTIONS
+@BAND_OPTIONS
+@IN_MEMORY
+@CHUNK_OPTIONS
+@OVERWRITE
+@CLUSTER_OPTIONS
+@SHOW_OPTIONS
+def score(
+    sources: tuple[str, ...],
+    k_list: str,
+    out: Path | None,
+    quiet: bool,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Score several numbers of classes of rasters, to choose one."""
+    with terminal.run_command("score", quiet=quiet, as_json=as_json) as screen:
         numbers, options = parse_k_list(k_list), job_options(class_options(given))
         screen.show_curve(
             dq.score_classes(sources, numbers, out, listener=screen.listen, **options)

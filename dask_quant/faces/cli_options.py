@@ -131,6 +131,8 @@ SHOW_OPTIONS = _combine(
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),
 )  # fmt: skip
 
+SCORES_OUT = click.option("-o", "--out", type=PATH, metavar="FILE",
+                          help="Write the scores: .csv, .json, .png, .svg or .pdf.")  # fmt: skip
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the plan and do nothing.")
 OUT = click.option("-o", "--out", type=PATH, required=True, metavar="OUT",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dask_quant.errors import DaskQuantError, DaskQuantWarning, OptionError
 from dask_quant.events import Notice
-from dask_quant.faces.views import name_outputs, view_classes, view_scores
+from dask_quant.faces.views import name_outputs, view_classes, view_colors, view_scores
 from dask_quant.options import format_bytes
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from dask_quant.class_scores import ClassCurve
+    from dask_quant.color_curve import ColorCurve
     from dask_quant.comparison import Comparison
     from dask_quant.events import Event
     from dask_quant.faces.views import View
@@ -213,6 +214,10 @@ class Screen:
     def show_segments(self, report: SegmentReport) -> None:
         """Show what classes were found."""
         self._show_view(report.to_json(), view_classes(report))
+
+    def show_color_curve(self, curve: ColorCurve) -> None:
+        """Show scores of numbers of colours."""
+        self._show_view({"command": self.command, **curve.to_json()}, view_colors(curve))
 
     def show_curve(self, curve: ClassCurve) -> None:
         """Show how good numbers of classes are."""

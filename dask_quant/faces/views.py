@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dask_quant.class_scores import ClassCurve
+    from dask_quant.color_curve import ColorCurve
     from dask_quant.segment_report import SegmentReport
 
 _MAX_BANDS = 8
@@ -75,6 +76,23 @@ def _summarize(report: SegmentReport) -> str:
         f"{format_bytes(report.input_bytes)} -> {format_bytes(report.output_bytes)} "
         f"in {report.seconds['total']:.2f} s{written}"
     )
+
+
+def view_colors(curve: ColorCurve) -> View:
+    """Return the scores of numbers of colours, and what they suggest."""
+    rows = tuple(
+        (
+            str(score.n_colors),
+            f"{score.mse:,.2f}",
+            "exact" if score.psnr_db is None else f"{score.psnr_db:.2f}",
+            f"{score.explained_variance:.2%}",
+        )
+        for score in curve.scores
+    )
+    summary = (
+        f"elbow at {curve.elbow}; {curve.n_unique_colors:,} colours in {curve.n_pixels:,} pixels"
+    )
+    return View(("k", "mse", "PSNR dB", "explained"), rows, summary)
 
 
 def view_scores(curve: ClassCurve) -> View:

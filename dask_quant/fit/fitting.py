@@ -86,7 +86,7 @@ def fit_histogram(
     photograph; about 40 bytes per distinct colour at the peak, 90 where there are fewer than 64
     for each of thousands of centroids.
     """
-    boxes = _sort_colors(histogram, options.space)
+    boxes = sort_colors(histogram, options.space)
     if len(histogram) <= options.n_colors:
         listener(Event("fit", 1, 1, "rounds"))
         finished = finish_palette(boxes, boxes.colors, options.n_colors)
@@ -131,7 +131,7 @@ def finish_fit(
     FitError
         When the histogram is empty.
     """
-    boxes = _sort_colors(histogram)
+    boxes = sort_colors(histogram)
     finished = finish_palette(boxes, centroids, n_colors)
     return PaletteFit(finished, boxes, engine, n_iter, centroids)
 
@@ -146,11 +146,11 @@ def fit_given(histogram: ColorHistogram, palette: Palette, space: str = "srgb") 
     FitError
         When the histogram is empty.
     """
-    boxes = _sort_colors(histogram, space)
+    boxes = sort_colors(histogram, space)
     return PaletteFit(apply_palette(boxes, palette), boxes, "none", 0, palette.colors)
 
 
-def _sort_colors(histogram: ColorHistogram, space: str = "srgb") -> ColorBoxes:
+def sort_colors(histogram: ColorHistogram, space: str = "srgb") -> ColorBoxes:
     """Return the colours of a histogram in boxes, or raise `FitError` when it is empty."""
     if len(histogram) == 0:
         message = "Got a histogram of no pixel; count at least one image first."

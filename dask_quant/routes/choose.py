@@ -22,12 +22,13 @@ from dask_quant.routes.common import (
     wants_file,
 )
 from dask_quant.routes.inspect import describe_inputs
-from dask_quant.routes.memory import fit_in_memory, relabel_in_memory
+from dask_quant.routes.memory import count_in_memory, fit_in_memory, relabel_in_memory
 from dask_quant.sinks.atomic import check_output
 from dask_quant.sources.discover import STDIN, Discovery, discover, is_zarr_store
 from dask_quant.sources.pillow import read_header
 
 if TYPE_CHECKING:
+    from dask_quant.histogram import ColorHistogram
     from dask_quant.results import ImageInfo, Report
     from dask_quant.routes.common import Job, Sources
     from dask_quant.routes.planning import JobPlan
@@ -75,6 +76,25 @@ def fit_sources(job: Job, sources: Sources | Any, out: Path) -> Report:
     return fit_chunked(job, path, out, n_ignored=found.n_ignored)
 
 
+def count_sources(job: Job, sources: Sources | Any) -> ColorHistogram:
+    """Count the colours of whatever ``sources`` are, of all images together. **Eager**."""
+    if is_array(sources):
+        from dask_quant.routes.chunked import count_pixels
+
+        return count_pixels(job, sources)
+    found = discover_images(sources)
+    path = found.inputs[0].path
+    if len(found.inputs) > 1:
+        from dask_quant.routes.collections import count_many
+
+        return count_many(job, found)
+    if _stays_in_memory(job, path, None):
+        return count_in_memory(job, path)
+    from dask_quant.routes.chunked import count_pixels
+
+    return count_pixels(job, path)
+
+
 def describe_sources(job: Job, sources: Sources) -> list[ImageInfo]:
     """Describe every image of ``sources``. **Eager**."""
 
@@ -119,8 +139,11 @@ def _is_in_one_go(job: Job, found: Discovery, out: Path) -> bool:
     return wants_file(out, found) and _stays_in_memory(job, found.inputs[0].path, out)
 
 
-def _stays_in_memory(job: Job, path: str, out: Path) -> bool:
-    """Return whether an image is small and plain enough to need neither Dask nor Zarr."""
+def _stays_in_memory(job: Job, path: str, out: Path | None) -> bool:
+    """Return whether an image is small and plain enough to need neither Dask nor Zarr.
+
+    ``out`` None: no labels are written.
+    """
     run = job.run
     asks_for_dask = (
         run.chunks.given
@@ -129,7 +152,7 @@ def _stays_in_memory(job: Job, path: str, out: Path) -> bool:
         or run.cluster.scheduler is not None
         or run.cluster.scheduler_file is not None
         or job.fit.fits_pixels
-        or out.suffix.lower() == ".zarr"
+        or (out is not None and out.suffix.lower() == ".zarr")
         or _has_active_client()
     )
     if path == STDIN:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from dask_quant.chunking import ChunkPlan
     from dask_quant.execute import Executor
     from dask_quant.flow import ImageOutcome
+    from dask_quant.histogram import ColorHistogram
     from dask_quant.palette import Palette
     from dask_quant.results import Report
     from dask_quant.routes.common import Job
@@ -95,25 +96,30 @@ def fit_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
 
 def count_chunked(job: Job, path: str) -> tuple[ImageHeader, int]:
     """Return the header of one image and its distinct colours."""
+    return read_any_header(path), len(count_pixels(job, path))
+
+
+def count_pixels(job: Job, image: Any) -> ColorHistogram:
+    """Count the colours of one image, read as a Dask array."""
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
-        source = open_source(path)
-        plan = plan_source(
-            job,
-            source,
-            None,
-            n_processes=executor.n_processes,
-            n_threads=executor.n_threads,
-        )
-        histogram = count_image(open_image(path, chunks=plan.count_chunks), executor)
-    return read_any_header(path), len(histogram)
+        source = open_source(image)
+        n_processes, n_threads = executor.n_processes, executor.n_threads
+        plan = plan_source(job, source, None, n_processes=n_processes, n_threads=n_threads)
+        with job.watch.measure("count"):
+            return count_image(_open_to_count(job, source, plan), executor)
+
+
+def _open_to_count(job: Job, source: ChunkedSource, plan: ChunkPlan) -> Any:
+    """Return the image, a Dask array, in the chunks that its colours are counted in."""
+    own_chunks = _is_dask(source.image) and not job.run.chunks.given
+    return open_image(source.image, chunks=None if own_chunks else plan.count_chunks)
 
 
 def _fit_source(
     job: Job, source: ChunkedSource, plan: ChunkPlan, out: Path, executor: Executor
 ) -> ImageOutcome:
     """Count one image and fit, or take, its palette; what that took is given up here."""
-    own_chunks = _is_dask(source.image) and not job.run.chunks.given
-    image = open_image(source.image, chunks=None if own_chunks else plan.count_chunks)
+    image = _open_to_count(job, source, plan)
     with job.watch.measure("count"):
         histogram = count_image(image, executor)
     if out.suffix.lower() == ".png":

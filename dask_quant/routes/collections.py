@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dask_quant.chunking import check_budget, plan_collection
 from dask_quant.errors import DaskQuantError, OptionError, OutputExistsError
+from dask_quant.events import Notice
 from dask_quant.flow import ImageOutcome, describe_fit
 from dask_quant.job import Item, count_collection, quantize_each, relabel_collection
 from dask_quant.routes.common import (
@@ -26,10 +28,10 @@ from dask_quant.sources.reading import read_any_header
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from dask_quant.execute import Executor
-    from dask_quant.job import WrittenImages
+    from dask_quant.histogram import ColorHistogram
+    from dask_quant.job import CountedImages, WrittenImages
     from dask_quant.results import Report
     from dask_quant.routes.common import Job
     from dask_quant.sources.discover import Discovery
@@ -104,15 +106,28 @@ def _name_outputs(items: Sequence[Item], written: WrittenImages) -> tuple[str, .
     return tuple(str(items[position].out) for position, _ in sorted(written.written))
 
 
-def fit_many(job: Job, found: Discovery, out: Path) -> Report:
-    """Write the one palette of many images."""
+def count_many(job: Job, found: Discovery) -> ColorHistogram:
+    """Count the colours of many images together; those that cannot be read are warned of."""
+    _, counted, _ = _count_items(job, found, Path())
+    for _, quarantined in counted.quarantined:
+        job.listener(Notice(f"Left out {quarantined.path}: {quarantined.reason}"))
+    return counted.histogram
+
+
+def _count_items(job: Job, found: Discovery, out: Path) -> tuple[list[Item], CountedImages, int]:
+    """Return many images, their colours, and the peak memory of counting them."""
     _check_plain_collection(job, found)
     items = [Item(entry.path, out) for entry in found.inputs]
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
         _check_collection_budget(job, items, executor)
         with job.watch.measure("count"):
             counted = count_collection(items, executor)
-        peak = executor.peak_rss_bytes()
+        return items, counted, executor.peak_rss_bytes()
+
+
+def fit_many(job: Job, found: Discovery, out: Path) -> Report:
+    """Write the one palette of many images."""
+    items, counted, peak = _count_items(job, found, out)
     with job.watch.measure("fit"):
         fit = fit_or_take(job, counted.histogram)
     return make_report(

@@ -43,15 +43,26 @@ def relabel_in_memory(job: Job, path: str, out: Path, n_ignored: int) -> Report:
 def fit_in_memory(job: Job, path: str, out: Path, n_ignored: int) -> Report:
     """Write the palette of one image without Dask."""
     source, input_bytes = read_source(path)
-    _check_memory(job, source)
-    with job.watch.measure("decode"):
-        pixels = read_image(source)
-    with job.watch.measure("count"):
-        histogram = ColorHistogram.from_pixels(pixels)
+    histogram = _count_source(job, source)
     with job.watch.measure("fit"):
         fit = fit_or_take(job, histogram)
     outcome = write_palette_file(job, describe_fit(histogram, fit), out)
     return report_one(job, outcome, out, n_ignored, input_bytes, peak_rss_bytes())
+
+
+def count_in_memory(job: Job, path: str) -> ColorHistogram:
+    """Count the colours of one image without Dask."""
+    source, _ = read_source(path)
+    return _count_source(job, source)
+
+
+def _count_source(job: Job, source: str | BytesIO) -> ColorHistogram:
+    """Decode an image and count its colours."""
+    _check_memory(job, source)
+    with job.watch.measure("decode"):
+        pixels = read_image(source)
+    with job.watch.measure("count"):
+        return ColorHistogram.from_pixels(pixels)
 
 
 def _check_memory(job: Job, source: str | BytesIO) -> None:

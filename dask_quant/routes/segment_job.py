@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dask_quant.errors import OptionError
 from dask_quant.events import Stopwatch
 from dask_quant.sinks.atomic import check_output
+from dask_quant.sinks.curve import TABLE_SUFFIXES
 from dask_quant.sinks.figures import FIGURE_SUFFIXES
 
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from dask_quant.events import Listener
     from dask_quant.options import RunOptions
     from dask_quant.segment_options import BandOptions, SegmentOptions
-
-TABLE_SUFFIXES = (".csv", ".json")
-"""Suffixes of the files that the table of classes can be written to."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,12 +31,10 @@ from dask_quant.routes.common import (
 )
 from dask_quant.routes.cutting import cut_sources
 from dask_quant.routes.executing import open_executor
-from dask_quant.routes.segment_job import TABLE_SUFFIXES, check_suffix
 from dask_quant.segment_report import SceneReport, SegmentReport
-from dask_quant.sinks.atomic import check_output, resolve_all_below, write_file_atomically
+from dask_quant.sinks.atomic import resolve_all_below, write_file_atomically
 from dask_quant.sinks.class_model_file import write_class_model
-from dask_quant.sinks.curve import draw_curve
-from dask_quant.sinks.figures import FIGURE_SUFFIXES
+from dask_quant.sinks.curve import check_curve_output, write_curve
 from dask_quant.sinks.spectra import draw_spectra
 from dask_quant.sources.discover import STDIN, discover, plan_output_names
 from dask_quant.sources.rasters import open_raster
@@ -134,19 +132,14 @@ def score_sources(
     job: SegmentJob, sources: Any, numbers: Sequence[int], out: Path | None
 ) -> ClassCurve:
     """Score several numbers of classes of rasters, and write that where asked for. **Eager**."""
-    known = (*TABLE_SUFFIXES, *FIGURE_SUFFIXES)
-    check_suffix(out, known, "the output")
     if out is not None:
-        check_output(out, overwrite=job.run.overwrite)
+        check_curve_output(out, overwrite=job.run.overwrite)
     rasters = [open_raster(source, job.bands) for source in _name_sources(sources, None).sources]
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
         cut, _ = cut_sources(job, rasters, executor)
         curve = score_classes(cut, job.fit, numbers, executor)
     if out is not None:
-        suffix = out.suffix.lower()
-        is_text = suffix in TABLE_SUFFIXES
-        data = curve.to_text(suffix).encode() if is_text else draw_curve(curve, suffix)
-        write_file_atomically(out, [data], overwrite=job.run.overwrite)
+        write_curve(curve, out, overwrite=job.run.overwrite)
     return curve
 
 

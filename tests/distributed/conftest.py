@@ -94,6 +94,7 @@ def figures():
 
     def strip(report):
         values = json.loads(json.dumps(report.to_json()))
+        values.pop("projected_bytes", None)  # of the workers that there are
         for name in ("seconds", "peak_rss_bytes", "outputs"):
             assert values.pop(name), name
         for scene in values.get("scenes", ()):

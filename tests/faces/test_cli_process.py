@@ -166,7 +166,9 @@ def assert_interrupted(process, number, as_json=False):
     out, err = process.communicate(timeout=TIMEOUT_S)
     word = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}[number]
     assert process.returncode == 128 + number, err
-    (line,) = err.decode().splitlines()
+    lines = err.decode().splitlines()
+    assert len(lines) == 1, lines
+    (line,) = lines
     assert line.startswith(f"error: {word}; ")
     if as_json:
         assert json.loads(out)["error"]["message"] == line.removeprefix("error: ")

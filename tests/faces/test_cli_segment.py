@@ -187,8 +187,8 @@ def test_samples_that_were_persisted_give_the_same_bytes(run, inputs, digest_out
         assert done.code == 0
         assert ("Reusing s.zarr, which holds 2 of 2 rasters." in done.err) == (name != "first")
         assert digest_output(inputs / name) == digest_output(inputs / "plain")
-    done = run("elbow", "scenes", "-k2:3", "--bands", "1,3", "--persist", "s.zarr", "--json")
-    plain = run("elbow", "scenes", "-k2:3", "--bands", "1,3", "--json")
+    done = run("score", "scenes", "-k2:3", "--bands", "1,3", "--persist", "s.zarr", "--json")
+    plain = run("score", "scenes", "-k2:3", "--bands", "1,3", "--json")
     assert done.json == plain.json
     done = run("apply", "a.tif", "--model", "model.json", "-o", "o.tif", "--persist", "t.zarr")
     assert done.code == 0
@@ -291,7 +291,7 @@ def test_a_table_of_many_classes_says_what_it_leaves_out(run, inputs):
 
 
 def test_scores_are_a_table(run, inputs):
-    done = run("elbow", "a.tif", "-k", "2:4")
+    done = run("score", "a.tif", "-k", "2:4")
     assert (done.code, done.out) == (0, "")
     assert done.lines[0].split() == [
         "k", "inertia", "explained", "Calinski-Harabasz", "Davies-Bouldin", "silhouette",
