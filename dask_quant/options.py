@@ -24,6 +24,9 @@ PIXEL_ENGINES = ("scalable", "dask-ml")
 EFFORTS = ("fast", "default", "best")
 """Names that ``effort`` takes: how long to search for a lower error."""
 
+DITHERS = ("none", "bayer", "blue-noise", "floyd-steinberg")
+"""Names that ``dither`` takes; all but the last look at the place of each pixel alone."""
+
 MAX_SEED = 2**63 - 1
 """Largest seed: it is hashed as a 64-bit integer and stored in JSON."""
 
@@ -123,6 +126,12 @@ def check_n_colors(n_colors: int) -> None:
         1 <= n_colors <= MAX_COLORS,
         f"Got {n_colors} colours; ask for 1 to {MAX_COLORS}.",
     )
+
+
+def check_dither(dither: str) -> str:
+    """Return ``dither`` as it is, or raise `OptionError` unless it is one of `DITHERS`."""
+    require(dither in DITHERS, f"Got dither {dither!r}; known are {', '.join(DITHERS)}.")
+    return dither
 
 
 def _is_at_least_zero(value: Any) -> bool:

@@ -49,11 +49,11 @@ def label_pixels(pixels: NDArray[np.uint8], palette: Palette) -> Labels:
     O(pixels), after some 50 ms for the first block of a palette. Peak bytes beside input and
     output: the tables kept, at most ``MAX_TABLES * MAX_TABLE_BYTES`` in a process.
     """
-    return label_block(pixels, _find_table(palette))
+    return label_block(pixels, find_table(palette))
 
 
-def _find_table(palette: Palette) -> Labels:
-    """Return the table of ``palette``, built at most once at a time in this process."""
+def find_table(palette: Palette) -> Labels:
+    """Return the table of ``palette``, built at most once at a time in this process. **Eager**."""
     with _lock:
         table = _tables.pop(palette.digest, None)
         if table is None:

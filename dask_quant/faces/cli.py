@@ -19,6 +19,7 @@ from dask_quant.faces.cli_options import (
     CLASS_NAMES,
     CLASS_OUTPUTS,
     CLUSTER_OPTIONS,
+    DITHER,
     DRY_RUN,
     FIT_OPTIONS,
     IN_MEMORY,
@@ -89,6 +90,7 @@ def cli() -> None:
 @OUT
 @FIT_OPTIONS
 @click.option("--per-image", is_flag=True, help="A palette for each image, not one for all.")
+@DITHER
 @SEARCH_OPTIONS
 @CHUNK_OPTIONS
 @OVERWRITE
@@ -149,6 +151,7 @@ def palette(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
     "--model", type=PATH, metavar="FILE.json", help="Classes that segment wrote, for rasters."
 )
 @OUT
+@DITHER
 @CHUNK_OPTIONS
 @BAND_OPTIONS
 @CLASS_OUTPUTS
@@ -160,6 +163,7 @@ def apply(
     palette_file: Path | None,
     model: Path | None,
     out: Path,
+    dither: str,
     quiet: bool,
     as_json: bool,
     **given: Any,
@@ -168,6 +172,8 @@ def apply(
     with terminal.run_command("apply", quiet=quiet, as_json=as_json) as screen:
         classes = take(given, *CLASS_NAMES)
         if model is not None and palette_file is None:
+            if dither != "none":
+                raise dq.OptionError(f"Got --dither {dither} with classes; it is for --palette.")
             options = class_options(classes) | job_options(given)
             screen.show_segments(
                 dq.apply_classes(sources, out, model, listener=screen.listen, **options)
@@ -175,7 +181,9 @@ def apply(
         elif palette_file is not None and model is None:
             refuse(classes, "a palette")
             colors, options = dq.read_palette(palette_file), job_options(given)
-            report = dq.apply_palette(sources, out, colors, listener=screen.listen, **options)
+            report = dq.apply_palette(
+                sources, out, colors, dither=dither, listener=screen.listen, **options
+            )
             screen.show_report(report)
         else:
             raise dq.OptionError("Give either --palette or --model.")
