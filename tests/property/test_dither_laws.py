@@ -193,3 +193,17 @@ def test_an_unknown_dither_is_refused(tmp_path, picture, palette):
         with pytest.raises(dq.OptionError, match="known are none, bayer, blue-noise, floyd-st"):
             call()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("dither", DITHERED)
+def test_empty_chunks_do_not_show(tmp_path, picture, palette, suffix, dither):
+    image = da.from_array(picture, chunks=((33, 37), (21, 49), 3))
+    image = image.rechunk(((0, 33, 0, 37), (0, 21, 49), (3,)))
+    assert 0 in image.chunks[0]
+    assert 0 in image.chunks[1]
+    out = tmp_path / f"o{suffix}"
+    dq.apply_palette(image, out, palette, dither=dither)
+    np.testing.assert_array_equal(read_labels(out), dither_image(picture, palette, dither)[0])
+    lazy = dq.relabel(image, palette, dither=dither)
+    np.testing.assert_array_equal(lazy.compute(), dither_image(picture, palette, dither)[0])
