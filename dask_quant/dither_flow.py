@@ -64,8 +64,12 @@ def write_dithered(
     executor: Executor,
     *,
     overwrite: bool,
+    decodes_whole: bool = False,
 ) -> tuple[int, Tally]:
     """Dither ``(y, x, 3)`` uint8 and write the labels to a ``.zarr`` or ``.png``. **Eager**.
+
+    ``decodes_whole`` says that all of the image is decoded for any part of it. Error diffusion then
+    goes through it in one wave: there is nothing to be read ahead, and much to be read again.
 
     Returns
     -------
@@ -80,7 +84,7 @@ def write_dithered(
     out = out.absolute()  # workers may have another working folder
     relabel: Relabel
     if dither == "floyd-steinberg":
-        relabel = partial(_diffuse, image, palette, unit, executor)
+        relabel = partial(_diffuse, image, palette, unit, executor, decodes_whole)
     else:
         relabel = partial(_dither_ordered, align_blocks(image, unit), palette, dither, executor)
     if out.suffix.lower() == ".zarr":
@@ -156,11 +160,16 @@ def dither_and_put(
 
 
 def _diffuse(
-    image: da.Array, palette: Palette, unit: tuple[int, int], executor: Executor, put: Put
+    image: da.Array,
+    palette: Palette,
+    unit: tuple[int, int],
+    executor: Executor,
+    in_one_wave: bool,
+    put: Put,
 ) -> Tally:
     """Diffuse errors down the image, and write labels as soon as there are whole units of them."""
     bands = whole_rows(image)
-    n_ahead = BANDS_PER_WAVE * executor.n_threads
+    n_ahead = bands.numblocks[0] if in_one_wave else BANDS_PER_WAVE * executor.n_threads
     waiting, band = _Waiting(image, palette, unit, executor, put), None
     for first in range(0, bands.numblocks[0], n_ahead):
         wave = bands.blocks[first : first + n_ahead]

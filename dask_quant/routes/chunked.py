@@ -77,22 +77,29 @@ def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Repor
         with job.watch.measure("relabel"):
             chunks = None if _is_dask(source.image) else plan.relabel_chunks
             pixels = open_image(source.image, chunks=chunks)
-            outcome = _relabel_source(job, pixels, outcome, out, executor)
+            outcome = _relabel_source(job, source, pixels, outcome, out, executor)
         peak = executor.peak_rss_bytes()
     return report_one(job, outcome, out, n_ignored, input_bytes, peak)
 
 
 def _relabel_source(
-    job: Job, pixels: Any, outcome: ImageOutcome, out: Path, executor: Executor
+    job: Job,
+    source: ChunkedSource,
+    pixels: Any,
+    outcome: ImageOutcome,
+    out: Path,
+    executor: Executor,
 ) -> ImageOutcome:
-    """Write the labels of a Dask array ``(y, x, 3)``; return the figures of what was written."""
+    """Write the labels of ``source`` as Dask reads it; return the figures of what was written."""
     palette, overwrite = outcome.palette, job.run.overwrite
     if job.dither == "none":
         labels = relabel_blocks(pixels, palette)
         n_bytes = write_labels(labels, palette, out, executor, overwrite=overwrite)
     else:
         n_bytes, tally = write_dithered(
-            pixels, palette, job.dither, out, executor, overwrite=overwrite
+            *(pixels, palette, job.dither, out, executor),
+            overwrite=overwrite,
+            decodes_whole=source.decodes_whole,
         )
         outcome = retell_outcome(outcome, tally)
     return replace(outcome, output_bytes=n_bytes)

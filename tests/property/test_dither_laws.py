@@ -13,6 +13,7 @@ import dask_quant as dq
 from dask_quant import array_flow, dither_flow
 from dask_quant.dithering import dither_image
 from dask_quant.options import DITHERS, ClusterOptions
+from dask_quant.sources import opening
 
 HEIGHT, WIDTH = 70, 70
 DITHERED = DITHERS[1:]
@@ -207,3 +208,16 @@ def test_empty_chunks_do_not_show(tmp_path, picture, palette, suffix, dither):
     np.testing.assert_array_equal(read_labels(out), dither_image(picture, palette, dither)[0])
     lazy = dq.relabel(image, palette, dither=dither)
     np.testing.assert_array_equal(lazy.compute(), dither_image(picture, palette, dither)[0])
+
+
+def test_a_file_that_is_decoded_whole_is_decoded_once_for_all_bands(
+    tmp_path, picture, monkeypatch, small_units
+):
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    read, n_reads = opening.read_image, []
+    monkeypatch.setattr(opening, "read_image", lambda *a, **o: n_reads.append(a) or read(*a, **o))
+    monkeypatch.setattr(dither_flow, "BANDS_PER_WAVE", 1)
+    options = {"n_colors": 5, "n_init": 1, "dither": "floyd-steinberg"}
+    cluster = ClusterOptions(scheduler="synchronous")
+    dq.quantize(tmp_path / "a.png", tmp_path / "o.zarr", chunks=(5, 70), cluster=cluster, **options)
+    assert len(n_reads) == 2  # to count it, and to relabel it
