@@ -6,7 +6,7 @@ the tasks; the histogram and the palette alone come back.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dask.delayed import delayed
@@ -242,8 +242,7 @@ def _write_png(
     labels: da.Array, palette: Palette, out: Path, executor: Executor, *, overwrite: bool
 ) -> int:
     """Compress strips by tasks, let one task join them, then give the file its name."""
-    height, width = labels.shape
-    effort = {"depth": bit_depth_for(len(palette)), "level": deflate_level((height, width))}
+    effort = strip_effort(labels.shape, palette)
     with partial_folder(out) as folder:
         write_strips = delayed(write_strip_files, pure=False)
         run_on_blocks(
@@ -252,11 +251,29 @@ def _write_png(
             lambda b, at: write_strips(folder, b, first_row=at[0], **effort),
             max_blocks=STRIP_TASKS_PER_THREAD * executor.n_threads,
         )
-        join = delayed(join_strip_files, pure=False)
-        joined = join(folder, (height, width), palette)
-        n_bytes: int = executor.compute(joined, stage="write", leaves=[joined])
-        put_in_place(folder / JOINED_NAME, out, overwrite=overwrite)
-        return n_bytes
+        return finish_png(folder, labels.shape, palette, out, executor, overwrite=overwrite)
+
+
+def strip_effort(shape: tuple[int, int], palette: Palette) -> dict[str, int]:
+    """Return how `write_strip_files` compresses an image of ``shape``."""
+    return {"depth": bit_depth_for(len(palette)), "level": deflate_level(shape)}
+
+
+def finish_png(
+    folder: Path,
+    shape: tuple[int, int],
+    palette: Palette,
+    out: Path,
+    executor: Executor,
+    *,
+    overwrite: bool,
+) -> int:
+    """Let a task join the strips of ``folder``, name the file, and return its bytes. **Eager**."""
+    join = delayed(join_strip_files, pure=False)
+    joined = join(folder, shape, palette)
+    n_bytes: int = executor.compute(joined, stage="write", leaves=[joined])
+    put_in_place(folder / JOINED_NAME, out, overwrite=overwrite)
+    return n_bytes
 
 
 def write_strip_files(
@@ -309,14 +326,17 @@ def run_on_blocks(
     *,
     stage: str = "relabel",
     max_blocks: int | None = None,
-) -> None:
+    merge: Callable[[list[Any]], Any] = len,
+) -> list[Any]:
     """Compute a task for every block of ``(y, x, ...)``, in bounded waves. **Eager**.
 
-    ``make_task`` gets the block and its first row and column; what its tasks return is dropped.
+    ``make_task`` gets the block and its first row and column. Returned is what ``merge`` makes of
+    the results of each wave, on a worker: by default their number alone.
     A wave is of at most about ``max_blocks``, where that is less than a graph may have.
     """
     width = min(max_blocks or MAX_TASKS_PER_GRAPH, MAX_TASKS_PER_GRAPH)
     n_pixels, n_done = array.shape[0] * array.shape[1], 0
+    merged = []
     for part, (first_row, first_column) in _split_with_offsets(array, width):
         tasks = [
             make_task(block, (first_row + row, first_column + column))
@@ -325,10 +345,11 @@ def run_on_blocks(
             )
         ]
         sizes = _block_sizes(part)
-        executor.part_of(n_pixels, n_done).compute(
-            delayed(len)(tasks), stage=stage, leaves=tasks, sizes=sizes, unit="px"
-        )
+        wave = executor.part_of(n_pixels, n_done)
+        root = delayed(merge)(tasks)
+        merged.append(wave.compute(root, stage=stage, leaves=tasks, sizes=sizes, unit="px"))
         n_done += sum(sizes)
+    return merged
 
 
 def _split_with_offsets(
@@ -354,16 +375,15 @@ def _block_sizes(array: da.Array) -> list[int]:
     return [rows * columns for rows in array.chunks[0] for columns in array.chunks[1]]
 
 
-def align_blocks(labels: da.Array, unit: tuple[int, int]) -> da.Array:
-    """Return ``labels`` in chunks of whole units, as they are if they already are so. **Lazy**."""
+def align_blocks(blocks: da.Array, unit: tuple[int, int]) -> da.Array:
+    """Return ``(y, x, ...)`` in chunks of whole units, as it is if it already is so. **Lazy**."""
+    cuts = blocks.chunks[:2]
     aligned = all(
-        size % rows == 0
-        for sizes, rows in zip(labels.chunks, unit, strict=True)
-        for size in sizes[:-1]
+        size % rows == 0 for sizes, rows in zip(cuts, unit, strict=True) for size in sizes[:-1]
     )
     if aligned:
-        return labels
+        return blocks
     rows, columns = (
-        -(-max(sizes) // length) * length for sizes, length in zip(labels.chunks, unit, strict=True)
+        -(-max(sizes) // length) * length for sizes, length in zip(cuts, unit, strict=True)
     )
-    return labels.rechunk((rows, columns))
+    return blocks.rechunk((rows, columns, *blocks.shape[2:]))

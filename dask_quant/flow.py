@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from dask_quant.dithering import dither_image
 from dask_quant.events import Stopwatch, ignore_event
 from dask_quant.fit.fitting import PaletteFit, fit_given, fit_histogram
 from dask_quant.histogram import ColorHistogram
-from dask_quant.kernels.assign import label_block, table_of_colors
+from dask_quant.kernels.assign import build_table, label_block, table_of_colors
 from dask_quant.sinks.atomic import write_file_atomically
 from dask_quant.sinks.png import label_chunks
 from dask_quant.sources.pillow import read_image
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from dask_quant.dithering import Tally
     from dask_quant.events import Listener
     from dask_quant.kernels.assign import Labels
     from dask_quant.options import FitOptions
@@ -60,6 +62,7 @@ def quantize_file(
     options: FitOptions,
     *,
     palette: Palette | None = None,
+    dither: str = "none",
     overwrite: bool = False,
     listener: Listener = ignore_event,
     watch: Stopwatch | None = None,
@@ -76,6 +79,8 @@ def quantize_file(
         How to fit a palette; of a ``palette`` that is given, the space alone is looked at.
     palette : Palette, optional
         Palette to use as it is.
+    dither : str, default "none"
+        One of `dask_quant.options.DITHERS`; the palette is the same for all.
     overwrite : bool, default False
         Whether ``out`` may exist.
     listener, watch
@@ -89,7 +94,12 @@ def quantize_file(
     with watch.measure("decode"):
         pixels = read_image(source)
     return quantize_pixels(
-        pixels, out, options, palette=palette, overwrite=overwrite, listener=listener, watch=watch
+        *(pixels, out, options),
+        palette=palette,
+        dither=dither,
+        overwrite=overwrite,
+        listener=listener,
+        watch=watch,
     )
 
 
@@ -99,6 +109,7 @@ def quantize_pixels(
     options: FitOptions,
     *,
     palette: Palette | None = None,
+    dither: str = "none",
     overwrite: bool = False,
     listener: Listener = ignore_event,
     watch: Stopwatch | None = None,
@@ -116,11 +127,24 @@ def quantize_pixels(
         else:
             fit = fit_given(histogram, palette, options.space)
     with watch.measure("relabel"):
-        labels = label_image(pixels, fit)
+        labels, outcome = _label_and_describe(pixels, histogram, fit, dither)
     with watch.measure("write"):
         chunks = label_chunks(labels, fit.palette)
         n_bytes = write_file_atomically(out, chunks, overwrite=overwrite)
-    return replace(describe_fit(histogram, fit), output_bytes=n_bytes)
+    return replace(outcome, output_bytes=n_bytes)
+
+
+def _label_and_describe(
+    pixels: NDArray[np.uint8], histogram: ColorHistogram, fit: PaletteFit, dither: str
+) -> tuple[Labels, ImageOutcome]:
+    """Return the labels ``(y, x)`` of an image and its figures, with nothing written yet."""
+    outcome = describe_fit(histogram, fit)
+    if dither == "none":
+        return label_image(pixels, fit), outcome
+    # A table of its own: those that are kept are made one by one, for palettes of many images.
+    table = build_table(fit.palette.colors, fit.palette.label_dtype)
+    labels, tally = dither_image(pixels, fit.palette, dither, table=table)
+    return labels, retell_outcome(outcome, tally)
 
 
 def label_image(pixels: NDArray[np.uint8], fit: PaletteFit) -> Labels:
@@ -132,6 +156,13 @@ def label_image(pixels: NDArray[np.uint8], fit: PaletteFit) -> Labels:
         fit.boxes.colors, fit.finished.assignment.labels, fit.palette.label_dtype
     )
     return label_block(pixels, table)
+
+
+def retell_outcome(outcome: ImageOutcome, tally: Tally) -> ImageOutcome:
+    """Return the figures of what was written, where those of the fit are of other labels."""
+    palette = tally.count_palette(outcome.palette)
+    error = tally.squared_error
+    return replace(outcome, palette=palette, squared_error=error, inertia=float(error))
 
 
 def describe_fit(histogram: ColorHistogram, fit: PaletteFit) -> ImageOutcome:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from dask.delayed import delayed
 
+from dask_quant.dithering import Tally, dither_image
 from dask_quant.errors import JobError, PixelFormatError, SourceError
 from dask_quant.execute import MAX_TASKS_PER_GRAPH
 from dask_quant.flow import quantize_pixels
@@ -104,6 +105,8 @@ class WrittenImages:
     """Position and bytes of each image written."""
     quarantined: tuple[tuple[int, Quarantined], ...]
     """Images set aside, with their positions."""
+    tallies: tuple[Tally, ...] = ()
+    """What the labels of dithered images with one palette come to, in parts."""
 
 
 def count_collection(items: Sequence[Item], executor: Executor) -> CountedImages:
@@ -140,8 +143,10 @@ def _count_wave(batches: Sequence[list[tuple[int, Item]]], executor: Executor) -
     return counted
 
 
-def quantize_each(items: Sequence[Item], options: FitOptions, executor: Executor) -> WrittenImages:
-    """Give every image a palette of its own, and write it. **Eager**.
+def quantize_each(
+    items: Sequence[Item], options: FitOptions, executor: Executor, *, dither: str = "none"
+) -> WrittenImages:
+    """Give every image a palette of its own, and write it, dithered or not. **Eager**.
 
     Raises
     ------
@@ -153,7 +158,7 @@ def quantize_each(items: Sequence[Item], options: FitOptions, executor: Executor
     return _run_batches(
         items,
         executor,
-        lambda batch: _make_task(quantize_batch, batch, options),
+        lambda batch: _make_task(quantize_batch, batch, options, dither),
     )
 
 
@@ -163,8 +168,10 @@ def relabel_collection(
     palette: Palette,
     space: str,
     executor: Executor,
+    *,
+    dither: str = "none",
 ) -> WrittenImages:
-    """Write the images that were counted with one palette. **Eager**.
+    """Write the images that were counted with one palette, dithered or not. **Eager**.
 
     Raises
     ------
@@ -181,7 +188,7 @@ def relabel_collection(
     written = _run_batches(
         chosen,
         executor,
-        lambda batch: _make_task(relabel_batch, batch, palette, space),
+        lambda batch: _make_task(relabel_batch, batch, palette, space, dither),
     )
     return replace(written, written=tuple((positions[i], size) for i, size in written.written))
 
@@ -211,24 +218,40 @@ def merge_counted(parts: Sequence[CountedImages]) -> CountedImages:
     )
 
 
-def quantize_batch(batch: Sequence[tuple[int, Item]], options: FitOptions) -> WrittenImages:
+def quantize_batch(
+    batch: Sequence[tuple[int, Item]], options: FitOptions, dither: str
+) -> WrittenImages:
     """Fit, relabel and write a few images, each by itself, inside a task. **Eager**."""
-    return _write_batch(batch, lambda item: _quantize_item(item, options))
+    return _write_batch(batch, lambda item: _quantize_item(item, options, dither))
 
 
-def relabel_batch(batch: Sequence[tuple[int, Item]], palette: Palette, space: str) -> WrittenImages:
+def relabel_batch(
+    batch: Sequence[tuple[int, Item]], palette: Palette, space: str, dither: str
+) -> WrittenImages:
     """Relabel and write a few images with one palette, inside a task. **Eager**."""
-    return _write_batch(batch, lambda item: _relabel_item(item, palette, space))
+    if dither == "none":
+        return _write_batch(batch, lambda item: _relabel_item(item, palette, space))
+    tallies: list[Tally] = []
+    written = _write_batch(batch, lambda item: _dither_item(item, palette, dither, tallies))
+    return replace(written, tallies=(Tally.merge(tallies),))
 
 
-def _quantize_item(item: Item, options: FitOptions) -> ImageOutcome:
+def _quantize_item(item: Item, options: FitOptions, dither: str) -> ImageOutcome:
     """Write one image with a palette of its own and return its figures."""
-    return quantize_pixels(read_pixels(item.source_path), item.out_path, options, overwrite=True)
+    pixels = read_pixels(item.source_path)
+    return quantize_pixels(pixels, item.out_path, options, dither=dither, overwrite=True)
 
 
 def _relabel_item(item: Item, palette: Palette, space: str) -> int:
     """Write one image with a palette and return the bytes of its file."""
     labels = label_pixels(_read_counted(item), palette, space)
+    return write_file_atomically(item.out_path, label_chunks(labels, palette), overwrite=True)
+
+
+def _dither_item(item: Item, palette: Palette, dither: str, tallies: list[Tally]) -> int:
+    """Write one image dithered, add what that comes to, and return the bytes of its file."""
+    labels, tally = dither_image(_read_counted(item), palette, dither)
+    tallies.append(tally)
     return write_file_atomically(item.out_path, label_chunks(labels, palette), overwrite=True)
 
 
@@ -290,6 +313,7 @@ def _run_batches(
         tuple(outcome for part in parts for outcome in part.outcomes),
         tuple(entry for part in parts for entry in part.written),
         tuple(entry for part in parts for entry in part.quarantined),
+        tuple(tally for part in parts for tally in part.tallies),
     )
     if not written.written:
         raise JobError(_nothing_left_message([q for _, q in written.quarantined]))

@@ -27,6 +27,9 @@ EFFORTS = ("fast", "default", "best")
 SPACES = ("srgb", "linear", "oklab", "lab")
 """Names of the spaces that distances are measured in."""
 
+DITHERS = ("none", "bayer", "blue-noise", "floyd-steinberg")
+"""Names that ``dither`` takes; all but the last look at the place of each pixel alone."""
+
 MAX_SEED = 2**63 - 1
 """Largest seed: it is hashed as a 64-bit integer and stored in JSON."""
 
@@ -134,6 +137,16 @@ def check_space(space: str) -> None:
         isinstance(space, str) and space in SPACES,
         f"Got space {space!r}; known are {', '.join(SPACES)}.",
     )
+
+
+def check_dither(dither: str, space: str = "srgb") -> str:
+    """Return ``dither`` as it is, or raise `OptionError` unless it is one of `DITHERS`."""
+    require(dither in DITHERS, f"Got dither {dither!r}; known are {', '.join(DITHERS)}.")
+    require(
+        dither == "none" or space == "srgb",
+        f"Got dither {dither!r} with space {space!r}; dithering works in srgb, so leave one out.",
+    )
+    return dither
 
 
 def _is_at_least_zero(value: Any) -> bool:

@@ -8,7 +8,7 @@ from dask_quant.color_curve import trace_curve
 from dask_quant.errors import OptionError
 from dask_quant.events import ignore_event
 from dask_quant.histogram import ColorHistogram
-from dask_quant.options import FitOptions, as_path, make_run_options, require
+from dask_quant.options import FitOptions, as_path, check_dither, make_run_options, require
 from dask_quant.palette import as_palette
 from dask_quant.routes.choose import (
     count_sources,
@@ -41,6 +41,7 @@ def quantize(
     *,
     n_colors: int = 16,
     per_image: bool = False,
+    dither: str = "none",
     engine: str = "auto",
     effort: str = "default",
     space: str = "srgb",
@@ -68,6 +69,12 @@ def quantize(
         Colours of the palette, 1 to 65536. Where the images hold fewer, so does the palette.
     per_image : bool, default False
         Whether each image gets a palette of its own; else all share one, fitted to all of them.
+    dither : {"none", "bayer", "blue-noise", "floyd-steinberg"}, default "none"
+        How to show colours between those of the palette, which is the same for all. ``bayer`` and
+        ``blue-noise`` add an offset that the place of a pixel decides, and leave colours alone that
+        the palette holds. ``floyd-steinberg`` hands the error of each pixel on to the next ones, in
+        sRGB, row by row from left to right. Counts and errors are those of what is written; a
+        colour of the palette may then win no pixel.
     engine : {"auto", "histogram", "scalable", "dask-ml"}, default "auto"
         ``histogram``, which ``auto`` chooses, is exact k-means on counted colours. The others fit
         all pixels of one image, pass by pass: ``scalable`` as `ScalableKMeans` does, the same bytes
@@ -122,7 +129,9 @@ def quantize(
         tol=tol,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
-    job = Job("quantize", fit, run, listener, per_image=per_image)
+    job = Job(
+        "quantize", fit, run, listener, per_image=per_image, dither=check_dither(dither, space)
+    )
     return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 
 
@@ -132,6 +141,7 @@ def apply_palette(
     palette: Palette | ArrayLike,
     *,
     space: str = "srgb",
+    dither: str = "none",
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -147,7 +157,7 @@ def apply_palette(
         sRGB integers 0 to 255 ``(n_colors, 3)``.
     space : {"srgb", "linear", "oklab", "lab"}, default "srgb"
         Where the nearest colour of a pixel is found.
-    sources, out, overwrite, chunks, persist, cluster, listener
+    sources, out, dither, overwrite, chunks, persist, cluster, listener
         As in `quantize`.
 
     Returns
@@ -163,7 +173,7 @@ def apply_palette(
     run = make_run_options(overwrite, chunks, persist, cluster)
     given = as_palette(palette)
     fit = FitOptions(n_colors=len(given), space=space)
-    job = Job("apply", fit, run, listener, palette=given)
+    job = Job("apply", fit, run, listener, palette=given, dither=check_dither(dither, space))
     return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 
 
@@ -282,6 +292,7 @@ def plan_job(
     *,
     n_colors: int = 16,
     per_image: bool = False,
+    dither: str = "none",
     engine: str = "auto",
     effort: str = "default",
     space: str = "srgb",
@@ -300,7 +311,7 @@ def plan_job(
 
     Parameters
     ----------
-    sources, out, n_colors, per_image, engine, effort, space, seed, n_init, max_iter, tol
+    sources, out, n_colors, per_image, dither, engine, effort, space, seed, n_init, max_iter, tol
         As in `quantize`.
     overwrite, chunks, persist, cluster
         As in `quantize`.
@@ -326,7 +337,9 @@ def plan_job(
         tol=tol,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
-    job = Job("quantize", fit, run, ignore_event, per_image=per_image)
+    job = Job(
+        "quantize", fit, run, ignore_event, per_image=per_image, dither=check_dither(dither, space)
+    )
     return plan_sources(job, check_sources(sources), as_path(out, "out"))
 
 

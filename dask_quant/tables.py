@@ -63,7 +63,7 @@ def label_pixels(pixels: NDArray[np.uint8], palette: Palette, space: str = "srgb
 
 
 def find_table(palette: Palette, space: str = "srgb") -> Labels:
-    """Return the table of ``palette``, built at most once at a time in this process."""
+    """Return the table of ``palette``, built at most once at a time in this process. **Eager**."""
     key = (palette.digest, space)
     with _lock:
         table = _tables.pop(key, None)

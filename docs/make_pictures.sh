@@ -11,3 +11,5 @@ for name in china flower; do
     # A contact sheet is a picture like any other: 256 colours make it a quarter of its size.
     run quantize "$work/demo/$name-sheet.png" -o "docs/images/$name-sheet.png" -k 256 --overwrite
 done
+"$python" docs/dither_sheet.py "$work/dither.png"
+run quantize "$work/dither.png" -o docs/images/china-dither.png -k 256 --overwrite

@@ -19,6 +19,7 @@ from dask_quant.faces.cli_options import (
     CLASS_NAMES,
     CLASS_OUTPUTS,
     CLUSTER_OPTIONS,
+    DITHER,
     DRY_RUN,
     FIT_OPTIONS,
     IN_MEMORY,
@@ -91,6 +92,7 @@ def cli() -> None:
 @OUT
 @FIT_OPTIONS
 @click.option("--per-image", is_flag=True, help="A palette for each image, not one for all.")
+@DITHER
 @SEARCH_OPTIONS
 @CHUNK_OPTIONS
 @OVERWRITE
@@ -151,6 +153,7 @@ def palette(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
     "--model", type=PATH, metavar="FILE.json", help="Classes that segment wrote, for rasters."
 )
 @OUT
+@DITHER
 @CHUNK_OPTIONS
 @SPACE
 @BAND_OPTIONS
@@ -164,6 +167,7 @@ def apply(
     model: Path | None,
     out: Path,
     space: str,
+    dither: str,
     quiet: bool,
     as_json: bool,
     **given: Any,
@@ -172,8 +176,10 @@ def apply(
     with terminal.run_command("apply", quiet=quiet, as_json=as_json) as screen:
         classes = take(given, *CLASS_NAMES)
         if model is not None and palette_file is None:
-            if space != "srgb":
-                raise dq.OptionError("Got --space with --model; it is for --palette.")
+            for name, value, default in (("space", space, "srgb"), ("dither", dither, "none")):
+                if value != default:
+                    message = f"Got --{name} {value} with classes; it is for --palette."
+                    raise dq.OptionError(message)
             options = class_options(classes) | job_options(given)
             screen.show_segments(
                 dq.apply_classes(sources, out, model, listener=screen.listen, **options)
@@ -182,7 +188,11 @@ def apply(
             refuse(classes, "a palette")
             colors, options = dq.read_palette(palette_file), job_options(given)
             report = dq.apply_palette(
-                sources, out, colors, space=space, listener=screen.listen, **options
+                *(sources, out, colors),
+                space=space,
+                dither=dither,
+                listener=screen.listen,
+                **options,
             )
             screen.show_report(report)
         else:

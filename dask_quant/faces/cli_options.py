@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import dask_quant as dq
-from dask_quant.options import EFFORTS, ENGINES, SPACES, ClusterOptions, parse_bytes, parse_chunks
+from dask_quant.options import (
+    DITHERS,
+    EFFORTS,
+    ENGINES,
+    SPACES,
+    ClusterOptions,
+    parse_bytes,
+    parse_chunks,
+)
 from dask_quant.segment_options import INITS, SCALES, parse_bands, parse_numbers
 
 if TYPE_CHECKING:
@@ -55,6 +63,9 @@ SEARCH_OPTIONS = _combine(
     click.option("--tol", type=float, metavar="LEVELS",
                  help="Centroid shift, in units of the space, at which to stop."),
 )  # fmt: skip
+
+DITHER = click.option("--dither", type=click.Choice(DITHERS), default="none", show_default=True,
+                      help="How to show colours between those of the palette.")  # fmt: skip
 
 CHUNK_OPTIONS = _combine(
     click.option("--chunks", metavar="N|ROWS,COLS", help="Pixels per task; results stay the same."),

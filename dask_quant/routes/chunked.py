@@ -13,9 +13,11 @@ from dask_quant.array_flow import (
     write_labels,
     write_unit,
 )
-from dask_quant.chunking import check_budget, plan_image
+from dask_quant.chunking import check_budget
+from dask_quant.dither_flow import write_dithered
+from dask_quant.dither_plan import plan_dithered
 from dask_quant.fit.fitting import fit_given
-from dask_quant.flow import describe_fit
+from dask_quant.flow import describe_fit, retell_outcome
 from dask_quant.graphs.relabel import relabel_blocks
 from dask_quant.graphs.scalable import plan_fit_bytes
 from dask_quant.palette import MAX_COLORS_8BIT
@@ -75,13 +77,33 @@ def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Repor
         outcome = _fit_source(job, source, plan, out, executor)
         with job.watch.measure("relabel"):
             chunks = None if _is_dask(source.image) else plan.relabel_chunks
-            palette = outcome.palette
-            image = open_image(source.image, chunks=chunks)
-            labels = relabel_blocks(image, palette, job.fit.space)
-            n_bytes = write_labels(labels, palette, out, executor, overwrite=job.run.overwrite)
-        outcome = replace(outcome, output_bytes=n_bytes)
+            pixels = open_image(source.image, chunks=chunks)
+            outcome = _relabel_source(job, source, pixels, outcome, out, executor)
         peak = executor.peak_rss_bytes()
     return report_one(job, outcome, out, n_ignored, input_bytes, peak)
+
+
+def _relabel_source(
+    job: Job,
+    source: ChunkedSource,
+    pixels: Any,
+    outcome: ImageOutcome,
+    out: Path,
+    executor: Executor,
+) -> ImageOutcome:
+    """Write the labels of ``source`` as Dask reads it; return the figures of what was written."""
+    palette, overwrite = outcome.palette, job.run.overwrite
+    if job.dither == "none":
+        labels = relabel_blocks(pixels, palette, job.fit.space)
+        n_bytes = write_labels(labels, palette, out, executor, overwrite=overwrite)
+    else:
+        n_bytes, tally = write_dithered(
+            *(pixels, palette, job.dither, out, executor),
+            overwrite=overwrite,
+            decodes_whole=source.decodes_whole,
+        )
+        outcome = retell_outcome(outcome, tally)
+    return replace(outcome, output_bytes=n_bytes)
 
 
 def fit_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
@@ -193,8 +215,9 @@ def plan_source(
     job: Job, source: ChunkedSource, out: Path | None, *, n_processes: int, n_threads: int
 ) -> ChunkPlan:
     """Plan one image in chunks, and refuse what does not fit."""
-    plan = plan_image(
+    plan = plan_dithered(
         source.shape,
+        dither=job.dither,
         read_unit=source.unit,
         write_unit=(1, 1) if out is None else write_unit(source.shape, out),
         # Strips are of few rows, and so must be what they are cut from.

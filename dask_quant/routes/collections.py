@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dask_quant.chunking import check_budget, plan_collection
+from dask_quant.dithering import Tally
 from dask_quant.errors import DaskQuantError, OptionError, OutputExistsError
 from dask_quant.events import Notice
-from dask_quant.flow import ImageOutcome, describe_fit
+from dask_quant.flow import ImageOutcome, describe_fit, retell_outcome
 from dask_quant.job import Item, count_collection, quantize_each, relabel_collection
 from dask_quant.routes.common import (
     LABEL_SUFFIXES,
@@ -51,7 +52,7 @@ def relabel_many(job: Job, found: Discovery, out: Path) -> Report:
 def _relabel_each(job: Job, items: Sequence[Item], executor: Executor, n_ignored: int) -> Report:
     """Give each image its own palette."""
     with job.watch.measure("relabel"):
-        written = quantize_each(items, job.fit, executor)
+        written = quantize_each(items, job.fit, executor, dither=job.dither)
     outcomes = [outcome for _, outcome in written.outcomes]
     if any(len(outcome.palette) < job.fit.n_colors for outcome in outcomes):
         n_poorer = sum(len(outcome.palette) < job.fit.n_colors for outcome in outcomes)
@@ -87,11 +88,16 @@ def _relabel_shared(job: Job, items: Sequence[Item], executor: Executor, n_ignor
     with job.watch.measure("fit"):
         fit = fit_or_take(job, counted.histogram)
     with job.watch.measure("relabel"):
-        written = relabel_collection(items, counted, fit.palette, job.fit.space, executor)
+        written = relabel_collection(
+            *(items, counted, fit.palette, job.fit.space, executor), dither=job.dither
+        )
+    totals = describe_fit(counted.histogram, fit)
+    if written.tallies:
+        totals = retell_outcome(totals, Tally.merge(written.tallies))
     n_bytes = sum(size for _, size in written.written)
     return make_report(
         job,
-        replace(describe_fit(counted.histogram, fit), output_bytes=n_bytes),
+        replace(totals, output_bytes=n_bytes),
         n_images=len(written.written),
         n_ignored=n_ignored,
         input_bytes=count_stored_bytes(items, [position for position, _ in written.written]),

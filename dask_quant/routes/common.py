@@ -62,6 +62,8 @@ class Job:
     """Palette that is given; None: one is fitted."""
     per_image: bool = False
     """Whether each image of a collection gets a palette of its own."""
+    dither: str = "none"
+    """How labels are dithered; the palette does not depend on it."""
     watch: Stopwatch = field(default_factory=Stopwatch)
     """Measures the stages."""
 
@@ -205,6 +207,7 @@ def make_report(
         seconds=job.watch.summary(),
         peak_rss_bytes=peak,
         version=__version__,
+        dither=job.dither,
     )
 
 

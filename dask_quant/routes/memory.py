@@ -33,6 +33,7 @@ def relabel_in_memory(job: Job, path: str, out: Path, n_ignored: int) -> Report:
         out,
         job.fit,
         palette=job.palette,
+        dither=job.dither,
         overwrite=job.run.overwrite,
         listener=job.listener,
         watch=job.watch,

@@ -171,6 +171,15 @@ def start_store(final: Path, shape: tuple[int, int], palette: Palette, *, overwr
     return temporary
 
 
+def tell_counts(temporary: Path, palette: Palette) -> None:
+    """Replace the palette of a started store by itself with counts that only now are known.
+
+    **Eager**; writes one small file.
+    """
+    with report_os_errors(temporary):
+        zarr.open_group(temporary, mode="r+").attrs.update(store_attributes(palette))
+
+
 def start_class_store(
     final: Path,
     shape: tuple[int, int],

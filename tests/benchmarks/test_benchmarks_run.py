@@ -2,6 +2,7 @@
 
 import json
 
+import dither
 import folder
 import gigapixel
 import kernels
@@ -14,6 +15,7 @@ import zarr
 from PIL import Image
 
 from dask_quant.kernels.count_block import pack_colors
+from dask_quant.options import DITHERS
 
 
 def test_kernel_benchmark_reports_every_row(capsys):
@@ -112,3 +114,23 @@ def test_photo_benchmark_reports_commands_and_steps(capsys, tmp_path):
     assert report["rows"][0]["best_s"] > 0
     assert report["rows"][-1]["best_s"] > 0
     assert {"import Numba", "fit", "write"} <= {step["what"] for step in report["steps"]}
+
+
+def test_dither_benchmark_reports_every_way_and_tells_a_missed_aim(capsys, monkeypatch):
+    given = ["--pixels", "20000", "--repeats", "1", "-k", "4"]
+    monkeypatch.setattr(dither, "AIMS", {"bayer": 1e9})
+    assert dither.main([*given, "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert [row["what"] for row in report["rows"]] == [*DITHERS, dither.COUNTING]
+    assert [row["met"] for row in report["rows"]] == [True, False, True, True, True]
+    assert all(row["mpx_per_s"] > 0 for row in report["rows"])
+    monkeypatch.setattr(dither, "AIMS", {"bayer": 0})
+    assert dither.main(given) == 0
+    assert "| bayer |" in capsys.readouterr().out
+
+
+def test_dither_benchmark_tiles_pictures_whole(photo):
+    tiled = dither.tile_image(photo, 10_000)
+    assert tiled.shape == (50, 200, 3)
+    large = dither.tile_image(photo[:30, :20], 10_000)
+    np.testing.assert_array_equal(large[30:50, 20:40], photo[:20, :20])

@@ -31,6 +31,8 @@ SURVEY = "dask_quant.graphs.rows:survey_block"
 ADD_UP = "dask_quant.graphs.rows:add_up_block"
 LABEL = "dask_quant.graphs.pixels:label_pixels"
 JOIN_TIF = "dask_quant.class_output:join_labels"
+DIFFUSE = "dask_quant.graphs.dither:diffuse_band"
+PUT = "dask_quant.dither_flow:put_in_store"
 
 # Where it strikes, and what is asked for there: the output's name, one image or many, options.
 TARGETS = [
@@ -45,6 +47,8 @@ TARGETS = [
     (ADD_UP, "out.tif", {}),
     (LABEL, "out.tif", {}),
     (JOIN_TIF, "out.tif", {}),
+    (DIFFUSE, "out.zarr", {"dither": "floyd-steinberg"}),
+    (PUT, "out.zarr", {"dither": "floyd-steinberg"}),
 ]
 NAMES = [target.split(":")[1] for target, _, _ in TARGETS]
 

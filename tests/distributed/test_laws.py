@@ -64,6 +64,29 @@ def test_one_image_in_chunks_is_the_same_everywhere(
     assert report.mse == pytest.approx(error, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("name", "dither"), [("out.png", "blue-noise"), ("out.zarr", "floyd-steinberg")]
+)
+def test_one_dithered_image_in_chunks_is_the_same_everywhere(
+    name, dither, client, store, picture, tmp_path, read_tree, figures
+):
+    options = {"n_colors": 9, "n_init": 1, "dither": dither}
+    done = run_everywhere(
+        client,
+        tmp_path,
+        name,
+        lambda out, cluster: dq.quantize(
+            store, out, chunks=(1000, 600), cluster=cluster, **options
+        ),
+    )
+    assert_all_equal(done, read_tree, figures)
+    whole = dq.quantize(picture, tmp_path / name, cluster=ClusterOptions(scheduler="synchronous"),
+                        chunks=picture.shape[:2], **options)  # fmt: skip
+    assert read_tree(tmp_path / name) == read_tree(done["cluster"][0])
+    assert whole.palette.counts.tolist() == done["cluster"][1].palette.counts.tolist()
+    assert whole.mse == done["cluster"][1].mse
+
+
 def test_chunks_do_not_show_and_neither_does_the_route(client, photo, tmp_path, read_tree, figures):
     Image.fromarray(photo).save(tmp_path / "photo.png")
     outs = {}

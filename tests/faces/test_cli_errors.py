@@ -82,6 +82,10 @@ FAILURES = {
     "odd store": ([*CAT, "o.png", "--persist", "store"], 2, ".zarr"),
     "unknown option": ([*CAT, "o.png", "--colour", "3"], 2, "No such option"),
     "unknown engine": ([*CAT, "o.png", "--engine", "magic"], 2, "dask-ml"),
+    "unknown dither": ([*CAT, "o.png", "--dither", "noise"], 2, "floyd-steinberg"),
+    "dithered classes": (
+        ["apply", "cat.png", "--model", "m.json", "-o", "o.tif", "--dither", "bayer"], 2,
+        "Got --dither bayer with classes; it is for --palette"),
     "no output": (["quantize", "cat.png"], 2, "Missing option"),
     "no source": (["quantize", "-o", "o.png"], 2, "Missing argument"),
     "unknown command": (["quantise", "cat.png"], 2, "No such command"),

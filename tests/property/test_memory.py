@@ -34,10 +34,11 @@ def run(*arguments, command="quantize"):
     return json.loads(done.stdout)
 
 
-def check_peak(source, out, chunks=None, limit=None, engine="auto"):
-    plan = dq.plan_job(source, out, n_colors=2, chunks=chunks, cluster=limit, engine=engine)
+def check_peak(source, out, chunks=None, limit=None, engine="auto", dither="none"):
+    options = {"engine": engine, "dither": dither}
+    plan = dq.plan_job(source, out, n_colors=2, chunks=chunks, cluster=limit, **options)
     projected = plan.projected_bytes
-    asked = ("--engine", engine)
+    asked = ("--engine", engine, "--dither", dither)
     asked += () if chunks is None else ("--chunks", f"{chunks[0]},{chunks[1]}")
     report = run(source, "-o", out, "-k", 2, "--n-init", 1, "--max-iter", 1, *asked)
     # Not by so much that the projection says nothing.
@@ -60,6 +61,17 @@ def test_the_projection_holds_with_every_color_there_is(every_color, tmp_path, n
     limit = dq.ClusterOptions(memory_limit_bytes=LAPTOP_BYTES)
     report = check_peak(every_color, tmp_path / name, chunks, limit)
     assert report["n_unique_colors"] == N_CODES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "dither"), [("o.png", "bayer"), ("o.zarr", "floyd-steinberg")])
+def test_the_projection_holds_with_dithering(tmp_path, name, dither):
+    store = tmp_path / "wide.zarr"
+    pixels = scattered_colors(1 << 20).reshape(512, 2048, 3)
+    array = zarr.create_array(store, shape=(5000, 8192, 3), chunks=(1024, 1024, 3), dtype=np.uint8)
+    for row in range(0, 5000, 1000):
+        array[row : row + 1000] = np.tile(pixels, (2, 4, 1))[:1000]
+    check_peak(store, tmp_path / name, dither=dither)
 
 
 @pytest.mark.parametrize("engine", ["histogram", "scalable"])

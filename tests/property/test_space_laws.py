@@ -149,3 +149,17 @@ def test_other_engines_fit_in_srgb_alone(engine):
             FitOptions(space=space)
         with pytest.raises(dq.OptionError, match="known are srgb"):
             dq.relabel(np.zeros((2, 2, 3), dtype=np.uint8), [[0, 0, 0]], space=space)
+
+
+def test_dithering_works_in_srgb_alone(tmp_path):
+    pixels = np.zeros((2, 2, 3), dtype=np.uint8)
+    for call in (
+        lambda: dq.quantize(pixels, tmp_path / "o.png", space="lab", dither="bayer"),
+        lambda: dq.apply_palette(
+            pixels, tmp_path / "o.png", [[0, 0, 0]], space="lab", dither="bayer"
+        ),
+        lambda: dq.relabel(pixels, [[0, 0, 0]], space="lab", dither="bayer"),
+    ):
+        with pytest.raises(dq.OptionError, match="'bayer' with space 'lab'; dithering"):
+            call()
+    assert list(tmp_path.iterdir()) == []

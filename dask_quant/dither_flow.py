@@ -1,0 +1,233 @@
+"""One image as a Dask array, dithered: relabel, count, measure and write in one pass.
+
+With ordered dithering the task that writes a block is the one that labels it and sums up what that
+comes to. Error diffusion goes down the image in waves of a few bands, so that no more of it is read
+ahead; labels are kept until there are whole strips, or shards, of them.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from dask.delayed import delayed
+
+from dask_quant.array_flow import (
+    STRIP_TASKS_PER_THREAD,
+    align_blocks,
+    check_label_output,
+    finish_png,
+    run_on_blocks,
+    strip_effort,
+    write_strip_files,
+    write_unit,
+)
+from dask_quant.dithering import Tally, dither_block
+from dask_quant.graphs.dither import (
+    diffuse_bands,
+    get_tally,
+    join_bands,
+    whole_rows,
+)
+from dask_quant.sinks.atomic import partial_folder
+from dask_quant.sinks.store_start import start_store, tell_counts
+from dask_quant.sinks.zarr_store import discard_store, finish_store, store_block
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import dask.array as da
+    import numpy as np
+    from dask.delayed import Delayed
+    from numpy.typing import NDArray
+
+    from dask_quant.execute import Executor
+    from dask_quant.kernels.assign import Labels
+    from dask_quant.palette import Palette
+
+    Put: TypeAlias = Callable[[Labels, tuple[int, int]], int]
+    """Writes labels whose first pixel is at a row and a column, on any worker."""
+
+    Relabel: TypeAlias = Callable[[Put], Tally]
+    """Writes all labels of an image, and returns what they come to."""
+
+BANDS_PER_WAVE = 2
+"""Bands of error diffusion per thread that are read ahead of the one that is worked on."""
+
+
+def write_dithered(
+    image: da.Array,
+    palette: Palette,
+    dither: str,
+    out: Path,
+    executor: Executor,
+    *,
+    overwrite: bool,
+    decodes_whole: bool = False,
+) -> tuple[int, Tally]:
+    """Dither ``(y, x, 3)`` uint8 and write the labels to a ``.zarr`` or ``.png``. **Eager**.
+
+    ``decodes_whole`` says that all of the image is decoded for any part of it. Error diffusion then
+    goes through it in one wave: there is nothing to be read ahead, and much to be read again.
+
+    Returns
+    -------
+    n_bytes : int
+        Bytes written.
+    tally : Tally
+        Of the labels as written.
+    """
+    check_label_output(out, overwrite=overwrite)
+    shape = image.shape[:2]
+    unit = write_unit(shape, out)
+    out = out.absolute()  # workers may have another working folder
+    relabel: Relabel
+    if dither == "floyd-steinberg":
+        relabel = partial(_diffuse, image, palette, unit, executor, decodes_whole)
+    else:
+        relabel = partial(_dither_ordered, align_blocks(image, unit), palette, dither, executor)
+    if out.suffix.lower() == ".zarr":
+        return _write_store(relabel, shape, palette, out, overwrite=overwrite)
+    return _write_png(relabel, shape, palette, out, executor, overwrite=overwrite)
+
+
+def _write_store(
+    relabel: Relabel, shape: tuple[int, int], palette: Palette, out: Path, *, overwrite: bool
+) -> tuple[int, Tally]:
+    """Fill a store, tell it the counts, and give it its name."""
+    temporary = start_store(out, shape, palette, overwrite=overwrite)
+    try:
+        tally = relabel(partial(put_in_store, temporary))
+        tell_counts(temporary, tally.count_palette(palette))
+        return finish_store(temporary, out, overwrite=overwrite), tally
+    finally:
+        discard_store(temporary)
+
+
+def _write_png(
+    relabel: Relabel,
+    shape: tuple[int, int],
+    palette: Palette,
+    out: Path,
+    executor: Executor,
+    *,
+    overwrite: bool,
+) -> tuple[int, Tally]:
+    """Write strips, join them, and give the file its name."""
+    effort = strip_effort(shape, palette)
+    with partial_folder(out) as folder:
+        tally = relabel(partial(put_in_strips, folder, effort))
+        n_bytes = finish_png(folder, shape, palette, out, executor, overwrite=overwrite)
+        return n_bytes, tally
+
+
+def put_in_store(store: Path, labels: NDArray[np.uint8], at: tuple[int, int]) -> int:
+    """Write whole shards of labels and return their pixels. **Eager**."""
+    return store_block(store, labels, offset=at)
+
+
+def put_in_strips(
+    folder: Path, effort: dict[str, int], labels: NDArray[np.uint8], at: tuple[int, int]
+) -> int:
+    """Write whole strips of labels and return their pixels. **Eager**."""
+    return write_strip_files(folder, labels, first_row=at[0], **effort)
+
+
+def _dither_ordered(
+    blocks: da.Array, palette: Palette, dither: str, executor: Executor, put: Put
+) -> Tally:
+    """Dither and write every block, of whole strips or shards, by a task of its own."""
+    task = delayed(partial(dither_and_put, dither, put), pure=False, traverse=False)
+    shared = delayed(palette, pure=True, traverse=False)
+    tallies = run_on_blocks(
+        blocks,
+        executor,
+        lambda block, at: task(block, shared, at),
+        max_blocks=STRIP_TASKS_PER_THREAD * executor.n_threads,
+        merge=Tally.merge,
+    )
+    return Tally.merge(tallies)
+
+
+def dither_and_put(
+    dither: str, put: Put, pixels: NDArray[np.uint8], palette: Palette, at: tuple[int, int]
+) -> Tally:
+    """Dither a block and write it, inside a task. **Eager**."""
+    labels = dither_block(pixels, palette, dither, first=at)
+    put(labels, at)
+    return Tally.of(pixels, labels, palette)
+
+
+def _diffuse(
+    image: da.Array,
+    palette: Palette,
+    unit: tuple[int, int],
+    executor: Executor,
+    in_one_wave: bool,
+    put: Put,
+) -> Tally:
+    """Diffuse errors down the image, and write labels as soon as there are whole units of them."""
+    bands = whole_rows(image)
+    n_ahead = bands.numblocks[0] if in_one_wave else BANDS_PER_WAVE * executor.n_threads
+    waiting, band = _Waiting(image, palette, unit, executor, put), None
+    for first in range(0, bands.numblocks[0], n_ahead):
+        wave = bands.blocks[first : first + n_ahead]
+        rows = wave.chunks[0]
+        part = executor.part_of(image.shape[0] * image.shape[1], waiting.end * image.shape[1])
+        chain = part.keep(
+            diffuse_bands(wave, palette, band),
+            stage="relabel",
+            sizes=[size * image.shape[1] for size in rows],
+            unit="px",
+        )
+        band = chain[-1]
+        waiting.add(chain, rows)
+        del chain  # what was written is not needed any more
+    tally: Tally = executor.compute(delayed(get_tally)(band), stage="write")
+    return tally
+
+
+class _Waiting:
+    """Bands of labels that wait until there are whole units of rows to write."""
+
+    def __init__(
+        self,
+        image: da.Array,
+        palette: Palette,
+        unit: tuple[int, int],
+        executor: Executor,
+        put: Put,
+    ) -> None:
+        self._image, self._palette, self._unit = image, palette, unit
+        self._executor = executor
+        self._put = delayed(put, pure=False, traverse=False)
+        self._bands: list[tuple[Any, int]] = []
+        self._start = self._n_written = 0
+        self.end = 0
+
+    def add(self, chain: list[Delayed], rows: tuple[int, ...]) -> None:
+        """Take the next bands, of ``rows`` each, and write what is whole."""
+        self._bands += zip(chain, rows, strict=True)
+        self.end += sum(rows)
+        is_last = self.end == self._image.shape[0]
+        stop = self.end if is_last else self.end - self.end % self._unit[0]
+        if stop == self._n_written:
+            return
+        self._write(stop)
+        self._n_written = stop
+        while self._bands and self._start + self._bands[0][1] <= stop:
+            self._start += self._bands.pop(0)[1]
+
+    def _write(self, stop: int) -> None:
+        """Write the rows up to ``stop``, in blocks of whole units."""
+        chain, rows = zip(*self._bands, strict=True)
+        labels = join_bands(chain, rows, self._image, self._palette)
+        own = labels[self._n_written - self._start : stop - self._start]
+        first = self._n_written
+        run_on_blocks(
+            own.rechunk(self._unit, method="tasks"),
+            self._executor,
+            lambda block, at: self._put(block, (first + at[0], at[1])),
+            stage="write",
+        )
