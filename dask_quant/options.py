@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dask_quant.errors import OptionError
+from dask_quant.method_options import DEFAULT_INIT, KMEANS, as_init, check_method
 
 MAX_COLORS = 65_536
 """Largest palette: labels are at most 16-bit."""
@@ -139,6 +140,8 @@ class FitOptions:
 
     n_colors: int = 16
     """Colours asked for, 1 to 65536."""
+    method: str = KMEANS
+    """``kmeans``, or one of the others of `dask_quant.method_options.METHODS`."""
     engine: str = "auto"
     """``auto``, ``histogram`` (exact k-means on counted colours), ``scalable`` or ``dask-ml``."""
     effort: str = "default"
@@ -151,6 +154,9 @@ class FitOptions:
     """Most Lloyd iterations of the last descent, at least 1. None: what the engine does."""
     tol: float | None = None
     """Stop once the largest centroid shift, in sRGB levels, is at most this. None: the engine's."""
+    init: Any = DEFAULT_INIT
+    """``k-means++`` and a search; ``random``, or rows of sRGB levels, and no search. Kept as a
+    name or a tuple of tuples."""
 
     def __post_init__(self) -> None:
         set_integers(self, "n_colors", "seed", optional=False)
@@ -190,6 +196,8 @@ class FitOptions:
             f"Got effort {self.effort!r} with the {self.engine} engine, which has no such search; "
             "leave effort out or use the histogram engine.",
         )
+        object.__setattr__(self, "init", as_init(self.init))
+        check_method(self)
 
     @property
     def fits_pixels(self) -> bool:

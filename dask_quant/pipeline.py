@@ -35,12 +35,14 @@ def quantize(
     *,
     n_colors: int = 16,
     per_image: bool = False,
+    method: str = "kmeans",
     engine: str = "auto",
     effort: str = "default",
     seed: int = 0,
     n_init: int | None = None,
     max_iter: int | None = None,
     tol: float | None = None,
+    init: Any = "k-means++",
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -61,6 +63,10 @@ def quantize(
         Colours of the palette, 1 to 65536. Where the images hold fewer, so does the palette.
     per_image : bool, default False
         Whether each image gets a palette of its own; else all share one, fitted to all of them.
+    method : str, default "kmeans"
+        ``kmeans``, which has the least error; or, to compare with, ``median-cut``, ``octree``,
+        ``wu``, ``popularity``, ``uniform``, ``mini-batch`` (see `dask_quant.fit.methods`). All get
+        the same exact counts, and their palettes are rounded and filled up in the same way.
     engine : {"auto", "histogram", "scalable", "dask-ml"}, default "auto"
         ``histogram``, which ``auto`` chooses, is exact k-means on counted colours. The others fit
         all pixels of one image, pass by pass: ``scalable`` as `ScalableKMeans` does, the same bytes
@@ -72,7 +78,11 @@ def quantize(
         Seed of every random draw; the same seed gives the same bytes.
     n_init, max_iter, tol : optional
         Restarts, Lloyd iterations of the last descent, and the centroid shift in sRGB levels at
-        which it stops. None: what the engine does by default.
+        which it stops. None: what the engine does by default. Methods that move no centroids take
+        none of them.
+    init : {"k-means++", "random"}, Palette or array_like, default "k-means++"
+        First centroids. ``k-means++`` begins a search; ``random``, as in OpenCV, and
+        colours that are given, sRGB levels ``(n_colors, 3)``, begin plain Lloyd iterations.
     overwrite : bool, default False
         Whether outputs that exist are replaced.
     chunks : int or tuple of int, optional
@@ -102,12 +112,14 @@ def quantize(
     """
     fit = FitOptions(
         n_colors=n_colors,
+        method=method,
         engine=engine,
         effort=effort,
         seed=seed,
         n_init=n_init,
         max_iter=max_iter,
         tol=tol,
+        init=init,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
     job = Job("quantize", fit, run, listener, per_image=per_image)
@@ -156,12 +168,14 @@ def make_palette(
     out: str | Path,
     *,
     n_colors: int = 16,
+    method: str = "kmeans",
     engine: str = "auto",
     effort: str = "default",
     seed: int = 0,
     n_init: int | None = None,
     max_iter: int | None = None,
     tol: float | None = None,
+    init: Any = "k-means++",
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -174,7 +188,7 @@ def make_palette(
     ----------
     out : str or Path
         Palette file, ``.gpl``, ``.hex`` or ``.json``.
-    sources, n_colors, engine, effort, seed, n_init, max_iter, tol
+    sources, n_colors, method, engine, effort, seed, n_init, max_iter, tol, init
         As in `quantize`.
     overwrite, chunks, persist, cluster, listener
         As in `quantize`.
@@ -191,12 +205,14 @@ def make_palette(
     """
     fit = FitOptions(
         n_colors=n_colors,
+        method=method,
         engine=engine,
         effort=effort,
         seed=seed,
         n_init=n_init,
         max_iter=max_iter,
         tol=tol,
+        init=init,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
     job = Job("palette", fit, run, listener)
@@ -209,12 +225,14 @@ def plan_job(
     *,
     n_colors: int = 16,
     per_image: bool = False,
+    method: str = "kmeans",
     engine: str = "auto",
     effort: str = "default",
     seed: int = 0,
     n_init: int | None = None,
     max_iter: int | None = None,
     tol: float | None = None,
+    init: Any = "k-means++",
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -226,7 +244,7 @@ def plan_job(
 
     Parameters
     ----------
-    sources, out, n_colors, per_image, engine, effort, seed, n_init, max_iter, tol
+    sources, out, n_colors, per_image, method, engine, effort, seed, n_init, max_iter, tol, init
         As in `quantize`.
     overwrite, chunks, persist, cluster
         As in `quantize`.
@@ -243,12 +261,14 @@ def plan_job(
     """
     fit = FitOptions(
         n_colors=n_colors,
+        method=method,
         engine=engine,
         effort=effort,
         seed=seed,
         n_init=n_init,
         max_iter=max_iter,
         tol=tol,
+        init=init,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
     job = Job("quantize", fit, run, ignore_event, per_image=per_image)

@@ -194,6 +194,7 @@ def make_report(
         mse=error / totals.n_pixels,
         explained_variance=explained_variance(error, totals.mean_color_error),
         inertia=float(error),
+        method=job.fit.method if job.palette is None else "none",
         engine=totals.engine,
         seed=job.fit.seed,
         n_iter=totals.n_iter,
