@@ -20,8 +20,10 @@ def mean_of(box):
 
 
 def error_of(box):
-    mean = mean_of(box)
-    return sum(w * (c[band] - mean[band]) ** 2 for c, w in box for band in range(3))
+    squares = sum(w * level**2 for c, w in box for level in c)
+    return squares - sum(sum(c[band] * w for c, w in box) ** 2 for band in range(3)) / Fraction(
+        weight_of(box)
+    )
 
 
 def cut(box, band, level):
