@@ -72,6 +72,7 @@ def fit_palette(
     data: ImageLike | ColorHistogram,
     n_colors: int = 16,
     *,
+    method: str = "kmeans",
     engine: str = "auto",
     effort: str = "default",
     space: str = "srgb",
@@ -79,6 +80,7 @@ def fit_palette(
     n_init: int | None = None,
     max_iter: int | None = None,
     tol: float | None = None,
+    init: Any = "k-means++",
     listener: Listener = ignore_event,
 ) -> Palette:
     """Fit a palette to an image or a histogram. **Eager**.
@@ -87,7 +89,7 @@ def fit_palette(
     ----------
     data : ColorHistogram, str, Path, NumPy or Dask array
         What to fit. A histogram costs no pass over pixels.
-    n_colors, engine, effort, space, seed, n_init, max_iter, tol
+    n_colors, method, engine, effort, space, seed, n_init, max_iter, tol, init
         As in `quantize`. The engines ``scalable`` and ``dask-ml`` need the image.
     listener : callable, optional
         Told of progress.
@@ -118,6 +120,7 @@ def fit_palette(
     """
     options = FitOptions(
         n_colors=n_colors,
+        method=method,
         engine=engine,
         effort=effort,
         space=space,
@@ -125,6 +128,7 @@ def fit_palette(
         n_init=n_init,
         max_iter=max_iter,
         tol=tol,
+        init=init,
     )
     if isinstance(data, ColorHistogram):
         if options.fits_pixels:

@@ -1,4 +1,4 @@
-"""One picture in several numbers of colours, side by side."""
+"""One picture in several numbers of colours, by one method or by several, side by side."""
 
 from __future__ import annotations
 
@@ -13,13 +13,20 @@ from dask_quant.events import Event, ignore_event
 from dask_quant.fit.fitting import fit_histogram
 from dask_quant.flow import label_image
 from dask_quant.histogram import ColorHistogram
+from dask_quant.method_options import KMEANS, keep_taken
 from dask_quant.options import FitOptions, as_path
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.results import explained_variance, psnr_db
 from dask_quant.routes.common import SMALL_PIXELS, read_source
 from dask_quant.sinks.atomic import check_output, write_file_atomically
 from dask_quant.sinks.png import label_chunks
-from dask_quant.sinks.sheet import Panel, draw_sheet, write_sheet
+from dask_quant.sinks.sheet import (
+    MAX_PANEL_PIXELS,
+    MAX_SHEET_PIXELS,
+    Panel,
+    draw_sheet,
+    write_sheet,
+)
 from dask_quant.sources.pillow import read_header, read_image
 from dask_quant.sources.samples import find_sample_images
 
@@ -39,8 +46,10 @@ DEFAULT_N_COLORS = (2, 5, 10, 15, 24)
 
 @dataclass(frozen=True)
 class Candidate:
-    """The picture in one number of colours."""
+    """The picture in one number of colours, by one method."""
 
+    method: str
+    """Name of the method."""
     n_colors: int
     """Colours asked for."""
     palette: Palette
@@ -64,6 +73,7 @@ class Candidate:
     def to_json(self) -> dict[str, Any]:
         """Return the figures as JSON-ready values."""
         return {
+            "method": self.method,
             "k": self.n_colors,
             "n_colors": len(self.palette),
             "palette": self.palette.hex,
@@ -89,7 +99,7 @@ class Comparison:
     input_bytes: int
     """Its bytes as stored."""
     candidates: tuple[Candidate, ...]
-    """One for each number of colours, in the order asked for."""
+    """One for each method and number of colours, method by method, in the order asked for."""
     sheet: str
     """The contact sheet."""
 
@@ -110,19 +120,22 @@ def compare(
     out: str | Path,
     n_colors: int | Sequence[int] = DEFAULT_N_COLORS,
     *,
+    method: str | Sequence[str] = KMEANS,
     effort: str = "default",
     space: str = "srgb",
     seed: int = 0,
     n_init: int | None = None,
     max_iter: int | None = None,
     tol: float | None = None,
+    init: Any = "k-means++",
     images: str | Path | None = None,
     overwrite: bool = False,
     listener: Listener = ignore_event,
 ) -> Comparison:
     """Draw a picture in several numbers of colours, side by side. **Eager**.
 
-    Every number of colours is fitted to one histogram: the picture is decoded and counted once.
+    All are fitted to one histogram: the picture is decoded and counted once. Several methods get
+    a row each, every row with the picture as it came.
 
     Parameters
     ----------
@@ -132,12 +145,17 @@ def compare(
         PNG to draw the contact sheet into: the original and every number of colours.
     n_colors : int or sequence of int, default (2, 5, 10, 15, 24)
         Numbers of colours, each 1 to 65536; one that comes again is left out.
-    effort, space, seed, n_init, max_iter, tol, overwrite
+    method : str or sequence of str, default "kmeans"
+        Methods, as in `quantize`; one that comes again is left out.
+    seed, overwrite
         As in `quantize`.
+    effort, space, n_init, max_iter, tol, init
+        As in `quantize`, for those of the methods that take them; an error where none does.
     images : str or Path, optional
-        Folder to write each picture into as an indexed PNG, named ``<source>-<k>.png``.
+        Folder to write each picture into as an indexed PNG, named ``<source>-<k>.png``, or
+        ``<source>-<method>-<k>.png`` where the methods are others than k-means alone.
     listener : callable, optional
-        Told of each number of colours that is done.
+        Told of each picture that is done.
 
     Returns
     -------
@@ -152,32 +170,33 @@ def compare(
         One of the classes of `dask_quant.errors`; its message is one line.
     """
     name, sheet = str(as_path(source, "source")), as_path(out, "out")
-    given = [
-        FitOptions(
-            n_colors=k,
-            effort=effort,
-            space=space,
-            seed=seed,
-            n_init=n_init,
-            max_iter=max_iter,
-            tol=tol,
-        )
-        for k in _as_sequence(n_colors)
-    ]
-    options = list({option.n_colors: option for option in given}.values())
+    methods = _as_methods(method)
+    given = dict(effort=effort, space=space, n_init=n_init, max_iter=max_iter, tol=tol, init=init)
+    options = _list_options(methods, _as_sequence(n_colors), seed, given)
+    names = [_name_picture(name, option, alone=methods == (KMEANS,)) for option in options]
     folder = None if images is None else as_path(images, "images")
-    files = [folder and folder / f"{_stem(name)}-{option.n_colors}.png" for option in options]
+    files = [folder and folder / f"{picture}.png" for picture in names]
     _check_outputs(sheet, files, overwrite=overwrite)
     pixels, input_bytes = _read_picture(name)
     histogram = ColorHistogram.from_pixels(pixels)
-    panels = [_describe_original(pixels, histogram, input_bytes)]
-    candidates = []
+    original = _describe_original(pixels, histogram, input_bytes)
+    columns = 1 + len(options) // len(methods)
+    panels: list[Panel] = []
+    candidates: list[Candidate] = []
     for done, (option, file) in enumerate(zip(options, files, strict=True), start=1):
         candidate, picture = _make_candidate(pixels, histogram, option, file, overwrite=overwrite)
         candidates.append(candidate)
-        panels.append(_describe_candidate(candidate, picture))
+        if len(panels) % columns == 0:
+            panels.append(original)
+        panels.append(_describe_candidate(candidate, picture, alone=methods == (KMEANS,)))
         listener(Event("compare", done, len(options), "pictures"))
-    write_sheet(draw_sheet(panels, title=_stem(name)), sheet, overwrite=overwrite)
+    drawn = draw_sheet(
+        panels,
+        title=_stem(name),
+        columns=columns if len(methods) > 1 else None,
+        max_panel_pixels=max(1, min(MAX_PANEL_PIXELS, MAX_SHEET_PIXELS // len(panels))),
+    )
+    write_sheet(drawn, sheet, overwrite=overwrite)
     return Comparison(
         source=name,
         n_pixels=histogram.n_pixels,
@@ -233,6 +252,39 @@ def _as_sequence(n_colors: Any) -> Sequence[int]:
     return numbers
 
 
+def _as_methods(method: Any) -> tuple[str, ...]:
+    """Return names of methods, one or more, each once, or raise `OptionError`."""
+    given = [method] if isinstance(method, str) or not isinstance(method, Iterable) else method
+    names = tuple(dict.fromkeys(given))
+    if not names:
+        message = "Got no method to compare; give at least one."
+        raise OptionError(message)
+    return names
+
+
+def _list_options(
+    methods: Sequence[str], n_colors: Sequence[int], seed: int, given: dict[str, Any]
+) -> list[FitOptions]:
+    """Return the options of every fit, method by method; each method gets what it takes.
+
+    What is taken by none of them is handed to the first, which refuses it.
+    """
+    taken = [keep_taken(method, given) for method in methods]
+    for name in set(given).difference(*taken):
+        taken[0][name] = given[name]
+    return [
+        FitOptions(n_colors=k, method=method, seed=seed, **options)
+        for method, options in zip(methods, taken, strict=True)
+        for k in dict.fromkeys(n_colors)
+    ]
+
+
+def _name_picture(name: str, options: FitOptions, *, alone: bool) -> str:
+    """Return the name of a picture's file, without suffix."""
+    method = "" if alone else f"{options.method}-"
+    return f"{_stem(name)}-{method}{options.n_colors}"
+
+
 def _check_outputs(sheet: Path, files: Sequence[Path | None], *, overwrite: bool) -> None:
     """Raise `OutputError` when the sheet or a picture cannot be written, before work is done."""
     for file in (sheet, *files):
@@ -271,6 +323,7 @@ def _make_candidate(
     labels = label_image(pixels, fit)
     n_bytes = _write_candidate(labels, fit.palette, file, overwrite=overwrite)
     candidate = Candidate(
+        method=options.method,
         n_colors=options.n_colors,
         palette=fit.palette,
         mse=fit.squared_error / histogram.n_pixels,
@@ -304,12 +357,12 @@ def _describe_original(
     return Panel(pixels, caption, None)
 
 
-def _describe_candidate(candidate: Candidate, picture: NDArray[np.uint8]) -> Panel:
-    """Return the panel of one number of colours."""
+def _describe_candidate(candidate: Candidate, picture: NDArray[np.uint8], *, alone: bool) -> Panel:
+    """Return the panel of one candidate; ``alone`` is k-means, which goes without saying."""
     quality = "exact" if candidate.psnr_db is None else f"{candidate.psnr_db:.1f} dB"
     size = "" if candidate.output_bytes is None else f"{candidate.output_bytes / 1000:,.1f} kB, "
     lines = (
-        f"k = {candidate.n_colors}",
+        f"k = {candidate.n_colors}" if alone else f"{candidate.method}, k = {candidate.n_colors}",
         f"mse {candidate.mse:,.1f}, {quality}",
         f"{size}{candidate.seconds:.2f} s",
     )

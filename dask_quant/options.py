@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dask_quant.errors import OptionError
+from dask_quant.method_options import DEFAULT_INIT, KMEANS, as_init, check_method
 
 MAX_COLORS = 65_536
 """Largest palette: labels are at most 16-bit."""
@@ -163,6 +164,8 @@ class FitOptions:
 
     n_colors: int = 16
     """Colours asked for, 1 to 65536."""
+    method: str = KMEANS
+    """``kmeans``, or one of the others of `dask_quant.method_options.METHODS`."""
     engine: str = "auto"
     """``auto``, ``histogram`` (exact k-means on counted colours), ``scalable`` or ``dask-ml``."""
     effort: str = "default"
@@ -179,6 +182,9 @@ class FitOptions:
     space: str = "srgb"
     """Where distances are measured, to fit and to relabel: ``srgb``, ``linear`` (RGB), ``oklab`` or
     ``lab`` (CIELAB, D65)."""
+    init: Any = DEFAULT_INIT
+    """``k-means++`` and a search; ``random``, or rows of sRGB levels, and no search. Kept as a
+    name or a tuple of tuples."""
 
     def __post_init__(self) -> None:
         set_integers(self, "n_colors", "seed", optional=False)
@@ -224,6 +230,8 @@ class FitOptions:
             f"Got effort {self.effort!r} with the {self.engine} engine, which has no such search; "
             "leave effort out or use the histogram engine.",
         )
+        object.__setattr__(self, "init", as_init(self.init))
+        check_method(self)
 
     @property
     def fits_pixels(self) -> bool:

@@ -42,6 +42,7 @@ def quantize(
     n_colors: int = 16,
     per_image: bool = False,
     dither: str = "none",
+    method: str = "kmeans",
     engine: str = "auto",
     effort: str = "default",
     space: str = "srgb",
@@ -49,6 +50,7 @@ def quantize(
     n_init: int | None = None,
     max_iter: int | None = None,
     tol: float | None = None,
+    init: Any = "k-means++",
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -75,6 +77,10 @@ def quantize(
         the palette holds. ``floyd-steinberg`` hands the error of each pixel on to the next ones, in
         sRGB, row by row from left to right. Counts and errors are those of what is written; a
         colour of the palette may then win no pixel.
+    method : str, default "kmeans"
+        ``kmeans``, which has the least error; or, to compare with, ``median-cut``, ``octree``,
+        ``wu``, ``popularity``, ``uniform``, ``mini-batch`` (see `dask_quant.fit.methods`). All get
+        the same exact counts, and their palettes are rounded and filled up in the same way.
     engine : {"auto", "histogram", "scalable", "dask-ml"}, default "auto"
         ``histogram``, which ``auto`` chooses, is exact k-means on counted colours. The others fit
         all pixels of one image, pass by pass: ``scalable`` as `ScalableKMeans` does, the same bytes
@@ -90,7 +96,11 @@ def quantize(
         Seed of every random draw; the same seed gives the same bytes.
     n_init, max_iter, tol : optional
         Restarts, Lloyd iterations of the last descent, and the centroid shift, in units of the
-        space (sRGB: levels), at which it stops. None: what the engine does by default.
+        space (sRGB: levels), at which it stops. None: what the engine does by default. Methods
+        that move no centroids take none of them.
+    init : {"k-means++", "random"}, Palette or array_like, default "k-means++"
+        First centroids. ``k-means++`` begins a search; ``random``, as in OpenCV, and
+        colours that are given, sRGB levels ``(n_colors, 3)``, begin plain Lloyd iterations.
     overwrite : bool, default False
         Whether outputs that exist are replaced.
     chunks : int or tuple of int, optional
@@ -120,6 +130,7 @@ def quantize(
     """
     fit = FitOptions(
         n_colors=n_colors,
+        method=method,
         engine=engine,
         effort=effort,
         space=space,
@@ -127,6 +138,7 @@ def quantize(
         n_init=n_init,
         max_iter=max_iter,
         tol=tol,
+        init=init,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
     job = Job(
@@ -182,6 +194,7 @@ def make_palette(
     out: str | Path,
     *,
     n_colors: int = 16,
+    method: str = "kmeans",
     engine: str = "auto",
     effort: str = "default",
     space: str = "srgb",
@@ -189,6 +202,7 @@ def make_palette(
     n_init: int | None = None,
     max_iter: int | None = None,
     tol: float | None = None,
+    init: Any = "k-means++",
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -201,7 +215,7 @@ def make_palette(
     ----------
     out : str or Path
         Palette file, ``.gpl``, ``.hex`` or ``.json``.
-    sources, n_colors, engine, effort, space, seed, n_init, max_iter, tol
+    sources, n_colors, method, engine, effort, space, seed, n_init, max_iter, tol, init
         As in `quantize`.
     overwrite, chunks, persist, cluster, listener
         As in `quantize`.
@@ -218,6 +232,7 @@ def make_palette(
     """
     fit = FitOptions(
         n_colors=n_colors,
+        method=method,
         engine=engine,
         effort=effort,
         space=space,
@@ -225,6 +240,7 @@ def make_palette(
         n_init=n_init,
         max_iter=max_iter,
         tol=tol,
+        init=init,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
     job = Job("palette", fit, run, listener)
@@ -293,6 +309,7 @@ def plan_job(
     n_colors: int = 16,
     per_image: bool = False,
     dither: str = "none",
+    method: str = "kmeans",
     engine: str = "auto",
     effort: str = "default",
     space: str = "srgb",
@@ -300,6 +317,7 @@ def plan_job(
     n_init: int | None = None,
     max_iter: int | None = None,
     tol: float | None = None,
+    init: Any = "k-means++",
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -311,7 +329,9 @@ def plan_job(
 
     Parameters
     ----------
-    sources, out, n_colors, per_image, dither, engine, effort, space, seed, n_init, max_iter, tol
+    sources, out, n_colors, per_image, dither, method, engine, effort, space, seed
+        As in `quantize`.
+    n_init, max_iter, tol, init
         As in `quantize`.
     overwrite, chunks, persist, cluster
         As in `quantize`.
@@ -328,6 +348,7 @@ def plan_job(
     """
     fit = FitOptions(
         n_colors=n_colors,
+        method=method,
         engine=engine,
         effort=effort,
         space=space,
@@ -335,6 +356,7 @@ def plan_job(
         n_init=n_init,
         max_iter=max_iter,
         tol=tol,
+        init=init,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
     job = Job(

@@ -72,7 +72,7 @@ class Report:
     version: str
     """Version of dask_quant."""
     method: str = "kmeans"
-    """Name of the fitting method."""
+    """Name of the fitting method, or ``none`` for a palette that was given."""
     space: str = "srgb"
     """Working colour space."""
     dither: str = "none"

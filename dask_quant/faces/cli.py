@@ -33,10 +33,12 @@ from dask_quant.faces.cli_options import (
     SOURCES,
     SPACE,
     class_options,
+    fit_options,
     job_options,
     refuse,
     take,
 )
+from dask_quant.method_options import METHODS
 from dask_quant.options import parse_k_list
 from dask_quant.process import claim_process
 
@@ -111,9 +113,9 @@ def quantize(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **
     """  # noqa: D301 - click wants the character that is written so
     with terminal.run_command("quantize", quiet=quiet, as_json=as_json) as screen:
         if given.pop("dry_run"):
-            screen.show_plan(dq.plan_job(sources, out, **job_options(given)))
+            screen.show_plan(dq.plan_job(sources, out, **job_options(fit_options(given))))
         else:
-            options = job_options(given)
+            options = job_options(fit_options(given))
             screen.show_report(dq.quantize(sources, out, listener=screen.listen, **options))
 
 
@@ -136,7 +138,7 @@ def quantize(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **
 def palette(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **given: Any) -> None:
     """Fit one palette to images and write it to a palette file."""  # fmt: skip
     with terminal.run_command("palette", quiet=quiet, as_json=as_json) as screen:
-        options = job_options(given)
+        options = job_options(fit_options(given))
         screen.show_report(dq.make_palette(sources, out, listener=screen.listen, **options))
 
 
@@ -318,15 +320,24 @@ def score(
     metavar="SHEET.png",
     help="PNG to draw the contact sheet into.",
 )
+@click.option(
+    "--method",
+    "methods",
+    default="kmeans",
+    show_default=True,
+    metavar="LIST",
+    help=f"Methods: all, or some of {', '.join(METHODS)}; a row for each.",
+)
 @click.option("--images", type=PATH, metavar="FOLDER", help="Write every picture there, too.")
 @SEARCH_OPTIONS
 @OVERWRITE
 @SHOW_OPTIONS
 def compare(source: str, k_list: str, out: Path, quiet: bool, as_json: bool, **given: Any) -> None:
-    """Draw a picture in several numbers of colours, side by side."""  # fmt: skip
+    """Draw a picture in several numbers of colours, and by several methods, side by side."""
     with terminal.run_command("compare", quiet=quiet, as_json=as_json) as screen:
-        numbers = parse_k_list(k_list)
-        screen.show_comparisons([dq.compare(source, out, numbers, listener=screen.listen, **given)])
+        numbers, options = parse_k_list(k_list), fit_options(given)
+        comparison = dq.compare(source, out, numbers, listener=screen.listen, **options)
+        screen.show_comparisons([comparison])
 
 
 @cli.command()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import dask_quant as dq
+from dask_quant.method_options import INITS as STARTS
+from dask_quant.method_options import METHODS, parse_methods
 from dask_quant.options import (
     DITHERS,
     EFFORTS,
@@ -43,6 +45,8 @@ SOURCES = click.argument("sources", nargs=-1, required=True, metavar="SOURCE..."
 FIT_OPTIONS = _combine(
     click.option("-k", "--colors", "n_colors", type=int, default=16, show_default=True,
                  metavar="N", help="Colours of the palette, 1 to 65536."),
+    click.option("--method", type=click.Choice(METHODS), default="kmeans", show_default=True,
+                 help="kmeans has the least error; the others are to compare with."),
     click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True,
                  help="histogram (auto): exact k-means on counted colours. "
                       "scalable: k-means in passes over all pixels of one image. "
@@ -62,6 +66,9 @@ SEARCH_OPTIONS = _combine(
     click.option("--max-iter", type=int, metavar="N", help="Most iterations of the last descent."),
     click.option("--tol", type=float, metavar="LEVELS",
                  help="Centroid shift, in units of the space, at which to stop."),
+    click.option("--init", default="k-means++", show_default=True, metavar="NAME|FILE",
+                 help="First centroids. k-means++: a search. random, as in OpenCV, or the colours "
+                      "of a palette file: plain iterations from there."),
 )  # fmt: skip
 
 DITHER = click.option("--dither", type=click.Choice(DITHERS), default="none", show_default=True,
@@ -172,6 +179,16 @@ def refuse(options: dict[str, Any], what: str) -> None:
             option = "index" if name == "indices" else name.replace("_", "-")
             message = f"Got --{option} with {what}; it is for --model."
             raise dq.OptionError(message)
+
+
+def fit_options(given: dict[str, Any]) -> dict[str, Any]:
+    """Return parsed options with the names of methods taken apart and first colours read."""
+    options = dict(given)
+    if "methods" in options:
+        options["method"] = parse_methods(options.pop("methods"))
+    if options["init"] not in STARTS:
+        options["init"] = dq.read_palette(Path(options["init"]))
+    return options
 
 
 def job_options(given: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from dask_quant.errors import DaskQuantError, DaskQuantWarning, OptionError
 from dask_quant.events import Notice
 from dask_quant.faces.views import name_outputs, view_classes, view_colors, view_scores
+from dask_quant.method_options import KMEANS
 from dask_quant.options import format_bytes
 
 if TYPE_CHECKING:
@@ -294,6 +295,7 @@ class Screen:
         )
         rows = [
             (
+                candidate.method,
                 str(candidate.n_colors),
                 f"{candidate.mse:,.2f}",
                 "exact" if candidate.psnr_db is None else f"{candidate.psnr_db:.2f}",
@@ -303,7 +305,9 @@ class Screen:
             )
             for candidate in comparison.candidates
         ]
-        self._show_table(("k", "mse", "PSNR dB", "explained", "PNG", "fit s"), rows)
+        header = ("method", "k", "mse", "PSNR dB", "explained", "PNG", "fit s")
+        first = 1 if all(row[0] == KMEANS for row in rows) else 0  # which goes without saying
+        self._show_table(header[first:], [row[first:] for row in rows])
         self._print(f"side by side: {comparison.sheet}")
 
     def _show_quarantined(self, quarantined: Sequence[Quarantined]) -> None:

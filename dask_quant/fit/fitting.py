@@ -9,7 +9,9 @@ from dask_quant.errors import FitError
 from dask_quant.events import Event, ignore_event
 from dask_quant.fit.boxes import ColorBoxes
 from dask_quant.fit.kmeans import fit_centroids
+from dask_quant.fit.methods import fit_by_method
 from dask_quant.fit.refine import FinishedPalette, apply_palette, finish_palette, measure_error
+from dask_quant.method_options import KMEANS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +60,7 @@ class PaletteFit:
 def fit_histogram(
     histogram: ColorHistogram, options: FitOptions, listener: Listener = ignore_event
 ) -> PaletteFit:
-    """Fit a palette to counted colours by exact weighted k-means. **Eager**.
+    """Fit a palette to counted colours, by exact weighted k-means unless told else. **Eager**.
 
     Parameters
     ----------
@@ -91,6 +93,10 @@ def fit_histogram(
         listener(Event("fit", 1, 1, "rounds"))
         finished = finish_palette(boxes, boxes.colors, options.n_colors)
         return PaletteFit(finished, boxes, "histogram", 0, boxes.colors)
+    if options.method != KMEANS:
+        found, n_iter = fit_by_method(boxes, options, listener)
+        finished = finish_palette(boxes, found, options.n_colors)
+        return PaletteFit(finished, boxes, "histogram", n_iter, found)
     fit = fit_centroids(
         boxes,
         n_centroids=options.n_colors,
@@ -99,6 +105,7 @@ def fit_histogram(
         n_init=options.n_init,
         max_iter=options.max_iter,
         tol=None if options.tol is None else options.tol * boxes.space.scale,
+        init=options.init,
         listener=listener,
     )
     finished = finish_palette(boxes, fit.rounded, options.n_colors)

@@ -12,19 +12,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dask_quant.events import ignore_event
 from dask_quant.fit.clusters import Clusters
 from dask_quant.fit.effort import plan_search
 from dask_quant.fit.lattice import round_clusters, round_means
 from dask_quant.fit.lloyd import iterate_lloyd
+from dask_quant.fit.plain_lloyd import descend_from_starts
 from dask_quant.fit.search import POINTS_PER_CENTROID, search_centroids
+from dask_quant.method_options import DEFAULT_INIT
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from dask_quant.events import Listener
     from dask_quant.fit.boxes import ColorBoxes
+    from dask_quant.fit.starts import Init
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ def fit_centroids(
     n_init: int | None = None,
     max_iter: int | None = None,
     tol: float | None = None,
+    init: Init = DEFAULT_INIT,
     listener: Listener = ignore_event,
 ) -> CentroidFit:
     """Fit ``n_centroids`` to weighted colours.
@@ -69,6 +74,9 @@ def fit_centroids(
     max_iter, tol : optional
         Of the last descent, as in `dask_quant.options.FitOptions`, but in steps of the working
         space. None: what ``effort`` says.
+    init : {"k-means++", "random"} or tuple, default "k-means++"
+        As in `dask_quant.options.FitOptions`; with another one there is no search, `max_iter` and
+        `tol` are of every start, and each centroid is rounded by itself.
     listener : callable, optional
         Told of each round of the search that ends.
 
@@ -78,6 +86,20 @@ def fit_centroids(
         The best that was found; ``n_iter`` counts all Lloyd iterations.
     """
     plan = plan_search(effort, n_centroids, len(boxes.points), n_init=n_init)
+    max_iter = max_iter or plan.max_iter
+    tol = plan.tol * boxes.space.level if tol is None else tol
+    if init != DEFAULT_INIT:
+        centroids, inertia, n_iter = descend_from_starts(
+            boxes,
+            n_centroids=n_centroids,
+            init=init,
+            seed=seed,
+            n_init=n_init,
+            max_iter=max_iter,
+            tol=tol,
+            listener=listener,
+        )
+        return CentroidFit(centroids, np.rint(centroids).astype(np.uint8), inertia, n_iter)
     searched = boxes.coarsen(plan.cube_side) if plan.cube_side > 1 else boxes
     if len(searched.points) < POINTS_PER_CENTROID * n_centroids:  # dense clumps of colours
         searched = boxes
@@ -88,12 +110,7 @@ def fit_centroids(
         found = clusters.means
         clusters = Clusters(boxes, n_centroids)
         clusters.start(found)
-    n_iter += iterate_lloyd(
-        boxes,
-        clusters,
-        max_iter=max_iter or plan.max_iter,
-        tol=plan.tol * boxes.space.level if tol is None else tol,
-    )
+    n_iter += iterate_lloyd(boxes, clusters, max_iter=max_iter, tol=tol)
     centroids = clusters.centroids
     inertia = clusters.measure_inertia(centroids)
     if boxes.space.is_srgb:

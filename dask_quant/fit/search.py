@@ -79,7 +79,7 @@ def _restart(
     listener: Listener,
 ) -> int:
     """Leave ``clusters`` at the best of a few restarts; return all Lloyd iterations."""
-    columns, weights = _seeding_points(boxes, n_centroids)
+    columns, weights = seeding_points(boxes, n_centroids)
     n_iter, n_alike = 0, 0
     lowest, best = math.inf, None
     for restart in range(plan.n_init):
@@ -102,7 +102,7 @@ def _restart(
     return n_iter
 
 
-def _seeding_points(
+def seeding_points(
     boxes: ColorBoxes, n_centroids: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the bands of the points to seed from, ``(3, n)``, and their weights ``(n,)``.

@@ -196,6 +196,7 @@ def make_report(
         mse=error / totals.n_pixels,
         explained_variance=explained_variance(error, totals.mean_color_error),
         inertia=totals.inertia,
+        method=job.fit.method if job.palette is None else "none",
         engine=totals.engine,
         space=job.fit.space,
         seed=job.fit.seed,

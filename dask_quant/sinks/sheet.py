@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 MAX_PANEL_PIXELS = 560 * 420
 """Pixels of the largest panel: six of them fit a screen (arbitrary)."""
 
+MAX_SHEET_PIXELS = 1 << 25
+"""Pixels of all panels together, of as many as there may be (arbitrary)."""
+
 # Looks, in pixels and sRGB; all arbitrary.
 _MIN_PANEL_WIDTH = 220
 _LONGEST_SIDE = 1.6

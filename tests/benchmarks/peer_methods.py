@@ -30,6 +30,8 @@ from PIL import Image, features
 
 import dask_quant as dq
 from dask_quant import tables
+from dask_quant.method_options import KMEANS
+from dask_quant.method_options import METHODS as OUR_METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -120,10 +122,10 @@ def write_indexed(labels: NDArray[np.integer[Any]], palette: Pixels, out: Path) 
 
 
 def quantize_ours(
-    pixels: Pixels, n_colors: int, effort: str
+    pixels: Pixels, n_colors: int, effort: str = "default", **options: Any
 ) -> tuple[dq.Palette, NDArray[np.integer[Any]]]:
     """Return dask_quant's palette and its labels ``(y, x)``."""
-    palette = dq.fit_palette(pixels, n_colors, effort=effort)
+    palette = dq.fit_palette(pixels, n_colors, effort=effort, **options)
     return palette, dq.relabel(pixels, palette).compute()
 
 
@@ -132,11 +134,11 @@ def forget_tables() -> None:
     tables._tables.clear()
 
 
-def run_ours(task: Task, effort: str) -> float:
+def run_ours(task: Task, **options: Any) -> float:
     """Time dask_quant through its public functions; write with them as well."""
     forget_tables()
     begin = time.perf_counter()
-    palette, labels = quantize_ours(task.pixels, task.n_colors, effort)
+    palette, labels = quantize_ours(task.pixels, task.n_colors, **options)
     seconds = time.perf_counter() - begin
     dq.write(labels, task.out, palette=palette, overwrite=True)
     return seconds
@@ -262,6 +264,21 @@ def _ours(effort: str) -> Method:
     return Method(f"ours-{effort}", f"dask_quant, effort {effort}", "dask_quant", run)
 
 
+def _other(method: str) -> Method:
+    """Return one of dask_quant's methods that are not k-means."""
+    run = partial(run_ours, method=method)
+    return Method(f"ours-{method}", f"dask_quant, method {method}", "dask_quant", run)
+
+
+def _ours_like_opencv() -> Method:
+    """Return dask_quant's k-means under the rule that OpenCV's gets, from random starts."""
+    rule = KMEANS_IN_OPENCV
+    options = {"n_init": rule["attempts"], "max_iter": rule["max_iter"], "tol": rule["epsilon"]}
+    run = partial(run_ours, init="random", **options)
+    words = ", ".join(f"{key} {value}" for key, value in options.items())
+    return Method("ours-random", f"dask_quant, init random, {words}", "dask_quant", run)
+
+
 def _sklearn(name: str, kind: str, *, is_slow: bool = False, **options: Any) -> Method:
     """Return a class of scikit-learn with its options."""
     words = ", ".join(f"{key}={value}" for key, value in options.items()) or "defaults"
@@ -299,6 +316,8 @@ METHODS = (
     _ours("fast"),
     _ours("default"),
     _ours("best"),
+    *(_other(name) for name in OUR_METHODS if name != KMEANS),
+    _ours_like_opencv(),
     _sklearn("sklearn-1", "KMeans", n_init=1),
     _sklearn("sklearn-10", "KMeans", n_init=10, is_slow=True),
     _sklearn("sklearn-minibatch", "MiniBatchKMeans"),

@@ -14,6 +14,8 @@ import pytest
 import ratios
 from PIL import Image
 
+from dask_quant.method_options import METHODS as OUR_METHODS
+
 METHODS = "ours-default,sklearn-1,pillow-mediancut,pillow-mediancut-kmeans"
 """Methods that the dependencies of dask_quant guarantee, and that are quick."""
 
@@ -63,6 +65,18 @@ def written(monkeypatch):
     measure_file = peers.measure_file
     monkeypatch.setattr(peers, "measure_file", keep)
     return found
+
+
+def test_peers_benchmark_knows_our_other_methods(run):
+    names = ["ours-default", *(f"ours-{name}" for name in OUR_METHODS[1:]), "ours-random"]
+    code, records, text = run(methods=",".join(names), k="6")
+    assert code == 0
+    assert [record["method"] for record in records] == names * 2
+    for begin in (0, len(names)):
+        least, *others = (record["mse"] for record in records[begin : begin + len(names)])
+        assert all(least <= mse for mse in others)
+        assert len({least, *others}) > 4
+    assert "dask_quant, init random, n_init 10, max_iter 10, tol 1.0" in text
 
 
 def test_peers_benchmark_measures_the_files_that_methods_write(run, written):

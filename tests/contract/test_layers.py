@@ -21,6 +21,7 @@ ROOT = "dask_quant"
 LAYERS = (
     # Plain arrays and values: no Dask, no files.
     "errors",
+    "method_options",
     "options",
     "segment_options",
     "events",
@@ -118,7 +119,10 @@ THIRD_PARTY = {
 SLOW_PACKAGES = ("dask_ml", "distributed", "matplotlib", "rasterio", "rich", "sklearn")
 """Packages that may be imported inside a function: optional, or too slow for every start."""
 
-FACES_KNOW = ("errors", "options", "segment_options", "events", "process", "__init__", "faces")
+FACES_KNOW = (
+    *("errors", "method_options", "options", "segment_options", "events", "process"),
+    *("__init__", "faces"),
+)
 """What the faces import when they run: the exported names, how to ask and to listen, whose the
 process is."""
 

@@ -86,6 +86,18 @@ FAILURES = {
     "dithered classes": (
         ["apply", "cat.png", "--model", "m.json", "-o", "o.tif", "--dither", "bayer"], 2,
         "Got --dither bayer with classes; it is for --palette"),
+    "unknown method": ([*CAT, "o.png", "--method", "magic"], 2, "median-cut"),
+    "unknown method to compare": (
+        ["compare", "cat.png", "-o", "o.png", "--method", "wu,magic"], 2, "'magic'"),
+    "a method of another engine": (
+        [*CAT, "o.png", "--method", "wu", "--engine", "scalable"], 2, "scalable engine"),
+    "iterations of what has none": (
+        [*CAT, "o.png", "--method", "octree", "--max-iter", "9"], 2, "max_iter 9"),
+    "effort for none that is compared": (
+        ["compare", "cat.png", "-o", "o.png", "--method", "wu,octree", "--effort", "best"],
+        2, "effort 'best'"),
+    "no start": ([*CAT, "o.png", "--init", "n.gpl"], 1, "n.gpl"),
+    "odd start": ([*CAT, "o.png", "--init", "broken.gpl"], 1, "Line 2"),
     "no output": (["quantize", "cat.png"], 2, "Missing option"),
     "no source": (["quantize", "-o", "o.png"], 2, "Missing argument"),
     "unknown command": (["quantise", "cat.png"], 2, "No such command"),

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import dask_quant
+from dask_quant.method_options import METHODS
 from dask_quant.sources.samples import find_sample_images
 
 FIELDS = {
@@ -194,6 +195,60 @@ def test_compare_draws_a_sheet_and_pictures(run, cat, pictures, tmp_path, measur
     assert "--overwrite" in again.err
     table = run("compare", "pictures/cat.png", "-k", "2:4", "-o", "s.png")
     assert [line.split()[0] for line in table.lines[1:5]] == ["k", "2", "3", "4"]
+
+
+def test_a_method_is_carried_out_and_reported(run, cat, pictures, tmp_path, measure_mse):
+    errors = {}
+    for method in METHODS:
+        out = tmp_path / f"{method}.png"
+        arguments = ("pictures/cat.png", "-k12", "--method", method)
+        report = run("quantize", *arguments, "-o", out, "--json").json
+        assert (report["method"], report["n_colors"]) == (method, 12)
+        assert report["mse"] == pytest.approx(measure_mse(out, cat), rel=1e-12)
+        errors[method] = report["mse"]
+        palette = run("palette", *arguments, "-o", f"{method}.hex", "--json").json
+        assert palette["palette"] == report["palette"]
+    assert min(errors, key=errors.get) == "kmeans"
+    assert len(set(errors.values())) == len(METHODS)
+
+
+def test_collections_take_any_method(run, pictures, tmp_path):
+    shared = run("quantize", "pictures", "-o", "all", "-k6", "--method", "octree", "--json").json
+    each = ("quantize", "pictures", "-o", "each", "-k6", "--per-image", "--method", "octree")
+    assert run(*each, "--json").json["method"] == shared["method"] == "octree"
+    run("quantize", "pictures/cat.png", "-o", "one.png", "-k6", "--method", "octree")
+    assert (tmp_path / "each" / "cat.png").read_bytes() == (tmp_path / "one.png").read_bytes()
+
+
+def test_kmeans_begins_at_the_colors_of_a_file(run, pictures, tmp_path):
+    begin = ("palette", "pictures/cat.png", "-k6", "--json", "--overwrite")
+    given = run(*begin, "-o", "start.hex", "--method", "median-cut").json
+    plain = run(*begin, "-o", "end.hex", "--init", "start.hex").json
+    assert plain["mse"] < given["mse"]
+    moved = run(*begin, "-o", "end.hex", "--init", "start.hex", "--max-iter", "1").json
+    assert moved["n_iter"] == 1 < plain["n_iter"]
+    random = [
+        run(*begin, "-o", "end.hex", "--init", "random", "--n-init", n, "--max-iter", 3).json
+        for n in (1, 5)
+    ]
+    assert random[0]["mse"] >= random[1]["mse"]
+    assert random[1]["n_iter"] > 3 >= random[0]["n_iter"]
+
+
+def test_compare_draws_a_row_for_each_method(run, pictures, tmp_path):
+    arguments = ("compare", "pictures/cat.png", "-k", "3,6", "--images", "each", "--effort", "fast")
+    methods = ("--method", "median-cut,kmeans")
+    result = run(*arguments, *methods, "-o", "sheet.png", "--json").json
+    found = [(c["method"], c["k"]) for c in result["candidates"]]
+    assert found == [("median-cut", 3), ("median-cut", 6), ("kmeans", 3), ("kmeans", 6)]
+    for method, k in found:
+        alone = ["--effort", "fast"] if method == "kmeans" else []
+        run("quantize", "pictures/cat.png", "-o", f"{method}-{k}.png", "-k", k,
+            "--method", method, *alone)  # fmt: skip
+        written = tmp_path / "each" / f"cat-{method}-{k}.png"
+        assert written.read_bytes() == (tmp_path / f"{method}-{k}.png").read_bytes()
+    table = run("compare", "pictures/cat.png", "-k3", "--method", "wu,uniform", "-o", "s.png")
+    assert [line.split()[0] for line in table.lines[1:4]] == ["method", "wu", "uniform"]
 
 
 def test_info_says_what_images_are(run, cat, store, pictures):

@@ -14,6 +14,7 @@ from dask_quant.errors import (
     SourceError,
 )
 from dask_quant.pipeline import quantize
+from dask_quant.sinks.sheet import draw_sheet
 
 
 @pytest.fixture
@@ -63,6 +64,42 @@ def test_more_colors_are_never_worse(tmp_path, picture):
     errors = [candidate.mse for candidate in result.candidates]
     assert errors == sorted(errors, reverse=True)
     assert [(e.stage, e.done, e.total) for e in events] == [("compare", i, 5) for i in range(1, 6)]
+
+
+def test_methods_get_what_they_take_and_a_row_each(tmp_path, picture, monkeypatch):
+    drawn = []
+
+    def draw(panels, **layout):
+        drawn.append(([panel.caption[0] for panel in panels], layout["columns"]))
+        return draw_sheet(panels, **layout)
+
+    monkeypatch.setattr(comparison, "draw_sheet", draw)
+    result = compare(
+        picture, tmp_path / "s.png", (4, 2, 4), method=["octree", "kmeans", "octree"], max_iter=3
+    )
+    found = [(candidate.method, candidate.n_colors) for candidate in result.candidates]
+    assert found == [("octree", 4), ("octree", 2), ("kmeans", 4), ("kmeans", 2)]
+    captions = [
+        *("original", "octree, k = 4", "octree, k = 2"),
+        *("original", "kmeans, k = 4", "kmeans, k = 2"),
+    ]
+    assert drawn == [(captions, 3)]
+    compare(picture, tmp_path / "t.png", 2, method="wu", seed=4)
+    assert drawn[1] == (["original", "wu, k = 2"], None)
+    for wrong in ([], "magic", ["wu", 3], 7):
+        with pytest.raises(OptionError, match="method"):
+            compare(picture, tmp_path / "u.png", 2, method=wrong)
+    with pytest.raises(OptionError, match="Got tol 1"):
+        compare(picture, tmp_path / "u.png", 2, method=["wu", "octree"], tol=1.0)
+
+
+def test_a_sheet_of_very_many_pictures_stays_within_bounds(tmp_path, picture, monkeypatch):
+    monkeypatch.setattr(comparison, "MAX_SHEET_PIXELS", 60_000)
+    compare(picture, tmp_path / "s.png", range(1, 6), method=["wu", "uniform"])
+    with Image.open(tmp_path / "s.png") as sheet:
+        # Pictures of 5,000 pixels, but the width that captions need.
+        assert sheet.width < 6 * 260
+        assert sheet.height < 2 * 200
 
 
 def test_a_constant_picture_is_exact(tmp_path):
