@@ -162,8 +162,12 @@ def relabel_collection(
     counted: CountedImages,
     palette: Palette,
     executor: Executor,
+    *,
+    classes: Palette | None = None,
 ) -> WrittenImages:
     """Write the images that were counted with one palette. **Eager**.
+
+    Pixels are labelled by ``classes``, as many colours, where those are others.
 
     Raises
     ------
@@ -180,7 +184,7 @@ def relabel_collection(
     written = _run_batches(
         chosen,
         executor,
-        lambda batch: _make_task(relabel_batch, batch, palette),
+        lambda batch: _make_task(relabel_batch, batch, palette, classes),
     )
     return replace(written, written=tuple((positions[i], size) for i, size in written.written))
 
@@ -215,9 +219,11 @@ def quantize_batch(batch: Sequence[tuple[int, Item]], options: FitOptions) -> Wr
     return _write_batch(batch, lambda item: _quantize_item(item, options))
 
 
-def relabel_batch(batch: Sequence[tuple[int, Item]], palette: Palette) -> WrittenImages:
+def relabel_batch(
+    batch: Sequence[tuple[int, Item]], palette: Palette, classes: Palette | None = None
+) -> WrittenImages:
     """Relabel and write a few images with one palette, inside a task. **Eager**."""
-    return _write_batch(batch, lambda item: _relabel_item(item, palette))
+    return _write_batch(batch, lambda item: _relabel_item(item, palette, classes or palette))
 
 
 def _quantize_item(item: Item, options: FitOptions) -> ImageOutcome:
@@ -225,9 +231,9 @@ def _quantize_item(item: Item, options: FitOptions) -> ImageOutcome:
     return quantize_pixels(read_pixels(item.source_path), item.out_path, options, overwrite=True)
 
 
-def _relabel_item(item: Item, palette: Palette) -> int:
+def _relabel_item(item: Item, palette: Palette, classes: Palette) -> int:
     """Write one image with a palette and return the bytes of its file."""
-    labels = label_pixels(_read_counted(item), palette)
+    labels = label_pixels(_read_counted(item), classes)
     return write_file_atomically(item.out_path, label_chunks(labels, palette), overwrite=True)
 
 

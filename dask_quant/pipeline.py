@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dask_quant.errors import OptionError
 from dask_quant.events import ignore_event
+from dask_quant.given_colors import as_colors
 from dask_quant.options import FitOptions, as_path, make_run_options
 from dask_quant.palette import as_palette
 from dask_quant.routes.choose import (
@@ -17,6 +18,7 @@ from dask_quant.routes.choose import (
 from dask_quant.routes.common import Job, check_sources, is_array
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import ArrayLike
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from dask_quant.results import ImageInfo, Report
     from dask_quant.routes.common import Sources
     from dask_quant.routes.planning import JobPlan
+
+    Colors = str | Sequence[str] | ArrayLike
 
 
 def quantize(
@@ -41,6 +45,8 @@ def quantize(
     n_init: int | None = None,
     max_iter: int | None = None,
     tol: float | None = None,
+    keep: Colors = (),
+    recolor: Colors = (),
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -73,6 +79,14 @@ def quantize(
     n_init, max_iter, tol : optional
         Restarts, Lloyd iterations of the last descent, and the centroid shift in sRGB levels at
         which it stops. None: what the engine does by default.
+    keep : str, sequence or array_like, optional
+        Colours that the palette holds in any case, exactly, at most ``n_colors``: ``#rrggbb`` texts
+        or sRGB integers 0 to 255 ``(n, 3)``. The others are fitted around them. One that wins no
+        pixel is there all the same, with a count of 0. For the histogram engine.
+    recolor : str, sequence or array_like, optional
+        Colours to paint the classes in, as many as ``n_colors``, given as for ``keep``: the darkest
+        class, by CIE L*, in the first one. Labels stay those of the fit; palette, error and counts
+        are of what is written.
     overwrite : bool, default False
         Whether outputs that exist are replaced.
     chunks : int or tuple of int, optional
@@ -108,6 +122,8 @@ def quantize(
         n_init=n_init,
         max_iter=max_iter,
         tol=tol,
+        keep=as_colors(keep, "keep"),
+        recolor=as_colors(recolor, "recolor"),
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
     job = Job("quantize", fit, run, listener, per_image=per_image)
@@ -162,6 +178,7 @@ def make_palette(
     n_init: int | None = None,
     max_iter: int | None = None,
     tol: float | None = None,
+    keep: Colors = (),
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -174,7 +191,7 @@ def make_palette(
     ----------
     out : str or Path
         Palette file, ``.gpl``, ``.hex`` or ``.json``.
-    sources, n_colors, engine, effort, seed, n_init, max_iter, tol
+    sources, n_colors, engine, effort, seed, n_init, max_iter, tol, keep
         As in `quantize`.
     overwrite, chunks, persist, cluster, listener
         As in `quantize`.
@@ -197,6 +214,7 @@ def make_palette(
         n_init=n_init,
         max_iter=max_iter,
         tol=tol,
+        keep=as_colors(keep, "keep"),
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
     job = Job("palette", fit, run, listener)
@@ -215,6 +233,8 @@ def plan_job(
     n_init: int | None = None,
     max_iter: int | None = None,
     tol: float | None = None,
+    keep: Colors = (),
+    recolor: Colors = (),
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -226,7 +246,7 @@ def plan_job(
 
     Parameters
     ----------
-    sources, out, n_colors, per_image, engine, effort, seed, n_init, max_iter, tol
+    sources, out, n_colors, per_image, engine, effort, seed, n_init, max_iter, tol, keep, recolor
         As in `quantize`.
     overwrite, chunks, persist, cluster
         As in `quantize`.
@@ -249,6 +269,8 @@ def plan_job(
         n_init=n_init,
         max_iter=max_iter,
         tol=tol,
+        keep=as_colors(keep, "keep"),
+        recolor=as_colors(recolor, "recolor"),
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
     job = Job("quantize", fit, run, ignore_event, per_image=per_image)

@@ -25,6 +25,7 @@ from dask_quant.faces.cli_options import (
     OUT,
     OVERWRITE,
     PATH,
+    RECOLOR,
     SCORE_OPTIONS,
     SEARCH_OPTIONS,
     SHOW_OPTIONS,
@@ -88,6 +89,7 @@ def cli() -> None:
 @SOURCES
 @OUT
 @FIT_OPTIONS
+@RECOLOR
 @click.option("--per-image", is_flag=True, help="A palette for each image, not one for all.")
 @SEARCH_OPTIONS
 @CHUNK_OPTIONS

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from dask_quant.errors import FitError
 from dask_quant.events import Event, ignore_event
 from dask_quant.fit.boxes import ColorBoxes
 from dask_quant.fit.kmeans import fit_centroids
+from dask_quant.fit.recolor import paint_classes
 from dask_quant.fit.refine import FinishedPalette, apply_palette, finish_palette
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from dask_quant.events import Listener
+    from dask_quant.given_colors import Color
     from dask_quant.histogram import ColorHistogram
     from dask_quant.options import FitOptions
     from dask_quant.palette import Palette
@@ -35,6 +40,8 @@ class PaletteFit:
     """Lloyd iterations of the whole search; 0 where nothing had to be fitted."""
     centroids: NDArray[np.floating | np.uint8]
     """sRGB levels before they were rounded and repaired, ``(k, 3)``, in no order."""
+    classes: Palette | None = None
+    """Colours by which pixels are labelled, where those that are painted are others."""
 
     @property
     def palette(self) -> Palette:
@@ -65,12 +72,15 @@ def fit_histogram(
     -------
     PaletteFit
         Exactly ``min(n_colors, distinct colours)`` distinct colours, each of them in use. With at
-        most ``n_colors`` distinct colours they are the palette, without any error.
+        most ``n_colors`` distinct colours they are the palette, without any error. Colours that
+        are kept count among the distinct ones, and are there even when they win no pixel.
 
     Raises
     ------
     FitError
         When the histogram is empty.
+    PixelFormatError
+        When there are fewer distinct colours than there are to paint them in.
 
     Notes
     -----
@@ -79,22 +89,27 @@ def fit_histogram(
     for each of thousands of centroids.
     """
     boxes = _sort_colors(histogram)
-    if len(histogram) <= options.n_colors:
+    pins = np.array(options.keep, dtype=np.uint8).reshape(-1, 3)
+    if len(pins) == options.n_colors or boxes.count_colors(pins) <= options.n_colors:
         listener(Event("fit", 1, 1, "rounds"))
-        finished = finish_palette(boxes, boxes.points, options.n_colors)
-        return PaletteFit(finished, boxes, "histogram", 0, boxes.points)
-    fit = fit_centroids(
-        boxes,
-        n_centroids=options.n_colors,
-        effort=options.effort,
-        seed=options.seed,
-        n_init=options.n_init,
-        max_iter=options.max_iter,
-        tol=options.tol,
-        listener=listener,
-    )
-    finished = finish_palette(boxes, fit.rounded, options.n_colors)
-    return PaletteFit(finished, boxes, "histogram", fit.n_iter, fit.centroids)
+        rounded = pins if len(pins) == options.n_colors else boxes.points
+        finished = finish_palette(boxes, rounded, options.n_colors, pins=pins)
+        fitted = PaletteFit(finished, boxes, "histogram", 0, rounded)
+    else:
+        fit = fit_centroids(
+            boxes,
+            n_centroids=options.n_colors,
+            pins=pins,
+            effort=options.effort,
+            seed=options.seed,
+            n_init=options.n_init,
+            max_iter=options.max_iter,
+            tol=options.tol,
+            listener=listener,
+        )
+        finished = finish_palette(boxes, fit.rounded, options.n_colors, pins=pins)
+        fitted = PaletteFit(finished, boxes, "histogram", fit.n_iter, fit.centroids)
+    return _recolor(fitted, options.recolor)
 
 
 def finish_fit(
@@ -104,6 +119,7 @@ def finish_fit(
     n_colors: int,
     engine: str,
     n_iter: int,
+    recolor: Sequence[Color] = (),
 ) -> PaletteFit:
     """Make a palette of centroids that another engine fitted. **Eager**.
 
@@ -117,15 +133,19 @@ def finish_fit(
         Entries wanted.
     engine, n_iter
         As `PaletteFit` records them.
+    recolor
+        As in `dask_quant.options.FitOptions`.
 
     Raises
     ------
     FitError
         When the histogram is empty.
+    PixelFormatError
+        When there are fewer distinct colours than there are to paint them in.
     """
     boxes = _sort_colors(histogram)
     finished = finish_palette(boxes, centroids, n_colors)
-    return PaletteFit(finished, boxes, engine, n_iter, centroids)
+    return _recolor(PaletteFit(finished, boxes, engine, n_iter, centroids), recolor)
 
 
 def fit_given(histogram: ColorHistogram, palette: Palette) -> PaletteFit:
@@ -138,6 +158,14 @@ def fit_given(histogram: ColorHistogram, palette: Palette) -> PaletteFit:
     """
     boxes = _sort_colors(histogram)
     return PaletteFit(apply_palette(boxes, palette), boxes, "none", 0, palette.colors)
+
+
+def _recolor(fit: PaletteFit, colors: Sequence[Color]) -> PaletteFit:
+    """Return a fit painted in ``colors``, or as it is where there are none."""
+    if not colors:
+        return fit
+    painted = paint_classes(fit.boxes, fit.finished, np.array(colors, dtype=np.uint8))
+    return replace(fit, finished=painted, classes=fit.palette)
 
 
 def _sort_colors(histogram: ColorHistogram) -> ColorBoxes:

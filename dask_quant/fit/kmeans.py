@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dask_quant.events import ignore_event
+from dask_quant.fit.boxes import NO_PINS
 from dask_quant.fit.clusters import Clusters
 from dask_quant.fit.effort import plan_search
 from dask_quant.fit.lattice import round_clusters
@@ -45,6 +46,7 @@ def fit_centroids(
     boxes: ColorBoxes,
     *,
     n_centroids: int,
+    pins: NDArray[np.uint8] = NO_PINS,
     effort: str = "default",
     seed: int = 0,
     n_init: int | None = None,
@@ -57,9 +59,12 @@ def fit_centroids(
     Parameters
     ----------
     boxes : ColorBoxes
-        The colours, at least ``n_centroids`` of them.
+        The colours; at least as many of them are no pins as there are free centroids.
     n_centroids : int
-        How many to fit.
+        How many to fit, pins and all.
+    pins : ndarray
+        Centroids that never move, distinct sRGB levels, uint8 ``(p, 3)``, ``p < n_centroids``. The
+        others are fitted around them: pins win the colours that are nearest to them.
     effort : {"fast", "default", "best"}, default "default"
         How long to search, see `dask_quant.fit.effort`.
     seed : int, default 0
@@ -74,18 +79,19 @@ def fit_centroids(
     Returns
     -------
     CentroidFit
-        The best that was found; ``n_iter`` counts all Lloyd iterations.
+        The best that was found, pins first; ``n_iter`` counts all Lloyd iterations.
     """
-    plan = plan_search(effort, n_centroids, len(boxes.points), n_init=n_init)
+    n_colors = boxes.count_colors(pins)
+    plan = plan_search(effort, n_centroids, n_colors, n_init=n_init)
     searched = boxes.coarsen(plan.cube_side) if plan.cube_side > 1 else boxes
     if len(searched.points) < POINTS_PER_CENTROID * n_centroids:  # dense clumps of colours
         searched = boxes
     clusters, n_iter = search_centroids(
-        searched, plan, n_centroids=n_centroids, seed=seed, listener=listener
+        searched, plan, pins=pins, n_centroids=n_centroids, seed=seed, listener=listener
     )
     if searched is not boxes:
         found = clusters.means
-        clusters = Clusters(boxes, n_centroids)
+        clusters = Clusters(boxes, n_centroids, n_pinned=len(pins))
         clusters.start(found)
     n_iter += iterate_lloyd(
         boxes,

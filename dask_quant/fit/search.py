@@ -35,7 +35,13 @@ POINTS_PER_CENTROID = 8
 
 
 def search_centroids(
-    boxes: ColorBoxes, plan: SearchPlan, *, n_centroids: int, seed: int, listener: Listener
+    boxes: ColorBoxes,
+    plan: SearchPlan,
+    *,
+    pins: NDArray[np.uint8],
+    n_centroids: int,
+    seed: int,
+    listener: Listener,
 ) -> tuple[Clusters, int]:
     """Search for ``n_centroids`` of low inertia, as ``plan`` says.
 
@@ -45,8 +51,10 @@ def search_centroids(
         What the search looks at, at least ``n_centroids`` points.
     plan : SearchPlan
         How long to search.
+    pins : ndarray
+        Centroids that stay where they are, sRGB levels, uint8 ``(p, 3)``, ``p < n_centroids``.
     n_centroids : int
-        How many to find.
+        How many there are to be, pins and all.
     seed : int
         Seed of every random draw.
     listener : callable
@@ -55,15 +63,15 @@ def search_centroids(
     Returns
     -------
     clusters : Clusters
-        The best that were found, with slots to spare.
+        The best that were found, pins first, with slots to spare.
     n_iter : int
         Lloyd iterations made, of all restarts.
     """
     # As many free slots as are ever split at a time.
     n_free = max(plan.n_splits, plan.n_swaps)
-    clusters = Clusters(boxes, n_centroids + n_free)
+    clusters = Clusters(boxes, n_centroids + n_free, n_pinned=len(pins))
     rounds = plan.n_init + plan.n_rounds
-    n_iter = _restart(boxes, clusters, plan, n_centroids, seed, listener)
+    n_iter = _restart(boxes, clusters, plan, pins, n_centroids, seed, listener)
     for i in range(plan.n_rounds):
         n_iter += disturb(clusters, plan.n_swaps, mix_seed(seed, plan.n_init + i))
         listener(Event("fit", plan.n_init + i + 1, rounds, "rounds"))
@@ -74,6 +82,7 @@ def _restart(
     boxes: ColorBoxes,
     clusters: Clusters,
     plan: SearchPlan,
+    pins: NDArray[np.uint8],
     n_centroids: int,
     seed: int,
     listener: Listener,
@@ -82,10 +91,11 @@ def _restart(
     columns, weights = _seeding_points(boxes, n_centroids)
     n_iter, n_alike = 0, 0
     lowest, best = math.inf, None
+    given = np.ascontiguousarray(pins.T, dtype=np.float64)
     for restart in range(plan.n_init):
         stream = mix_seed(seed, restart)
-        first = seed_block(columns, weights, n_centroids, plan.n_trials, stream)
-        clusters.start(columns[:, first].T)
+        first = seed_block(columns, weights, given, n_centroids - len(pins), plan.n_trials, stream)
+        clusters.start(np.concatenate([pins, columns[:, first].T]))
         n_iter += clusters.descend(_MAX_FIRST_ITER, SEARCH_TOL)
         n_iter += breathe(clusters, plan.n_splits)
         inertia = clusters.inertia

@@ -75,7 +75,8 @@ def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Repor
         with job.watch.measure("relabel"):
             chunks = None if _is_dask(source.image) else plan.relabel_chunks
             palette = outcome.palette
-            labels = relabel_blocks(open_image(source.image, chunks=chunks), palette)
+            classes = outcome.classes or palette
+            labels = relabel_blocks(open_image(source.image, chunks=chunks), classes)
             n_bytes = write_labels(labels, palette, out, executor, overwrite=job.run.overwrite)
         outcome = replace(outcome, output_bytes=n_bytes)
         peak = executor.peak_rss_bytes()

@@ -84,7 +84,7 @@ def _relabel_shared(job: Job, items: Sequence[Item], executor: Executor, n_ignor
     with job.watch.measure("fit"):
         fit = fit_or_take(job, counted.histogram)
     with job.watch.measure("relabel"):
-        written = relabel_collection(items, counted, fit.palette, executor)
+        written = relabel_collection(items, counted, fit.palette, executor, classes=fit.classes)
     n_bytes = sum(size for _, size in written.written)
     return make_report(
         job,

@@ -21,6 +21,7 @@ ROOT = "dask_quant"
 LAYERS = (
     # Plain arrays and values: no Dask, no files.
     "errors",
+    "given_colors",
     "options",
     "segment_options",
     "events",
