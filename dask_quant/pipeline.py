@@ -190,7 +190,8 @@ def make_palette(
     Parameters
     ----------
     out : str or Path
-        Palette file, ``.gpl``, ``.hex`` or ``.json``.
+        Palette file: ``.gpl``, ``.hex``, ``.json``, ``.pal``, ``.riff.pal``, ``.act``, ``.ase``,
+        ``.clr``, ``.qml``, or ``.png`` for a picture of the colours as squares.
     sources, n_colors, engine, effort, seed, n_init, max_iter, tol, keep
         As in `quantize`.
     overwrite, chunks, persist, cluster, listener

@@ -123,7 +123,7 @@ def quantize(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **
     type=PATH,
     required=True,
     metavar="FILE",
-    help="Palette file: .gpl, .hex or .json.",
+    help="Palette file: .gpl, .hex, .json, .pal, .act, .ase, .clr, .qml, or .png for a picture.",
 )
 @FIT_OPTIONS
 @SEARCH_OPTIONS
@@ -144,8 +144,9 @@ def palette(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
     "--palette",
     "palette_file",
     type=PATH,
-    metavar="FILE",
-    help="Palette: .gpl, .hex, .json, an indexed .png or a .zarr of ours.",
+    metavar="FILE|NAME",
+    help="Palette file, indexed .png, .zarr of ours, or a name: web-safe, ega, gray-2, gray-4, "
+    "gray-16, gray-256, black-white.",
 )
 @click.option(
     "--model", type=PATH, metavar="FILE.json", help="Classes that segment wrote, for rasters."

@@ -144,3 +144,36 @@ def test_a_dry_run_knows_the_options_and_their_errors(run, cat_file):
             assert done.code == 1 or done.code == 2
             assert len(done.lines) == 1
             assert words in done.err
+
+
+@pytest.mark.parametrize("suffix", [".pal", ".riff.pal", ".act", ".ase", ".clr", ".qml", ".png"])
+def test_a_palette_goes_out_and_in_as_any_file(run, cat_file, suffix, read_labels, tmp_path):
+    name = f"warm{suffix}"
+    made = run("palette", cat_file, "-o", name, "-k", 5, "--n-init", 1, "--json").json
+    assert dq.read_palette(tmp_path / name).hex == made["palette"]
+    assert made["output_bytes"] == (tmp_path / name).stat().st_size
+    used = run("apply", cat_file, "--palette", name, "-o", "out.png", "--json").json
+    assert used["palette"] == made["palette"]
+    assert used["mse"] == made["mse"]
+    assert len(run("palette", cat_file, "-o", name, "-k", 5).lines) == 1  # it exists
+
+
+def test_a_palette_goes_by_its_name(run, cat_file, tmp_path, read_labels, measure_mse, cat):
+    (tmp_path / "ega").write_text("000000\n")
+    used = run("apply", cat_file, "--palette", "ega", "-o", "out.png", "--json").json
+    _, colors = read_labels(tmp_path / "out.png")
+    assert used["palette"] == [f"#{bytes(color).hex()}" for color in colors.tolist()]
+    assert len(colors) == 16
+    assert used["mse"] == pytest.approx(measure_mse(tmp_path / "out.png", cat), rel=1e-12)
+    done = run("apply", cat_file, "--palette", "egg", "-o", "egg.png")
+    assert (done.code, len(done.lines)) == (1, 1)
+    assert "web-safe" in done.err
+
+
+def test_a_palette_that_a_file_cannot_hold_is_refused_in_one_line(run, cat_file, tmp_path):
+    for name, words in (("a.act", ".act holds at most 256"), ("a.png", "holds at most 256")):
+        options = ("-k", 257, "--effort", "fast")
+        done = run("palette", cat_file, "-o", name, *options)
+        assert (done.code, len(done.lines)) == (1, 1)
+        assert words in done.err
+        assert not (tmp_path / name).exists()
