@@ -118,12 +118,12 @@ class ColorBoxes:
 
     def count_colors(self, others: NDArray[np.uint8]) -> int:
         """Return how many distinct colours there are with ``others``, distinct, ``(p, 3)``."""
-        codes = pack_colors(others)
-        n_known = sum(
-            np.isin(codes, pack_colors(self.points[part])).sum()
-            for part in slice_colors(len(self.points) if len(codes) else 0)
-        )
-        return len(self.points) + len(codes) - int(n_known)
+        codes, n_known = np.sort(pack_colors(others)), 0
+        for part in slice_colors(len(self.points) if len(codes) else 0):
+            own = pack_colors(self.points[part])
+            places = np.searchsorted(codes, own).clip(max=len(codes) - 1)
+            n_known += int((codes[places] == own).sum())
+        return len(self.points) + len(codes) - n_known
 
     def coarsen(self, side: int) -> ColorBoxes:
         """Return the boxes of fewer points: the means of cubes of ``side`` levels, 1, 2, 4 or 8."""

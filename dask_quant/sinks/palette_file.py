@@ -29,8 +29,8 @@ WRITABLE_SUFFIXES = (*PALETTE_SUFFIXES, ".png")
 READABLE_SUFFIXES = (*WRITABLE_SUFFIXES, ".zarr")
 """Suffixes that `read_palette` takes, in lower case."""
 
-MAX_FILE_BYTES = 2**24
-"""Longest palette file that is read: 256 bytes for each of 65,536 colours."""
+MAX_FILE_BYTES = 2**23
+"""Longest palette file that is read: 128 bytes for each of 65,536 colours."""
 
 
 def write_palette(

@@ -177,3 +177,12 @@ def test_a_palette_that_a_file_cannot_hold_is_refused_in_one_line(run, cat_file,
         assert (done.code, len(done.lines)) == (1, 1)
         assert words in done.err
         assert not (tmp_path / name).exists()
+
+
+def test_kept_colors_count_where_there_are_fewer_than_asked_for(run, tmp_path):
+    Image.new("RGB", (4, 4), "#0000ff").save(tmp_path / "blue.png")
+    done = run("quantize", "blue.png", "-o", "out.png", "-k", 5, "--keep", "#f00,#0f0", "--json")
+    assert done.json["palette"] == ["#0000ff", "#00ff00", "#ff0000"]
+    assert done.json["counts"] == [16, 0, 0]
+    assert done.json["mse"] == 0
+    assert "the input and the colours to keep are 3 colours, fewer" in done.err

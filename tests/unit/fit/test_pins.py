@@ -192,3 +192,17 @@ def test_nothing_but_pins_needs_no_fit(histogram, label_oracle):
     fit = fit_histogram(histogram, FitOptions(n_colors=3, keep=pins))
     check_pinned(histogram, fit, 3, pins, label_oracle)
     assert fit.n_iter == 0
+
+
+@settings(max_examples=100)
+@given(
+    colors=st.sets(SMALL, min_size=1, max_size=30),
+    others=st.lists(st.tuples(*[st.integers(0, 6)] * 3), max_size=20, unique=True),
+)
+def test_colors_are_counted_with_others(colors, others):
+    array = np.array(sorted(colors), dtype=np.uint8)
+    boxes = ColorBoxes.from_histogram(
+        ColorHistogram.from_colors(array, np.ones(len(array), dtype=np.int64))
+    )
+    found = boxes.count_colors(np.array(others, dtype=np.uint8).reshape(-1, 3))
+    assert found == len(colors | set(others))
