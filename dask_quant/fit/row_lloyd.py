@@ -150,6 +150,5 @@ def seed_rows(
     n_trials = 2 + int(math.log(n_clusters))  # as scikit-learn has it
     columns = np.array(rows.T, order="C")
     stream = mix_seed(seed, restart)
-    no_centroids = np.empty((len(columns), 0))
-    chosen = seed_block(columns, given, no_centroids, min(n_clusters, len(rows)), n_trials, stream)
+    chosen = seed_block(columns, given, np.empty(0), min(n_clusters, len(rows)), n_trials, stream)
     return rows[chosen]

@@ -91,10 +91,12 @@ def _restart(
     columns, weights = _seeding_points(boxes, n_centroids)
     n_iter, n_alike = 0, 0
     lowest, best = math.inf, None
-    given = np.ascontiguousarray(pins.T, dtype=np.float64)
+    given_cost = _measure_cost(columns, pins)
     for restart in range(plan.n_init):
         stream = mix_seed(seed, restart)
-        first = seed_block(columns, weights, given, n_centroids - len(pins), plan.n_trials, stream)
+        first = seed_block(
+            columns, weights, given_cost, n_centroids - len(pins), plan.n_trials, stream
+        )
         clusters.start(np.concatenate([pins, columns[:, first].T]))
         n_iter += clusters.descend(_MAX_FIRST_ITER, SEARCH_TOL)
         n_iter += breathe(clusters, plan.n_splits)
@@ -126,6 +128,16 @@ def _seeding_points(
     else:
         columns, weights = boxes.points.astype(np.float64).T, boxes.weights
     return np.ascontiguousarray(columns), weights.astype(np.float64)
+
+
+def _measure_cost(columns: NDArray[np.float64], pins: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the squared distances of points ``(3, n)`` to the nearest pin; none without any."""
+    if len(pins) == 0:
+        return np.empty(0)
+    cost = np.full(columns.shape[1], np.inf)
+    for pin in pins.astype(np.float64):
+        np.minimum(cost, ((columns - pin[:, np.newaxis]) ** 2).sum(axis=0), out=cost)
+    return cost
 
 
 def mix_seed(seed: int, number: int) -> np.uint64:

@@ -62,7 +62,7 @@ def _find_after(running: NDArray[np.float64], value: float) -> int:
 def seed_block(
     columns: NDArray[np.float64],
     weights: NDArray[np.float64],
-    given: NDArray[np.float64],
+    given_cost: NDArray[np.float64],
     n_centroids: int,
     n_trials: int,
     seed: np.uint64,
@@ -76,8 +76,9 @@ def seed_block(
         ``(n_bands, n)``, ``n >= n_centroids``.
     weights : ndarray
         Their weights, at least 0 and not all 0, float64 ``(n,)``.
-    given : ndarray
-        Centroids that there are already, float64 ``(n_bands, n_given)``; may be none.
+    given_cost : ndarray
+        Squared distance of each point to the nearest of the centroids that there are already,
+        float64 ``(n,)``, not all 0; float64 ``(0,)`` where there are none.
     n_centroids : int
         How many to choose.
     n_trials : int
@@ -99,17 +100,9 @@ def seed_block(
     chosen = np.empty(n_centroids, dtype=np.int64)
     cost = np.empty(n)  # squared distance to the nearest centroid
     running, trial_cost, best_cost = np.empty(n), np.empty(n), np.empty(n)
-    is_first = given.shape[1] == 0
-    cost[:] = 1.0 if is_first else np.inf  # the first of all is drawn by weight alone
-    for position in range(given.shape[1]):
-        trial_cost[:] = 0.0
-        for band in range(n_bands):
-            level = given[band, position]
-            for i in range(n):
-                difference = columns[band, i] - level
-                trial_cost[i] += difference * difference
-        for i in range(n):
-            cost[i] = min(cost[i], trial_cost[i])
+    is_first = given_cost.shape[0] == 0
+    for i in range(n):
+        cost[i] = 1.0 if is_first else given_cost[i]  # the first of all is drawn by weight alone
     number = np.uint64(0)
     for position in range(n_centroids):
         total = 0.0

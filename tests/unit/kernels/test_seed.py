@@ -10,9 +10,10 @@ def seed(points, weights=None, *, k, n_trials=3, stream=0, centroids=()):
     points = np.asarray(points, dtype=np.float64)
     weights = np.ones(len(points)) if weights is None else np.asarray(weights, dtype=np.float64)
     standing = np.array(centroids, dtype=np.float64).reshape(-1, points.shape[1])
+    cost = ((points[:, np.newaxis] - standing) ** 2).sum(axis=2)
+    given_cost = cost.min(axis=1) if len(standing) else np.empty(0)
     columns = np.ascontiguousarray(points.T)
-    given_columns = np.ascontiguousarray(standing.T)
-    return seed_block(columns, weights, given_columns, k, n_trials, np.uint64(stream))
+    return seed_block(columns, weights, given_cost, k, n_trials, np.uint64(stream))
 
 
 def test_draws_are_those_of_splitmix64():
