@@ -56,6 +56,33 @@ def as_colors(given: Any, name: str) -> tuple[Color, ...]:
     return colors
 
 
+def check_use(n_keep: int, n_recolor: int, n_colors: int, engine: str, fits_pixels: bool) -> None:
+    """Raise `OptionError` where as many colours to keep or to paint in do not go with the fit.
+
+    ``n_colors`` are fitted by ``engine``, from pixels or, by that of the histogram, from counts.
+    """
+    message = None
+    if n_keep > n_colors:
+        message = f"Got {n_keep} colours to keep among {n_colors}; ask for at least {n_keep}."
+    elif n_keep and fits_pixels:
+        message = (
+            f"Got keep with the {engine} engine, which cannot hold centroids in place; "
+            "leave keep out or use the histogram engine."
+        )
+    elif n_recolor not in (0, n_colors):
+        message = (
+            f"Got {n_recolor} colours for recolor and {n_colors} to fit; "
+            f"ask for {n_recolor} colours, or give as many."
+        )
+    elif n_keep and n_recolor:
+        message = (
+            "Got both keep and recolor, which would paint what is kept in another colour; "
+            "give one of them."
+        )
+    if message is not None:
+        raise OptionError(message)
+
+
 def _as_color(part: Any, name: str) -> Color:
     """Return one colour, a text or three integers, or raise `OptionError`."""
     levels = _parse_hex(part) if isinstance(part, str) else _as_levels(part)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dask_quant.errors import OptionError
-from dask_quant.given_colors import Color, as_colors
+from dask_quant.given_colors import Color, as_colors, check_use
 
 MAX_COLORS = 65_536
 """Largest palette: labels are at most 16-bit."""
@@ -161,7 +161,10 @@ class FitOptions:
         set_integers(self, "n_colors", "seed", optional=False)
         set_integers(self, "n_init", "max_iter")
         check_n_colors(self.n_colors)
-        self._check_given_colors()
+        for name in ("keep", "recolor"):
+            object.__setattr__(self, name, as_colors(getattr(self, name), name))
+        n_keep, n_recolor = len(self.keep), len(self.recolor)
+        check_use(n_keep, n_recolor, self.n_colors, self.engine, self.fits_pixels)
         require(
             self.engine in ENGINES,
             f"Got engine {self.engine!r}; known are {', '.join(ENGINES)}.",
@@ -195,31 +198,6 @@ class FitOptions:
             not self.fits_pixels or self.effort == "default",
             f"Got effort {self.effort!r} with the {self.engine} engine, which has no such search; "
             "leave effort out or use the histogram engine.",
-        )
-
-    def _check_given_colors(self) -> None:
-        """Make given colours tuples, and raise `OptionError` where they cannot be used."""
-        for name in ("keep", "recolor"):
-            object.__setattr__(self, name, as_colors(getattr(self, name), name))
-        n_keep, n_recolor = len(self.keep), len(self.recolor)
-        require(
-            n_keep <= self.n_colors,
-            f"Got {n_keep} colours to keep among {self.n_colors}; ask for at least {n_keep}.",
-        )
-        require(
-            not (self.keep and self.fits_pixels),
-            f"Got keep with the {self.engine} engine, which cannot hold centroids in place; "
-            "leave keep out or use the histogram engine.",
-        )
-        require(
-            n_recolor in (0, self.n_colors),
-            f"Got {n_recolor} colours for recolor and {self.n_colors} to fit; "
-            f"ask for {n_recolor} colours, or give as many.",
-        )
-        require(
-            not (self.keep and self.recolor),
-            "Got both keep and recolor, which would paint what is kept in another colour; "
-            "give one of them.",
         )
 
     @property
