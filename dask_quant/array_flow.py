@@ -119,7 +119,12 @@ def fit_image(
     else:
         centroids, n_iter = _fit_by_dask_ml(image, histogram, options, executor)
     return finish_fit(
-        histogram, centroids, n_colors=options.n_colors, engine=options.engine, n_iter=n_iter
+        histogram,
+        centroids,
+        n_colors=options.n_colors,
+        engine=options.engine,
+        n_iter=n_iter,
+        recolor=options.recolor,
     )
 
 

@@ -14,6 +14,7 @@ from dask_quant.errors import FewerColorsWarning, OptionError, PixelFormatError
 from dask_quant.events import ignore_event
 from dask_quant.execute import Executor
 from dask_quant.fit.fitting import fit_histogram
+from dask_quant.given_colors import as_colors
 from dask_quant.graphs.dither import dither_blocks
 from dask_quant.graphs.relabel import relabel_blocks, render_blocks
 from dask_quant.histogram import ColorHistogram
@@ -23,6 +24,7 @@ from dask_quant.routes.common import check_label_suffix
 from dask_quant.sources.opening import open_image
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
@@ -81,6 +83,7 @@ def fit_palette(
     max_iter: int | None = None,
     tol: float | None = None,
     init: Any = "k-means++",
+    keep: str | Sequence[str] | ArrayLike = (),
     listener: Listener = ignore_event,
 ) -> Palette:
     """Fit a palette to an image or a histogram. **Eager**.
@@ -89,7 +92,7 @@ def fit_palette(
     ----------
     data : ColorHistogram, str, Path, NumPy or Dask array
         What to fit. A histogram costs no pass over pixels.
-    n_colors, method, engine, effort, space, seed, n_init, max_iter, tol, init
+    n_colors, method, engine, effort, space, seed, n_init, max_iter, tol, init, keep
         As in `quantize`. The engines ``scalable`` and ``dask-ml`` need the image.
     listener : callable, optional
         Told of progress.
@@ -97,7 +100,8 @@ def fit_palette(
     Returns
     -------
     Palette
-        ``min(n_colors, distinct colours)`` distinct colours by descending count, with counts.
+        ``min(n_colors, distinct colours)`` distinct colours by descending count, with counts;
+        ``keep`` counts among the distinct colours.
 
     Raises
     ------
@@ -129,6 +133,7 @@ def fit_palette(
         max_iter=max_iter,
         tol=tol,
         init=init,
+        keep=as_colors(keep, "keep"),
     )
     if isinstance(data, ColorHistogram):
         if options.fits_pixels:

@@ -54,6 +54,8 @@ class ImageOutcome:
     """Lloyd iterations of its fit."""
     output_bytes: int
     """Bytes of the file."""
+    classes: Palette | None = None
+    """Colours by which pixels are labelled, where those that are painted are others."""
 
 
 def quantize_file(
@@ -177,4 +179,5 @@ def describe_fit(histogram: ColorHistogram, fit: PaletteFit) -> ImageOutcome:
         engine=fit.engine,
         n_iter=fit.n_iter,
         output_bytes=0,
+        classes=fit.classes,
     )

@@ -170,8 +170,11 @@ def relabel_collection(
     executor: Executor,
     *,
     dither: str = "none",
+    classes: Palette | None = None,
 ) -> WrittenImages:
     """Write the images that were counted with one palette, dithered or not. **Eager**.
+
+    Pixels are labelled by ``classes``, as many colours, where those are others.
 
     Raises
     ------
@@ -188,7 +191,7 @@ def relabel_collection(
     written = _run_batches(
         chosen,
         executor,
-        lambda batch: _make_task(relabel_batch, batch, palette, space, dither),
+        lambda batch: _make_task(relabel_batch, batch, palette, space, dither, classes or palette),
     )
     return replace(written, written=tuple((positions[i], size) for i, size in written.written))
 
@@ -226,11 +229,15 @@ def quantize_batch(
 
 
 def relabel_batch(
-    batch: Sequence[tuple[int, Item]], palette: Palette, space: str, dither: str
+    batch: Sequence[tuple[int, Item]],
+    palette: Palette,
+    space: str,
+    dither: str,
+    classes: Palette,
 ) -> WrittenImages:
     """Relabel and write a few images with one palette, inside a task. **Eager**."""
     if dither == "none":
-        return _write_batch(batch, lambda item: _relabel_item(item, palette, space))
+        return _write_batch(batch, lambda item: _relabel_item(item, palette, classes, space))
     tallies: list[Tally] = []
     written = _write_batch(batch, lambda item: _dither_item(item, palette, dither, tallies))
     return replace(written, tallies=(Tally.merge(tallies),))
@@ -242,9 +249,9 @@ def _quantize_item(item: Item, options: FitOptions, dither: str) -> ImageOutcome
     return quantize_pixels(pixels, item.out_path, options, dither=dither, overwrite=True)
 
 
-def _relabel_item(item: Item, palette: Palette, space: str) -> int:
+def _relabel_item(item: Item, palette: Palette, classes: Palette, space: str) -> int:
     """Write one image with a palette and return the bytes of its file."""
-    labels = label_pixels(_read_counted(item), palette, space)
+    labels = label_pixels(_read_counted(item), classes, space)
     return write_file_atomically(item.out_path, label_chunks(labels, palette), overwrite=True)
 
 

@@ -29,7 +29,7 @@ ITERATION_OPTIONS = ("n_init", "max_iter", "tol", "init")
 """Options of methods that move centroids."""
 
 _TAKES: Mapping[str, tuple[str, ...]] = {
-    KMEANS: ("effort", "space", *ITERATION_OPTIONS),
+    KMEANS: ("effort", "space", "keep", *ITERATION_OPTIONS),
     MINI_BATCH: ITERATION_OPTIONS,
 }
 """Options that a method takes beside those that all do."""
@@ -37,6 +37,7 @@ _TAKES: Mapping[str, tuple[str, ...]] = {
 _DEFAULTS: Mapping[str, Any] = {
     "effort": "default",
     "space": "srgb",
+    "keep": (),
     "n_init": None,
     "max_iter": None,
     "tol": None,
@@ -79,6 +80,10 @@ class MethodOptions(Protocol):
     @property
     def space(self) -> str:
         """Name of a working space."""
+
+    @property
+    def keep(self) -> tuple[Any, ...]:
+        """Colours that the palette holds in any case."""
 
 
 def check_name(name: Any) -> None:
@@ -181,7 +186,11 @@ def _check_engine(options: MethodOptions) -> None:
 
 def _check_start(options: MethodOptions) -> None:
     """Raise `OptionError` when a start that is no search is asked for what is part of one."""
-    for name, why in (("effort", "nothing is searched for"), ("space", "a fit goes on in srgb")):
+    for name, why in (
+        ("effort", "nothing is searched for"),
+        ("space", "a fit goes on in srgb"),
+        ("keep", "all centroids move"),
+    ):
         value = getattr(options, name)
         if value != _DEFAULTS[name]:
             message = (

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dask_quant.errors import OptionError
+from dask_quant.given_colors import Color, as_colors, check_use
 from dask_quant.method_options import DEFAULT_INIT, KMEANS, as_init, check_method
 
 MAX_COLORS = 65_536
@@ -140,12 +141,17 @@ def check_space(space: str) -> None:
     )
 
 
-def check_dither(dither: str, space: str = "srgb") -> str:
-    """Return ``dither`` as it is, or raise `OptionError` unless it is one of `DITHERS`."""
+def check_dither(dither: str, space: str = "srgb", recolor: Any = ()) -> str:
+    """Return ``dither`` as it is, or raise `OptionError` unless it goes with the rest."""
     require(dither in DITHERS, f"Got dither {dither!r}; known are {', '.join(DITHERS)}.")
     require(
         dither == "none" or space == "srgb",
         f"Got dither {dither!r} with space {space!r}; dithering works in srgb, so leave one out.",
+    )
+    require(
+        dither == "none" or not recolor,
+        f"Got dither {dither!r} with recolor, whose colours are not those that are dithered "
+        "between; leave one out.",
     )
     return dither
 
@@ -185,11 +191,19 @@ class FitOptions:
     init: Any = DEFAULT_INIT
     """``k-means++`` and a search; ``random``, or rows of sRGB levels, and no search. Kept as a
     name or a tuple of tuples."""
+    keep: tuple[Color, ...] = ()
+    """Colours that the palette holds in any case; the others are fitted around them."""
+    recolor: tuple[Color, ...] = ()
+    """Colours to paint the entries in, the darkest entry in the first; none: in their own."""
 
     def __post_init__(self) -> None:
         set_integers(self, "n_colors", "seed", optional=False)
         set_integers(self, "n_init", "max_iter")
         check_n_colors(self.n_colors)
+        for name in ("keep", "recolor"):
+            object.__setattr__(self, name, as_colors(getattr(self, name), name))
+        n_keep, n_recolor = len(self.keep), len(self.recolor)
+        check_use(n_keep, n_recolor, self.n_colors, self.engine, self.fits_pixels)
         require(
             self.engine in ENGINES,
             f"Got engine {self.engine!r}; known are {', '.join(ENGINES)}.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dask_quant.color_curve import trace_curve
 from dask_quant.errors import OptionError
 from dask_quant.events import ignore_event
+from dask_quant.given_colors import as_colors
 from dask_quant.histogram import ColorHistogram
 from dask_quant.options import FitOptions, as_path, check_dither, make_run_options, require
 from dask_quant.palette import as_palette
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from dask_quant.routes.common import Sources
     from dask_quant.routes.planning import JobPlan
 
+    Colors = str | Sequence[str] | ArrayLike
+
 
 def quantize(
     sources: Sources | Any,
@@ -51,6 +54,8 @@ def quantize(
     max_iter: int | None = None,
     tol: float | None = None,
     init: Any = "k-means++",
+    keep: Colors = (),
+    recolor: Colors = (),
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -101,6 +106,14 @@ def quantize(
     init : {"k-means++", "random"}, Palette or array_like, default "k-means++"
         First centroids. ``k-means++`` begins a search; ``random``, as in OpenCV, and
         colours that are given, sRGB levels ``(n_colors, 3)``, begin plain Lloyd iterations.
+    keep : str, sequence or array_like, optional
+        Colours that the palette holds in any case, exactly, at most ``n_colors``: ``#rrggbb`` texts
+        or sRGB integers 0 to 255 ``(n, 3)``. The others are fitted around them. One that wins no
+        pixel is there all the same, with a count of 0. For the histogram engine.
+    recolor : str, sequence or array_like, optional
+        Colours to paint the classes in, as many as ``n_colors``, given as for ``keep``: the darkest
+        class, by CIE L*, in the first one. Labels stay those of the fit; palette, error and counts
+        are of what is written.
     overwrite : bool, default False
         Whether outputs that exist are replaced.
     chunks : int or tuple of int, optional
@@ -139,10 +152,17 @@ def quantize(
         max_iter=max_iter,
         tol=tol,
         init=init,
+        keep=as_colors(keep, "keep"),
+        recolor=as_colors(recolor, "recolor"),
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
     job = Job(
-        "quantize", fit, run, listener, per_image=per_image, dither=check_dither(dither, space)
+        "quantize",
+        fit,
+        run,
+        listener,
+        per_image=per_image,
+        dither=check_dither(dither, space, fit.recolor),
     )
     return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 
@@ -203,6 +223,7 @@ def make_palette(
     max_iter: int | None = None,
     tol: float | None = None,
     init: Any = "k-means++",
+    keep: Colors = (),
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -214,8 +235,9 @@ def make_palette(
     Parameters
     ----------
     out : str or Path
-        Palette file, ``.gpl``, ``.hex`` or ``.json``.
-    sources, n_colors, method, engine, effort, space, seed, n_init, max_iter, tol, init
+        Palette file: ``.gpl``, ``.hex``, ``.json``, ``.pal``, ``.riff.pal``, ``.act``, ``.ase``,
+        ``.clr``, ``.qml``, or ``.png`` for a picture of the colours as squares.
+    sources, n_colors, method, engine, effort, space, seed, n_init, max_iter, tol, init, keep
         As in `quantize`.
     overwrite, chunks, persist, cluster, listener
         As in `quantize`.
@@ -241,6 +263,7 @@ def make_palette(
         max_iter=max_iter,
         tol=tol,
         init=init,
+        keep=as_colors(keep, "keep"),
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
     job = Job("palette", fit, run, listener)
@@ -318,6 +341,8 @@ def plan_job(
     max_iter: int | None = None,
     tol: float | None = None,
     init: Any = "k-means++",
+    keep: Colors = (),
+    recolor: Colors = (),
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -331,7 +356,7 @@ def plan_job(
     ----------
     sources, out, n_colors, per_image, dither, method, engine, effort, space, seed
         As in `quantize`.
-    n_init, max_iter, tol, init
+    n_init, max_iter, tol, init, keep, recolor
         As in `quantize`.
     overwrite, chunks, persist, cluster
         As in `quantize`.
@@ -357,10 +382,17 @@ def plan_job(
         max_iter=max_iter,
         tol=tol,
         init=init,
+        keep=as_colors(keep, "keep"),
+        recolor=as_colors(recolor, "recolor"),
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
     job = Job(
-        "quantize", fit, run, ignore_event, per_image=per_image, dither=check_dither(dither, space)
+        "quantize",
+        fit,
+        run,
+        ignore_event,
+        per_image=per_image,
+        dither=check_dither(dither, space, fit.recolor),
     )
     return plan_sources(job, check_sources(sources), as_path(out, "out"))
 

@@ -26,6 +26,7 @@ from dask_quant.faces.cli_options import (
     OUT,
     OVERWRITE,
     PATH,
+    RECOLOR,
     SCORE_OPTIONS,
     SCORES_OUT,
     SEARCH_OPTIONS,
@@ -93,6 +94,7 @@ def cli() -> None:
 @SOURCES
 @OUT
 @FIT_OPTIONS
+@RECOLOR
 @click.option("--per-image", is_flag=True, help="A palette for each image, not one for all.")
 @DITHER
 @SEARCH_OPTIONS
@@ -127,7 +129,7 @@ def quantize(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **
     type=PATH,
     required=True,
     metavar="FILE",
-    help="Palette file: .gpl, .hex or .json.",
+    help="Palette file: .gpl, .hex, .json, .pal, .act, .ase, .clr, .qml, or .png for a picture.",
 )
 @FIT_OPTIONS
 @SEARCH_OPTIONS
@@ -148,8 +150,9 @@ def palette(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
     "--palette",
     "palette_file",
     type=PATH,
-    metavar="FILE",
-    help="Palette: .gpl, .hex, .json, an indexed .png or a .zarr of ours.",
+    metavar="FILE|NAME",
+    help="Palette file, indexed .png, .zarr of ours, or a name: web-safe, ega, gray-2, gray-4, "
+    "gray-16, gray-256, black-white.",
 )
 @click.option(
     "--model", type=PATH, metavar="FILE.json", help="Classes that segment wrote, for rasters."

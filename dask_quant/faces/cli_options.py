@@ -51,10 +51,15 @@ FIT_OPTIONS = _combine(
                  help="histogram (auto): exact k-means on counted colours. "
                       "scalable: k-means in passes over all pixels of one image. "
                       "dask-ml: its KMeans on the same."),
+    click.option("--keep", metavar="COLORS",
+                 help="Colours that the palette holds in any case: '#ff0000,#0f0'."),
 )  # fmt: skip
 
 SPACE = click.option("--space", type=click.Choice(SPACES), default="srgb", show_default=True,
                      help="Where distances are measured.")  # fmt: skip
+
+RECOLOR = click.option("--recolor", metavar="COLORS",
+                       help="Paint the darkest class in the first: '#000,#fff'.")  # fmt: skip
 
 SEARCH_OPTIONS = _combine(
     SPACE,

@@ -20,6 +20,7 @@ from dask_quant.kernels.cells import (
     measure_cells_block,
     sort_by_cell_block,
 )
+from dask_quant.kernels.count_block import pack_colors
 from dask_quant.kernels.moments import N_MOMENTS
 from dask_quant.kernels.prune import group_cells
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dask_quant.histogram import ColorHistogram
+
+NO_PINS = np.empty((0, 3), dtype=np.uint8)
+"""What is pinned where nothing is."""
 
 _SLICE = 1 << 20
 """Colours looked at together where that takes temporary arrays."""
@@ -124,6 +128,15 @@ class ColorBoxes:
     def sum_squares(self) -> int:
         """Sum over all pixels and bands of the squared level."""
         return int(self.cell_moments[:, 4:7].sum())
+
+    def count_colors(self, others: NDArray[np.uint8]) -> int:
+        """Return how many distinct colours there are with ``others``, distinct, ``(p, 3)``."""
+        codes, n_known = np.sort(pack_colors(others)), 0
+        for part in slice_colors(len(self.colors) if len(codes) else 0):
+            own = pack_colors(self.colors[part])
+            places = np.searchsorted(codes, own).clip(max=len(codes) - 1)
+            n_known += int((codes[places] == own).sum())
+        return len(self.points) + len(codes) - n_known
 
     def coarsen(self, side: int) -> ColorBoxes:
         """Return the boxes of fewer points: the means of cubes of ``side`` levels, 1, 2, 4 or 8."""

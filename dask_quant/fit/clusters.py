@@ -25,6 +25,12 @@ _PRODUCTS = np.array([[4, 7, 8], [7, 5, 9], [8, 9, 6]])
 """Which moment is the sum of the products of two bands."""
 
 
+_PINNED_WEIGHT = 2.0**100
+"""Weight of a pinned cluster in a merge: a power of two so large that no weight of pixels changes
+it, and no union its mean. To merge it costs what the other cluster's pixels lose, to the last bit;
+to merge two of them costs more than anything."""
+
+
 class Clusters:
     """The clusters of the colours of some boxes, in at most ``n_slots`` slots.
 
@@ -34,13 +40,17 @@ class Clusters:
         The weighted colours.
     n_slots : int
         The most clusters that there will be at a time.
+    n_pinned : int, default 0
+        The first clusters, as many as this, are pinned: their centroids stay where `start` puts
+        them, and win what is nearest to them.
 
     Notes
     -----
     4 bytes a colour, and as much again for each kept state.
     """
 
-    def __init__(self, boxes: ColorBoxes, n_slots: int) -> None:
+    def __init__(self, boxes: ColorBoxes, n_slots: int, n_pinned: int = 0) -> None:
+        self._n_pinned = n_pinned
         self._layout = Layout(
             *(boxes.points, boxes.weights, boxes.starts, boxes.low, boxes.high),
             *(boxes.cell_moments, boxes.block_starts, boxes.block_low, boxes.block_high),
@@ -75,7 +85,7 @@ class Clusters:
 
         Returns the iterations made, at most ``max_iter``.
         """
-        n_iter: int = descend_block(*self._layout, *self._state, max_iter, tol)
+        n_iter: int = descend_block(*self._layout, *self._state, self._n_pinned, max_iter, tol)
         return n_iter
 
     def settle(self) -> None:
@@ -87,7 +97,7 @@ class Clusters:
 
     def assign(self) -> None:
         """Give all colours to the centroids where they stand."""
-        descend_block(*self._layout, *self._state, 0, 0.0)
+        descend_block(*self._layout, *self._state, self._n_pinned, 0, 0.0)
 
     def snapshot(self) -> State:
         """Return a copy of the clusters as they are."""
@@ -123,16 +133,26 @@ class Clusters:
 
     @property
     def means(self) -> NDArray[np.float64]:
-        """Mean of what each cluster won, its centroid where it won nothing, ``(k, 3)``."""
+        """Mean of what each cluster won, or its centroid if nothing or if pinned, ``(k, 3)``.
+
+        That is, the best place for a centroid among those that it may take.
+        """
         sums = self._state.sums[self._slots]
-        weights = sums[:, :1]
+        weights = sums[:, :1].copy()
+        weights[: self._n_pinned] = 0
         return np.where(weights > 0, sums[:, 1:] / np.maximum(weights, 1), self.centroids)
 
+    @property
+    def empty(self) -> NDArray[np.int64]:
+        """The clusters that won nothing, but for the pinned ones, int64, ascending."""
+        found = np.flatnonzero(self.weights == 0)
+        return found[found >= self._n_pinned]
+
     def find_gap(self, cluster: int) -> NDArray[np.float64]:
-        """Return how far the mean of one cluster is from its centroid, ``(3,)``."""
+        """Return how far the mean of one cluster is from its centroid, ``(3,)``; 0 if pinned."""
         slot = self._slots[cluster]
         weight, *sums = self._state.sums[slot].tolist()
-        if weight == 0:
+        if weight == 0 or cluster < self._n_pinned:
             return np.zeros(3)
         gap: NDArray[np.float64] = np.array(sums) / weight - self._state.centroids[slot]
         return gap
@@ -162,7 +182,8 @@ class Clusters:
         Returns
         -------
         errors : ndarray
-            Squared distances of its pixels from its mean along the axis, float64 ``(k,)``.
+            Squared distances of its pixels from its mean along the axis, float64 ``(k,)``; from
+            the centroid of a pinned cluster.
         axes : ndarray
             Unit vectors, float64 ``(k, 3)``.
         """
@@ -174,6 +195,10 @@ class Clusters:
         sums = moments[:, 1:4]
         means = sums / np.maximum(moments[:, :1], 1)
         scatter = moments[:, _PRODUCTS] - sums[:, :, np.newaxis] * means[:, np.newaxis, :]
+        pinned = slice(self._n_pinned)
+        offsets = means[pinned] - self.centroids[pinned]
+        products = offsets[:, :, np.newaxis] * offsets[:, np.newaxis, :]
+        scatter[pinned] += moments[pinned, :1, np.newaxis] * products
         errors, axes = longest_axis_block(scatter)
         return np.maximum(errors, 0.0), axes
 
@@ -181,6 +206,8 @@ class Clusters:
         self, chosen: NDArray[np.int64], errors: NDArray[np.float64], axes: NDArray[np.float64]
     ) -> None:
         """Split clusters in two along their longest axes; there must be slots for it.
+
+        A pinned centroid stays where it is, and the new one comes on the side where its pixels are.
 
         Parameters
         ----------
@@ -193,16 +220,24 @@ class Clusters:
         deviations = np.sqrt(errors[chosen] / np.maximum(self.weights[chosen], 1))
         offsets = axes[chosen] * deviations[:, np.newaxis]
         free = np.flatnonzero(~state.alive)[: len(chosen)]
-        state.centroids[slots], state.centroids[free] = means - offsets, means + offsets
+        stays = chosen < self._n_pinned
+        lean = self.sums[chosen] - self.weights[chosen, np.newaxis] * means
+        offsets[stays & ((offsets * lean).sum(axis=1) < 0)] *= -1.0
+        state.centroids[free] = means + offsets
+        state.centroids[slots[~stays]] = (means - offsets)[~stays]
         state.alive[free] = True
         state.moved[slots] = state.moved[free] = True
 
     def merge(self, n_merges: int) -> None:
-        """Merge two clusters ``n_merges`` times, each time those whose union costs least."""
+        """Merge two clusters ``n_merges`` times, each time those whose union costs least.
+
+        What is merged with a pinned cluster goes to its centroid, and pinned ones are not merged.
+        """
         state, slots = self._state, self._slots
         weights, means = self.weights.astype(np.float64), self.means
+        weights[: self._n_pinned] = _PINNED_WEIGHT
         # Clusters without a pixel cost nothing to drop, and would all be merged with one another.
-        empty = np.flatnonzero(weights == 0)[:n_merges]
+        empty = self.empty[:n_merges]
         self._drop(slots[empty])
         slots = np.delete(slots, empty)
         weights, means = np.delete(weights, empty), np.delete(means, empty, axis=0)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dask_quant.events import Event, ignore_event
+from dask_quant.fit.boxes import NO_PINS
 from dask_quant.fit.breathe import SEARCH_TOL, breathe
 from dask_quant.fit.clusters import Clusters
 from dask_quant.fit.effort import MAX_CENTROIDS, plan_search
@@ -97,7 +98,12 @@ def _grow(boxes: ColorBoxes, clusters: Clusters, number: int, seed: int, *, is_f
     if is_first:
         plan = plan_search("default", number, len(boxes.points))
         found, _ = search_centroids(
-            boxes, plan, n_centroids=number, seed=seed, listener=ignore_event
+            boxes,
+            plan,
+            pins=NO_PINS,
+            n_centroids=number,
+            seed=seed,
+            listener=ignore_event,
         )
         clusters.start(found.means)
         clusters.assign()

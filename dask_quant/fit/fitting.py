@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from dask_quant.errors import FitError
 from dask_quant.events import Event, ignore_event
 from dask_quant.fit.boxes import ColorBoxes
 from dask_quant.fit.kmeans import fit_centroids
 from dask_quant.fit.methods import fit_by_method
+from dask_quant.fit.recolor import paint_classes
 from dask_quant.fit.refine import FinishedPalette, apply_palette, finish_palette, measure_error
 from dask_quant.method_options import KMEANS
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from dask_quant.events import Listener
+    from dask_quant.given_colors import Color
     from dask_quant.histogram import ColorHistogram
     from dask_quant.options import FitOptions
     from dask_quant.palette import Palette
@@ -37,6 +42,8 @@ class PaletteFit:
     """Lloyd iterations of the whole search; 0 where nothing had to be fitted."""
     centroids: NDArray[np.floating | np.uint8]
     """sRGB levels before they were rounded and repaired, ``(k, 3)``, in no order."""
+    classes: Palette | None = None
+    """Colours by which pixels are labelled, where those that are painted are others."""
 
     @property
     def palette(self) -> Palette:
@@ -75,12 +82,15 @@ def fit_histogram(
     -------
     PaletteFit
         Exactly ``min(n_colors, distinct colours)`` distinct colours, each of them in use. With at
-        most ``n_colors`` distinct colours they are the palette, without any error.
+        most ``n_colors`` distinct colours they are the palette, without any error. Colours that
+        are kept count among the distinct ones, and are there even when they win no pixel.
 
     Raises
     ------
     FitError
         When the histogram is empty.
+    PixelFormatError
+        When there are fewer distinct colours than there are to paint them in.
 
     Notes
     -----
@@ -89,10 +99,17 @@ def fit_histogram(
     for each of thousands of centroids.
     """
     boxes = sort_colors(histogram, options.space)
-    if len(histogram) <= options.n_colors:
+    return _recolor(_fit_boxes(boxes, options, listener), options.recolor)
+
+
+def _fit_boxes(boxes: ColorBoxes, options: FitOptions, listener: Listener) -> PaletteFit:
+    """Fit a palette to weighted colours, not painted in others yet."""
+    pins = np.array(options.keep, dtype=np.uint8).reshape(-1, 3)
+    if len(pins) == options.n_colors or boxes.count_colors(pins) <= options.n_colors:
         listener(Event("fit", 1, 1, "rounds"))
-        finished = finish_palette(boxes, boxes.colors, options.n_colors)
-        return PaletteFit(finished, boxes, "histogram", 0, boxes.colors)
+        rounded = pins if len(pins) == options.n_colors else boxes.colors
+        finished = finish_palette(boxes, rounded, options.n_colors, pins=pins)
+        return PaletteFit(finished, boxes, "histogram", 0, rounded)
     if options.method != KMEANS:
         found, n_iter = fit_by_method(boxes, options, listener)
         finished = finish_palette(boxes, found, options.n_colors)
@@ -100,6 +117,7 @@ def fit_histogram(
     fit = fit_centroids(
         boxes,
         n_centroids=options.n_colors,
+        pins=pins,
         effort=options.effort,
         seed=options.seed,
         n_init=options.n_init,
@@ -108,7 +126,7 @@ def fit_histogram(
         init=options.init,
         listener=listener,
     )
-    finished = finish_palette(boxes, fit.rounded, options.n_colors)
+    finished = finish_palette(boxes, fit.rounded, options.n_colors, pins=pins)
     return PaletteFit(finished, boxes, "histogram", fit.n_iter, fit.centroids)
 
 
@@ -119,6 +137,7 @@ def finish_fit(
     n_colors: int,
     engine: str,
     n_iter: int,
+    recolor: Sequence[Color] = (),
 ) -> PaletteFit:
     """Make a palette of centroids that another engine fitted. **Eager**.
 
@@ -132,15 +151,19 @@ def finish_fit(
         Entries wanted.
     engine, n_iter
         As `PaletteFit` records them.
+    recolor
+        As in `dask_quant.options.FitOptions`.
 
     Raises
     ------
     FitError
         When the histogram is empty.
+    PixelFormatError
+        When there are fewer distinct colours than there are to paint them in.
     """
     boxes = sort_colors(histogram)
     finished = finish_palette(boxes, centroids, n_colors)
-    return PaletteFit(finished, boxes, engine, n_iter, centroids)
+    return _recolor(PaletteFit(finished, boxes, engine, n_iter, centroids), recolor)
 
 
 def fit_given(histogram: ColorHistogram, palette: Palette, space: str = "srgb") -> PaletteFit:
@@ -155,6 +178,14 @@ def fit_given(histogram: ColorHistogram, palette: Palette, space: str = "srgb") 
     """
     boxes = sort_colors(histogram, space)
     return PaletteFit(apply_palette(boxes, palette), boxes, "none", 0, palette.colors)
+
+
+def _recolor(fit: PaletteFit, colors: Sequence[Color]) -> PaletteFit:
+    """Return a fit painted in ``colors``, or as it is where there are none."""
+    if not colors:
+        return fit
+    painted = paint_classes(fit.boxes, fit.finished, np.array(colors, dtype=np.uint8))
+    return replace(fit, finished=painted, classes=fit.palette)
 
 
 def sort_colors(histogram: ColorHistogram, space: str = "srgb") -> ColorBoxes:

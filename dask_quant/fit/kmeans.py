@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dask_quant.events import ignore_event
+from dask_quant.fit.boxes import NO_PINS
 from dask_quant.fit.clusters import Clusters
 from dask_quant.fit.effort import plan_search
 from dask_quant.fit.lattice import round_clusters, round_means
@@ -49,6 +50,7 @@ def fit_centroids(
     boxes: ColorBoxes,
     *,
     n_centroids: int,
+    pins: NDArray[np.uint8] = NO_PINS,
     effort: str = "default",
     seed: int = 0,
     n_init: int | None = None,
@@ -62,9 +64,12 @@ def fit_centroids(
     Parameters
     ----------
     boxes : ColorBoxes
-        The colours, at least ``n_centroids`` of them.
+        The colours; at least as many of them are no pins as there are free centroids.
     n_centroids : int
-        How many to fit.
+        How many to fit, pins and all.
+    pins : ndarray
+        Centroids that never move, distinct sRGB levels, uint8 ``(p, 3)``, ``p < n_centroids``. The
+        others are fitted around them: pins win the colours that are nearest to them.
     effort : {"fast", "default", "best"}, default "default"
         How long to search, see `dask_quant.fit.effort`.
     seed : int, default 0
@@ -83,9 +88,9 @@ def fit_centroids(
     Returns
     -------
     CentroidFit
-        The best that was found; ``n_iter`` counts all Lloyd iterations.
+        The best that was found, pins first; ``n_iter`` counts all Lloyd iterations.
     """
-    plan = plan_search(effort, n_centroids, len(boxes.points), n_init=n_init)
+    plan = plan_search(effort, n_centroids, boxes.count_colors(pins), n_init=n_init)
     max_iter = max_iter or plan.max_iter
     tol = plan.tol * boxes.space.level if tol is None else tol
     if init != DEFAULT_INIT:
@@ -104,11 +109,16 @@ def fit_centroids(
     if len(searched.points) < POINTS_PER_CENTROID * n_centroids:  # dense clumps of colours
         searched = boxes
     clusters, n_iter = search_centroids(
-        searched, plan, n_centroids=n_centroids, seed=seed, listener=listener
+        searched,
+        plan,
+        pins=boxes.space.place(pins),
+        n_centroids=n_centroids,
+        seed=seed,
+        listener=listener,
     )
     if searched is not boxes:
         found = clusters.means
-        clusters = Clusters(boxes, n_centroids)
+        clusters = Clusters(boxes, n_centroids, n_pinned=len(pins))
         clusters.start(found)
     n_iter += iterate_lloyd(boxes, clusters, max_iter=max_iter, tol=tol)
     centroids = clusters.centroids
@@ -116,5 +126,6 @@ def fit_centroids(
     if boxes.space.is_srgb:
         rounded = round_clusters(clusters, n_sweeps=plan.n_sweeps, least_gap=plan.least_gap)
     else:
-        rounded = round_means(boxes.space, clusters.means)
+        free = round_means(boxes.space, clusters.means[len(pins) :])
+        rounded = np.concatenate([pins, free])
     return CentroidFit(boxes.space.find_levels(centroids), rounded, inertia, n_iter)

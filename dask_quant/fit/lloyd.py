@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def iterate_lloyd(boxes: ColorBoxes, clusters: Clusters, *, max_iter: int, tol: float) -> int:
     """Move centroids to the means of what they win until none moves by over ``tol``.
 
-    A centroid that wins nothing goes to the colour with the largest error, so none is ever empty.
+    A centroid that wins nothing goes to the colour with the largest error, so none is ever empty,
+    unless it is pinned.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def iterate_lloyd(boxes: ColorBoxes, clusters: Clusters, *, max_iter: int, tol: 
         n_iter += clusters.descend(max_iter - n_iter, tol)
         if n_iter < max_iter:
             clusters.settle()  # none is further than tol from its mean: the rest of the way
-        empty = np.flatnonzero(clusters.weights == 0)
+        empty = clusters.empty
         if len(empty) == 0:
             return n_iter
         others = np.delete(clusters.centroids, empty, axis=0)

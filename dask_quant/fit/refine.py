@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dask_quant.fit.boxes import slice_colors
+from dask_quant.fit.boxes import NO_PINS, slice_colors
 from dask_quant.kernels.count_block import pack_colors, unpack_colors
 from dask_quant.kernels.order import order_block
 from dask_quant.palette import Palette
@@ -31,13 +31,17 @@ class FinishedPalette:
     """A palette as it will be written, with the labels of the colours that it was fitted to."""
 
     palette: Palette
-    """Distinct colours, every one in use, by descending count, ties by value; with counts."""
+    """Distinct colours by descending count, ties by value; with counts. All but pins are in use."""
     assignment: Assignment
     """Nearest entry of each colour, in the order of the boxes."""
 
 
 def finish_palette(
-    boxes: ColorBoxes, colors: NDArray[np.floating | np.uint8], n_colors: int
+    boxes: ColorBoxes,
+    colors: NDArray[np.floating | np.uint8],
+    n_colors: int,
+    *,
+    pins: NDArray[np.uint8] = NO_PINS,
 ) -> FinishedPalette:
     """Return the palette of ``min(n_colors, distinct colours)`` entries nearest to ``colors``.
 
@@ -49,16 +53,22 @@ def finish_palette(
         Centroids, sRGB levels, ``(k, 3)``.
     n_colors : int
         Entries wanted.
+    pins : ndarray
+        Entries that are kept even when they win no pixel, distinct, uint8 ``(p, 3)``, at most
+        ``n_colors``. They count as colours of the image.
     """
-    n_entries = min(n_colors, len(boxes.points))
-    entries = _distinct(np.rint(np.clip(colors, 0, 255)).astype(np.uint8))[:n_entries]
+    n_entries = min(n_colors, boxes.count_colors(pins))
+    rounded = np.rint(np.clip(colors, 0, 255)).astype(np.uint8)
+    entries = _distinct(rounded)
+    entries = np.concatenate([pins, entries[~_are_among(entries, pins)]])[:n_entries]
     while True:
-        entries, assignment, ties = _fill_up(boxes, entries, n_entries)
+        entries, assignment, ties = _fill_up(boxes, entries, n_entries, pins)
         entries, assignment = _sort_entries(entries, assignment, ties)
         counts = assignment.count(n_entries)
-        if counts.all():  # the order decides ties, and so could empty an entry
+        stays = (counts > 0) | _are_among(entries, pins)
+        if stays.all():  # the order decides ties, and so could empty an entry
             return FinishedPalette(Palette(entries, counts), assignment)
-        entries = entries[counts > 0]
+        entries = entries[stays]
 
 
 def apply_palette(boxes: ColorBoxes, palette: Palette) -> FinishedPalette:
@@ -82,19 +92,24 @@ def _distinct(entries: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return unpack_colors(np.unique(pack_colors(entries)))
 
 
+def _are_among(entries: NDArray[np.uint8], pins: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return which of ``(k, 3)`` entries are pinned, bool ``(k,)``."""
+    return np.isin(pack_colors(entries), pack_colors(pins))
+
+
 def _fill_up(
-    boxes: ColorBoxes, entries: NDArray[np.uint8], n_entries: int
+    boxes: ColorBoxes, entries: NDArray[np.uint8], n_entries: int, pins: NDArray[np.uint8]
 ) -> tuple[NDArray[np.uint8], Assignment, Ties]:
-    """Drop entries that win no pixel and add colours with much error until all are in use.
+    """Drop entries that win no pixel and add colours with much error until all are in use or pins.
 
     Returns them with the assignment of the colours to them, and the colours that could be others'.
     """
     while True:
         assignment, ties = boxes.assign_with_ties(entries)
-        is_used = assignment.count(len(entries)) > 0
-        if len(entries) == n_entries and is_used.all():
+        stays = (assignment.count(len(entries)) > 0) | _are_among(entries, pins)
+        if len(entries) == n_entries and stays.all():
             return entries, assignment, ties
-        entries = entries[is_used]
+        entries = entries[stays]
         missing = n_entries - len(entries)
         worst = assignment.find_worst(-(-missing // _REFILL_SHARE))
         del assignment, ties  # before the next one is made

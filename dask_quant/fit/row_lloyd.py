@@ -150,5 +150,5 @@ def seed_rows(
     n_trials = 2 + int(math.log(n_clusters))  # as scikit-learn has it
     columns = np.array(rows.T, order="C")
     stream = mix_seed(seed, restart)
-    chosen = seed_block(columns, given, min(n_clusters, len(rows)), n_trials, stream)
+    chosen = seed_block(columns, given, np.empty(0), min(n_clusters, len(rows)), n_trials, stream)
     return rows[chosen]

@@ -35,7 +35,13 @@ POINTS_PER_CENTROID = 8
 
 
 def search_centroids(
-    boxes: ColorBoxes, plan: SearchPlan, *, n_centroids: int, seed: int, listener: Listener
+    boxes: ColorBoxes,
+    plan: SearchPlan,
+    *,
+    pins: NDArray[np.uint8 | np.uint16],
+    n_centroids: int,
+    seed: int,
+    listener: Listener,
 ) -> tuple[Clusters, int]:
     """Search for ``n_centroids`` of low inertia, as ``plan`` says.
 
@@ -45,8 +51,10 @@ def search_centroids(
         What the search looks at, at least ``n_centroids`` points.
     plan : SearchPlan
         How long to search.
+    pins : ndarray
+        Centroids that stay where they are, sRGB levels, uint8 ``(p, 3)``, ``p < n_centroids``.
     n_centroids : int
-        How many to find.
+        How many there are to be, pins and all.
     seed : int
         Seed of every random draw.
     listener : callable
@@ -55,15 +63,15 @@ def search_centroids(
     Returns
     -------
     clusters : Clusters
-        The best that were found, with slots to spare.
+        The best that were found, pins first, with slots to spare.
     n_iter : int
         Lloyd iterations made, of all restarts.
     """
     # As many free slots as are ever split at a time.
     n_free = max(plan.n_splits, plan.n_swaps)
-    clusters = Clusters(boxes, n_centroids + n_free)
+    clusters = Clusters(boxes, n_centroids + n_free, n_pinned=len(pins))
     rounds = plan.n_init + plan.n_rounds
-    n_iter = _restart(boxes, clusters, plan, n_centroids, seed, listener)
+    n_iter = _restart(boxes, clusters, plan, pins, n_centroids, seed, listener)
     for i in range(plan.n_rounds):
         n_iter += disturb(clusters, plan.n_swaps, mix_seed(seed, plan.n_init + i))
         listener(Event("fit", plan.n_init + i + 1, rounds, "rounds"))
@@ -74,6 +82,7 @@ def _restart(
     boxes: ColorBoxes,
     clusters: Clusters,
     plan: SearchPlan,
+    pins: NDArray[np.uint8 | np.uint16],
     n_centroids: int,
     seed: int,
     listener: Listener,
@@ -82,10 +91,13 @@ def _restart(
     columns, weights = seeding_points(boxes, n_centroids)
     n_iter, n_alike = 0, 0
     lowest, best = math.inf, None
+    given_cost = _measure_cost(columns, pins)
     for restart in range(plan.n_init):
         stream = mix_seed(seed, restart)
-        first = seed_block(columns, weights, n_centroids, plan.n_trials, stream)
-        clusters.start(columns[:, first].T)
+        first = seed_block(
+            columns, weights, given_cost, n_centroids - len(pins), plan.n_trials, stream
+        )
+        clusters.start(np.concatenate([pins, columns[:, first].T]))
         n_iter += clusters.descend(_MAX_FIRST_ITER, SEARCH_TOL * clusters.level)
         n_iter += breathe(clusters, plan.n_splits)
         inertia = clusters.inertia
@@ -116,6 +128,18 @@ def seeding_points(
     else:
         columns, weights = boxes.points.astype(np.float64).T, boxes.weights
     return np.ascontiguousarray(columns), weights.astype(np.float64)
+
+
+def _measure_cost(
+    columns: NDArray[np.float64], pins: NDArray[np.uint8 | np.uint16]
+) -> NDArray[np.float64]:
+    """Return the squared distances of points ``(3, n)`` to the nearest pin; none without any."""
+    if len(pins) == 0:
+        return np.empty(0)
+    cost = np.full(columns.shape[1], np.inf)
+    for pin in pins.astype(np.float64):
+        np.minimum(cost, ((columns - pin[:, np.newaxis]) ** 2).sum(axis=0), out=cost)
+    return cost
 
 
 def mix_seed(seed: int, number: int) -> np.uint64:

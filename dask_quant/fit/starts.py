@@ -45,7 +45,7 @@ def choose_start(
         return _draw_anywhere(boxes, n_centroids, stream)
     columns, weights = seeding_points(boxes, n_centroids)
     n_trials = plan_search("default", n_centroids, len(boxes.colors)).n_trials
-    first = seed_block(columns, weights, n_centroids, n_trials, stream)
+    first = seed_block(columns, weights, np.empty(0), n_centroids, n_trials, stream)
     return np.ascontiguousarray(columns[:, first].T)
 
 

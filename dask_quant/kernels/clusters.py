@@ -265,13 +265,15 @@ def descend_block(
     cell_far: NDArray[np.float64],
     block_far: NDArray[np.float64],
     sums: NDArray[np.int64],
+    n_pinned: int,
     max_iter: int,
     tol: float,
 ) -> int:
     """Assign, then move centroids to their means, until none is further than ``tol`` from it.
 
     Takes a `Layout` and a `State`, unpacked. A centroid that is nearer than that stays where it
-    is, and so does one that won nothing. Colours are assigned to the centroids as they end.
+    is, and so does one that won nothing, and those in the first ``n_pinned`` slots. Colours are
+    assigned to the centroids as they end.
 
     Returns
     -------
@@ -302,7 +304,7 @@ def descend_block(
         if n_iter == max_iter:
             return n_iter
         n_moved = 0
-        for slot in range(centroids.shape[0]):
+        for slot in range(n_pinned, centroids.shape[0]):
             weight = sums[slot, 0]
             if not alive[slot] or weight == 0:
                 continue

@@ -62,6 +62,7 @@ def _find_after(running: NDArray[np.float64], value: float) -> int:
 def seed_block(
     columns: NDArray[np.float64],
     weights: NDArray[np.float64],
+    given_cost: NDArray[np.float64],
     n_centroids: int,
     n_trials: int,
     seed: np.uint64,
@@ -75,6 +76,9 @@ def seed_block(
         ``(n_bands, n)``, ``n >= n_centroids``.
     weights : ndarray
         Their weights, at least 0 and not all 0, float64 ``(n,)``.
+    given_cost : ndarray
+        Squared distance of each point to the nearest of the centroids that there are already,
+        float64 ``(n,)``, not all 0; float64 ``(0,)`` where there are none.
     n_centroids : int
         How many to choose.
     n_trials : int
@@ -86,7 +90,7 @@ def seed_block(
     -------
     ndarray
         Positions of the chosen points, in the order chosen, int64 ``(n_centroids,)``; fewer where
-        there are fewer distinct points.
+        there are fewer distinct points that are no given centroid.
 
     Notes
     -----
@@ -96,7 +100,9 @@ def seed_block(
     chosen = np.empty(n_centroids, dtype=np.int64)
     cost = np.empty(n)  # squared distance to the nearest centroid
     running, trial_cost, best_cost = np.empty(n), np.empty(n), np.empty(n)
-    cost[:] = 1.0  # the first centroid is drawn by weight alone
+    is_first = given_cost.shape[0] == 0
+    for i in range(n):
+        cost[i] = 1.0 if is_first else given_cost[i]  # the first of all is drawn by weight alone
     number = np.uint64(0)
     for position in range(n_centroids):
         total = 0.0
@@ -106,7 +112,7 @@ def seed_block(
         if total == 0.0:
             return chosen[:position]
         best_total = np.inf
-        for _ in range(n_trials if position else 1):
+        for _ in range(1 if is_first else n_trials):
             drawn = _find_after(running, _draw(seed, number) * total)
             number += np.uint64(1)
             while weights[drawn] * cost[drawn] == 0.0:  # by rounding only: never a centroid twice
@@ -119,7 +125,7 @@ def seed_block(
                     trial_cost[i] += difference * difference
             trial_total = 0.0
             for i in range(n):
-                if position:
+                if not is_first:
                     trial_cost[i] = min(trial_cost[i], cost[i])
                 trial_total += weights[i] * trial_cost[i]
             if trial_total < best_total:
@@ -127,4 +133,5 @@ def seed_block(
                 chosen[position] = drawn
                 best_cost, trial_cost = trial_cost, best_cost
         cost, best_cost = best_cost, cost
+        is_first = False
     return chosen

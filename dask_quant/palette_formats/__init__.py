@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import posixpath
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from dask_quant.errors import PaletteError
-from dask_quant.palette_formats import gpl, hexlist, json_format
+from dask_quant.palette_formats import act, ase, clr, gpl, hexlist, json_format, pal, qml, riff
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     from dask_quant.palette import Palette
 
-_FORMATS = MappingProxyType({".gpl": gpl, ".hex": hexlist, ".json": json_format})
+_FORMATS = MappingProxyType(
+    {
+        ".gpl": gpl,
+        ".hex": hexlist,
+        ".json": json_format,
+        ".pal": pal,
+        ".riff.pal": riff,
+        ".act": act,
+        ".ase": ase,
+        ".clr": clr,
+        ".qml": qml,
+    }
+)
 
 PALETTE_SUFFIXES = tuple(_FORMATS)
 """Suffixes of the palette files that are read and written, in lower case."""
@@ -39,7 +52,7 @@ def dumps(palette: Palette, suffix: str, *, name: str = "dask_quant") -> bytes:
     Raises
     ------
     PaletteError
-        When the suffix is not known.
+        When the suffix is not known, or the format does not hold as many colours.
 
     Examples
     --------
@@ -77,9 +90,16 @@ def loads(data: bytes, suffix: str) -> Palette:
     return palette
 
 
-def check_suffix(suffix: str) -> None:
-    """Raise `PaletteError` unless ``suffix`` is one of `PALETTE_SUFFIXES`."""
-    _find_format(suffix)
+def find_suffix(name: str) -> str:
+    """Return the longest suffix of a file name that is known, or else its last one.
+
+    Examples
+    --------
+    >>> find_suffix("warm.RIFF.pal"), find_suffix("warm.pal"), find_suffix("warm.1.tif")
+    ('.riff.pal', '.pal', '.tif')
+    """
+    known = [suffix for suffix in PALETTE_SUFFIXES if name.lower().endswith(suffix)]
+    return max(known, key=len, default=posixpath.splitext(name)[1].lower())
 
 
 def _find_format(suffix: str) -> ModuleType:

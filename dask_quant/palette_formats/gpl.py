@@ -15,15 +15,13 @@ import re
 from typing import TYPE_CHECKING
 
 from dask_quant.errors import PaletteError
-from dask_quant.palette_formats.parsing import distinct_palette, shorten, split_lines
+from dask_quant.palette_formats.parsing import distinct_palette, parse_levels, shorten, split_lines
 
 if TYPE_CHECKING:
     from dask_quant.palette import Palette
-    from dask_quant.palette_formats.parsing import Color
 
 _MAGIC = "GIMP Palette"
 _FIELD = re.compile(r"[A-Za-z]\w*\s*:")
-_ENTRY = re.compile(r"(\d+)\s+(\d+)\s+(\d+)(?:\s.*)?", re.ASCII)
 _COLUMNS = 16
 """Swatches per row in GIMP's dialog (arbitrary)."""
 
@@ -54,20 +52,7 @@ def loads(data: bytes) -> Palette:
         message = f"Line 1: got {got}; a .gpl file begins with {_MAGIC!r}."
         raise PaletteError(message)
     return distinct_palette(
-        [
-            _parse_entry(number, line)
-            for number, line in lines[1:]
-            if not line.startswith("#") and not _FIELD.match(line)
-        ]
+        parse_levels(number, line)
+        for number, line in lines[1:]
+        if not line.startswith("#") and not _FIELD.match(line)
     )
-
-
-def _parse_entry(number: int, line: str) -> Color:
-    """Return the three levels that a line begins with."""
-    match = _ENTRY.fullmatch(line)
-    levels = [int(part) for part in match.groups() if len(part) <= 3] if match else []
-    if len(levels) != 3 or max(levels) > 255:
-        message = f"Line {number}: got {shorten(line)}; write three levels of 0 to 255."
-        raise PaletteError(message)
-    red, green, blue = levels
-    return red, green, blue

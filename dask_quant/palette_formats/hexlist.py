@@ -38,7 +38,7 @@ def loads(data: bytes) -> Palette:
         When a line is not six hexadecimal digits.
     """
     rows = ((number, _COMMENT.sub("", line)) for number, line in split_lines(data))
-    return distinct_palette([_parse_row(number, row) for number, row in rows if row])
+    return distinct_palette(_parse_row(number, row) for number, row in rows if row)
 
 
 def _parse_row(number: int, row: str) -> Color:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dask_quant.errors import PaletteError
+from dask_quant.options import MAX_COLORS
 from dask_quant.palette import Palette
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     Color = tuple[int, int, int]
 
 HEX_COLOR = re.compile(r"#?([0-9a-fA-F]{6})")
 """One colour as ``rrggbb`` or ``#rrggbb``."""
+
+_LEVELS = re.compile(r"(\d+)\s+(\d+)\s+(\d+)(?:\s.*)?", re.ASCII)
 
 _MAX_SHOWN = 40
 """Characters of a bad line that a message repeats (arbitrary)."""
@@ -42,13 +46,45 @@ def parse_hex_color(text: str) -> Color | None:
     return red, green, blue
 
 
+def parse_levels(number: int, line: str) -> Color:
+    """Return the three levels that line ``number`` begins with, or raise `PaletteError`."""
+    match = _LEVELS.fullmatch(line)
+    levels = [int(part) for part in match.groups() if len(part) <= 3] if match else []
+    if len(levels) != 3 or max(levels) > 255:
+        message = f"Line {number}: got {shorten(line)}; write three levels of 0 to 255."
+        raise PaletteError(message)
+    red, green, blue = levels
+    return red, green, blue
+
+
+def take_bytes(data: bytes, begin: int, n_bytes: int, what: str) -> bytes:
+    """Return a part of ``data``, or raise `PaletteError` where it is torn before its end."""
+    part = data[begin : begin + n_bytes]
+    if len(part) < n_bytes:
+        message = f"Got a file of {len(data)} bytes that is torn: {what} is not all there."
+        raise PaletteError(message)
+    return part
+
+
 def shorten(text: object) -> str:
     """Return the quoted start of ``text``, short enough for a one-line message."""
     shown = str(text)
     return repr(shown if len(shown) <= _MAX_SHOWN else shown[: _MAX_SHOWN - 3] + "...")
 
 
-def distinct_palette(colors: Sequence[Color], counts: Sequence[int] | None = None) -> Palette:
+def check_room(n_colors: int) -> None:
+    """Raise `PaletteError` when there are more colours than a palette holds.
+
+    Called as they come: a file may hold millions.
+    """
+    if n_colors > MAX_COLORS:
+        message = f"Got more than {MAX_COLORS} colours; a palette holds no more."
+        raise PaletteError(message)
+
+
+def distinct_palette(
+    colors: Iterable[tuple[int, ...]], counts: Sequence[int] | None = None
+) -> Palette:
     """Return the palette of ``colors`` without repeats: the first is kept, counts are summed.
 
     Raises
@@ -62,12 +98,13 @@ def distinct_palette(colors: Sequence[Color], counts: Sequence[int] | None = Non
     >>> palette.hex, palette.counts.tolist()
     (['#000000', '#ff0000'], [6, 2])
     """
-    if not colors:
+    pixels: dict[tuple[int, ...], int] = {}
+    for color, count in zip(colors, repeat(0) if counts is None else counts, strict=False):
+        pixels[color] = pixels.get(color, 0) + count
+        check_room(len(pixels))
+    if not pixels:
         message = "Got a palette file without any colour; it must hold at least one."
         raise PaletteError(message)
-    pixels = dict.fromkeys(colors, 0)
-    for color, count in zip(colors, counts or [0] * len(colors), strict=True):
-        pixels[color] += count
     array = np.array(list(pixels), dtype=np.uint8)
     if counts is None:
         return Palette(array)

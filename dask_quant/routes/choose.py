@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dask_quant.errors import OptionError, OutputError
-from dask_quant.palette_formats import check_suffix
 from dask_quant.routes.common import (
     SMALL_PIXELS,
     check_label_suffix,
@@ -24,6 +23,7 @@ from dask_quant.routes.common import (
 from dask_quant.routes.inspect import describe_inputs
 from dask_quant.routes.memory import count_in_memory, fit_in_memory, relabel_in_memory
 from dask_quant.sinks.atomic import check_output
+from dask_quant.sinks.palette_file import check_palette_name
 from dask_quant.sources.discover import STDIN, Discovery, discover, is_zarr_store
 from dask_quant.sources.pillow import read_header
 
@@ -58,7 +58,7 @@ def relabel_sources(job: Job, sources: Sources | Any, out: Path) -> Report:
 def fit_sources(job: Job, sources: Sources | Any, out: Path) -> Report:
     """Fit one palette to whatever ``sources`` are and write it to a palette file. **Eager**."""
     check_output(out, overwrite=job.run.overwrite)
-    check_suffix(out.suffix)
+    check_palette_name(out)
     if is_array(sources):
         from dask_quant.routes.chunked import fit_chunked
 

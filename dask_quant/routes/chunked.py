@@ -94,7 +94,7 @@ def _relabel_source(
     """Write the labels of ``source`` as Dask reads it; return the figures of what was written."""
     palette, overwrite = outcome.palette, job.run.overwrite
     if job.dither == "none":
-        labels = relabel_blocks(pixels, palette, job.fit.space)
+        labels = relabel_blocks(pixels, outcome.classes or palette, job.fit.space)
         n_bytes = write_labels(labels, palette, out, executor, overwrite=overwrite)
     else:
         n_bytes, tally = write_dithered(

@@ -89,7 +89,9 @@ def _relabel_shared(job: Job, items: Sequence[Item], executor: Executor, n_ignor
         fit = fit_or_take(job, counted.histogram)
     with job.watch.measure("relabel"):
         written = relabel_collection(
-            *(items, counted, fit.palette, job.fit.space, executor), dither=job.dither
+            *(items, counted, fit.palette, job.fit.space, executor),
+            dither=job.dither,
+            classes=fit.classes,
         )
     totals = describe_fit(counted.histogram, fit)
     if written.tallies:

@@ -183,7 +183,8 @@ def make_report(
 ) -> Report:
     """Return the report of a job from the totals over its images."""
     if job.palette is None and not job.per_image and len(totals.palette) < job.fit.n_colors:
-        warn_fewer("the input holds", job.fit.n_colors, len(totals.palette))
+        who = "the input and the colours to keep are" if job.fit.keep else "the input holds"
+        warn_fewer(who, job.fit.n_colors, len(totals.palette))
     error = totals.squared_error
     return Report(
         command=job.command,

@@ -5,23 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dask_quant.errors import PaletteError, SourceError, SourceNotFoundError
-from dask_quant.options import as_path
+from dask_quant.options import as_path, format_bytes
 from dask_quant.palette import as_palette
-from dask_quant.palette_formats import PALETTE_SUFFIXES, dumps, loads
+from dask_quant.palette_formats import PALETTE_SUFFIXES, dumps, find_suffix, loads
+from dask_quant.palette_formats.builtin import builtin_palette, is_builtin_name
 from dask_quant.palette_formats.parsing import distinct_palette
 from dask_quant.sinks.atomic import write_file_atomically
 from dask_quant.sinks.png_palette import read_png_colors
 from dask_quant.sinks.store_marker import read_store_palette
+from dask_quant.sinks.swatch import swatch_chunks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import ArrayLike
 
     from dask_quant.palette import Palette
 
-READABLE_SUFFIXES = (*PALETTE_SUFFIXES, ".png", ".zarr")
+WRITABLE_SUFFIXES = (*PALETTE_SUFFIXES, ".png")
+"""Suffixes that `write_palette` takes, in lower case."""
+
+READABLE_SUFFIXES = (*WRITABLE_SUFFIXES, ".zarr")
 """Suffixes that `read_palette` takes, in lower case."""
+
+MAX_FILE_BYTES = 2**23
+"""Longest palette file that is read: 128 bytes for each of 65,536 colours."""
 
 
 def write_palette(
@@ -36,7 +45,8 @@ def write_palette(
     palette : Palette or array_like
         What to write; sRGB integers 0 to 255 ``(n_colors, 3)`` if an array.
     path : str or Path
-        A name that ends in one of `PALETTE_SUFFIXES`; its stem is the title inside.
+        A name that ends in one of `WRITABLE_SUFFIXES`; its stem is the title inside. ``.pal`` is
+        JASC's, ``.riff.pal`` that of Windows; ``.png`` is a picture of the colours as squares.
     overwrite : bool, default False
         Whether a file that exists may be replaced.
 
@@ -48,24 +58,41 @@ def write_palette(
     Raises
     ------
     PaletteError
-        When the suffix is not known, or an array is no palette.
+        When the suffix is not known, an array is no palette, or the format does not hold as many
+        colours: ``.act`` and ``.png`` 256, ``.riff.pal`` 65,535.
     OutputError
         When the file exists or cannot be written.
     """
     file, palette = as_path(path, "path"), as_palette(palette)
-    data = dumps(palette, file.suffix, name=file.stem)
-    return write_file_atomically(file, [data], overwrite=overwrite)
+    suffix = check_palette_name(file)
+    if suffix == ".png":
+        chunks: Iterable[bytes] = swatch_chunks(palette)
+    else:
+        chunks = [dumps(palette, suffix, name=file.stem)]
+    return write_file_atomically(file, chunks, overwrite=overwrite)
+
+
+def check_palette_name(path: Path) -> str:
+    """Return the suffix by which a palette file is written, or raise `PaletteError`."""
+    suffix = find_suffix(path.name)
+    if suffix not in WRITABLE_SUFFIXES:
+        known = ", ".join(WRITABLE_SUFFIXES)
+        message = f"Got {str(path)!r} for a palette; known are {known}."
+        raise PaletteError(message)
+    return suffix
 
 
 def read_palette(path: str | Path) -> Palette:
-    """Read a palette from a palette file, an indexed PNG, or a label store of ours.
+    """Read a palette from a palette file, indexed PNG or label store of ours, or take one by name.
 
     **Eager**; of a PNG or store only the palette is read, whatever the size of the image.
 
     Parameters
     ----------
     path : str or Path
-        A name that ends in one of `READABLE_SUFFIXES`.
+        A name that ends in one of `READABLE_SUFFIXES`; or one without suffix and folder, which is
+        that of a palette that comes with the package: ``black-white``, ``ega``, ``gray-2``,
+        ``gray-4``, ``gray-16``, ``gray-256``, ``web-safe``. A file of such a name is not looked at.
 
     Returns
     -------
@@ -79,10 +106,13 @@ def read_palette(path: str | Path) -> Palette:
     SourceError
         When it cannot be read.
     PaletteError
-        When the suffix is not known, or no palette is in it; says the file, line and what is wrong.
+        When the suffix or the name is not known, or no palette is in it; says the file, line and
+        what is wrong.
     """
     file = as_path(path, "path")
-    suffix = file.suffix.lower()
+    if is_builtin_name(str(file)):
+        return builtin_palette(str(file))
+    suffix = find_suffix(file.name)
     if suffix not in READABLE_SUFFIXES:
         known = ", ".join(READABLE_SUFFIXES)
         message = f"Got {str(path)!r} for a palette; known suffixes are {known}."
@@ -108,4 +138,9 @@ def _read_known(path: Path, suffix: str) -> Palette:
     if suffix == ".png":
         with path.open("rb") as file:
             return distinct_palette([(int(r), int(g), int(b)) for r, g, b in read_png_colors(file)])
-    return loads(path.read_bytes(), suffix)
+    with path.open("rb") as file:
+        data = file.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        message = f"Got more than {format_bytes(MAX_FILE_BYTES)}, which no palette file takes."
+        raise PaletteError(message)
+    return loads(data, suffix)

@@ -21,6 +21,7 @@ ROOT = "dask_quant"
 LAYERS = (
     # Plain arrays and values: no Dask, no files.
     "errors",
+    "given_colors",
     "method_options",
     "options",
     "segment_options",

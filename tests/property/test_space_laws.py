@@ -163,3 +163,43 @@ def test_dithering_works_in_srgb_alone(tmp_path):
         with pytest.raises(dq.OptionError, match="'bayer' with space 'lab'; dithering"):
             call()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_colors_that_are_kept_stay_in_every_space(space, photo):
+    pixels, pins = photo[150:250, 200:300], [[255, 0, 0], [1, 2, 3], [128, 128, 127]]
+    palette = dq.fit_palette(pixels, 12, space=space, keep=pins)
+    assert len(palette) == len(set(palette)) == 12
+    assert set(map(tuple, pins)) <= set(palette)
+    labels, _ = find_nearest(pixels, palette.colors, space)
+    counts = np.bincount(labels.ravel(), minlength=12)
+    assert counts.tolist() == palette.counts.tolist()
+    is_free = [color not in set(map(tuple, pins)) for color in palette]
+    assert counts[is_free].all()
+
+
+def test_classes_of_a_space_are_painted_in_given_colors(tmp_path, photo, read_indexed):
+    pixels, out = photo[150:250, 200:300], tmp_path / "o.png"
+    plain = dq.quantize(pixels, tmp_path / "p.png", n_colors=2, space="lab")
+    report = dq.quantize(pixels, out, n_colors=2, space="lab", recolor="#000,#fff")
+    labels, palette, painted = read_indexed(out)
+    np.testing.assert_array_equal(labels, find_nearest(pixels, plain.palette.colors, "lab")[0])
+    darker = plain.palette.colors.sum(axis=1).argmin()
+    assert palette[darker].tolist() == [0, 0, 0]
+    assert report.mse == np.square(pixels.astype(int) - painted).sum() / labels.size
+    with pytest.raises(dq.OptionError, match="'bayer' with recolor"):
+        dq.quantize(pixels, tmp_path / "q.png", n_colors=2, recolor="#000,#fff", dither="bayer")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"method": "wu"}, "space 'lab' with the method wu"),
+        ({"init": "random"}, "space 'lab' with another init"),
+        ({"method": "octree", "keep": ((0, 0, 0),), "space": "srgb"}, "keep"),
+        ({"init": "random", "keep": ((0, 0, 0),), "space": "srgb"}, "keep"),
+    ],
+)
+def test_other_methods_take_neither_spaces_nor_colors_to_keep(options, text):
+    with pytest.raises(dq.OptionError, match=text):
+        FitOptions(**{"space": "lab", **options})

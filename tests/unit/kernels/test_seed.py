@@ -6,10 +6,14 @@ from hypothesis import strategies as st
 from dask_quant.kernels.seed import _draw, seed_block
 
 
-def seed(points, weights=None, *, k, n_trials=3, stream=0):
+def seed(points, weights=None, *, k, n_trials=3, stream=0, centroids=()):
     points = np.asarray(points, dtype=np.float64)
     weights = np.ones(len(points)) if weights is None else np.asarray(weights, dtype=np.float64)
-    return seed_block(np.ascontiguousarray(points.T), weights, k, n_trials, np.uint64(stream))
+    standing = np.array(centroids, dtype=np.float64).reshape(-1, points.shape[1])
+    cost = ((points[:, np.newaxis] - standing) ** 2).sum(axis=2)
+    given_cost = cost.min(axis=1) if len(standing) else np.empty(0)
+    columns = np.ascontiguousarray(points.T)
+    return seed_block(columns, weights, given_cost, k, n_trials, np.uint64(stream))
 
 
 def test_draws_are_those_of_splitmix64():
@@ -68,3 +72,19 @@ def test_more_trials_do_not_seed_worse_on_average():
         return np.mean(costs)
 
     assert mean_cost(5) < mean_cost(1)
+
+
+@pytest.mark.parametrize("stream", range(5))
+def test_points_are_drawn_far_from_given_centroids(stream):
+    rng = np.random.default_rng(0)
+    corners = np.array([[0, 0, 0], [250, 0, 0], [0, 250, 0], [0, 0, 250]])
+    points = (corners[:, np.newaxis] + rng.integers(0, 5, (4, 50, 3))).reshape(-1, 3)
+    chosen = seed(points, k=2, n_trials=5, stream=stream, centroids=corners[[1, 2]])
+    assert sorted((chosen // 50).tolist()) == [0, 3]
+
+
+def test_a_point_on_a_given_centroid_is_never_drawn():
+    points = np.array([[0, 0, 0], [9, 9, 9], [5, 5, 5]])
+    for stream in range(20):
+        chosen = seed(points, [1e9, 1, 1], k=3, stream=stream, centroids=[[0, 0, 0]])
+        assert sorted(chosen.tolist()) == [1, 2]

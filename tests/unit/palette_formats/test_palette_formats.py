@@ -20,18 +20,57 @@ palettes = st.lists(st.tuples(level, level, level), min_size=1, max_size=300, un
 )
 
 
+LARGEST = {suffix: 65_536 for suffix in PALETTE_SUFFIXES} | {".riff.pal": 65_535, ".act": 256}
+
+
+def make_palette(n_colors):
+    codes = np.arange(n_colors, dtype=np.uint32) * 251
+    colors = np.stack([codes >> 16 & 255, codes >> 8 & 255, codes & 255], axis=1)
+    return Palette(colors.astype(np.uint8))
+
+
 @pytest.mark.parametrize("suffix", PALETTE_SUFFIXES)
 @given(palette=palettes)
 def test_every_format_reads_back_what_it_wrote(suffix, palette):
+    palette = Palette(palette.colors[: LARGEST[suffix]])
     assert loads(dumps(palette, suffix), suffix) == palette
 
 
 @pytest.mark.parametrize("suffix", PALETTE_SUFFIXES)
 def test_the_largest_palette_reads_back(suffix):
-    codes = np.arange(65_536, dtype=np.uint32) * 251
-    colors = np.stack([codes >> 16 & 255, codes >> 8 & 255, codes & 255], axis=1)
-    palette = Palette(colors.astype(np.uint8))
+    palette = make_palette(LARGEST[suffix])
     assert loads(dumps(palette, suffix), suffix) == palette
+
+
+@pytest.mark.parametrize("suffix", [".riff.pal", ".act"])
+def test_what_a_format_does_not_hold_is_refused(suffix):
+    with pytest.raises(PaletteError, match=f"Got {LARGEST[suffix] + 1} colours; .*write .gpl"):
+        dumps(make_palette(LARGEST[suffix] + 1), suffix)
+
+
+@pytest.mark.parametrize("suffix", [s for s in PALETTE_SUFFIXES if LARGEST[s] == 65_536])
+def test_a_file_of_more_colors_than_a_palette_holds_is_refused(suffix):
+    levels = [f"{i >> 16} {i >> 8 & 255} {i & 255}" for i in range(65_537)]
+    hexes = [f"#{i:06x}" for i in range(65_537)]
+    entries = (f'<paletteEntry value="{i}" color="{c}"/>' for i, c in enumerate(hexes))
+    texts = {
+        ".gpl": "GIMP Palette\n" + "\n".join(levels),
+        ".hex": "\n".join(hexes),
+        ".json": json.dumps(hexes),
+        ".pal": "JASC-PAL\n0100\n65537\n" + "\n".join(levels),
+        ".clr": "\n".join(f"{i} {line}" for i, line in enumerate(levels)),
+        ".qml": f"<qgis>{''.join(entries)}</qgis>",
+    }
+    if suffix == ".ase":
+        first, second = (
+            dumps(make_palette(65_536), suffix),
+            dumps(Palette.from_hex(["#ffffff"]), suffix),
+        )
+        data = first[:8] + (65_537).to_bytes(4, "big") + first[12:] + second[12:]
+    else:
+        data = texts[suffix].encode()
+    with pytest.raises(PaletteError, match="Got more than 65536 colours"):
+        loads(data, suffix)
 
 
 @given(palette=palettes, name=st.text(max_size=200))
