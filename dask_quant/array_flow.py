@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from dask.delayed import Delayed
     from numpy.typing import NDArray
 
-    from dask_quant.options import FitOptions
+    from dask_quant.fit_options import FitOptions
     from dask_quant.palette import Palette
 
 DASK_ML_MAX_ITER = 300

@@ -135,7 +135,7 @@ class ColorSpace:
     """A working space, and its lattice: ``round((space - origin) * scale)``."""
 
     name: str
-    """One of `dask_quant.options.SPACES`."""
+    """One of `dask_quant.fit_options.SPACES`."""
     scale: float
     """Steps of the lattice in a unit of the space."""
     origin: tuple[float, float, float]
@@ -223,5 +223,5 @@ _BY_NAME = {
 
 
 def find_space(name: str) -> ColorSpace:
-    """Return a space by its name, one of `dask_quant.options.SPACES`."""
+    """Return a space by its name, one of `dask_quant.fit_options.SPACES`."""
     return _BY_NAME[name]

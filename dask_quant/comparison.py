@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from dask_quant.errors import OptionError, OutputError, PixelFormatError
 from dask_quant.events import Event, ignore_event
 from dask_quant.fit.fitting import fit_histogram
+from dask_quant.fit_options import FitOptions
 from dask_quant.flow import label_image
 from dask_quant.histogram import ColorHistogram
 from dask_quant.method_options import KMEANS, keep_taken
-from dask_quant.options import FitOptions, as_path
+from dask_quant.options import as_path
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.results import explained_variance, psnr_db
 from dask_quant.routes.common import SMALL_PIXELS, read_source

@@ -25,7 +25,7 @@ from dask_quant.execute import Executor
 from dask_quant.fit.row_block import find_nearest
 from dask_quant.fit.rows import float_type, measure_distances
 from dask_quant.fit.samples import fit_counted, fit_samples
-from dask_quant.options import FitOptions
+from dask_quant.fit_options import FitOptions
 
 if TYPE_CHECKING:
     from typing import Self

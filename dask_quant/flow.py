@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from dask_quant.dithering import Tally
     from dask_quant.events import Listener
+    from dask_quant.fit_options import FitOptions
     from dask_quant.kernels.assign import Labels
-    from dask_quant.options import FitOptions
     from dask_quant.palette import Palette
 
 

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dask_quant.execute import Executor
+    from dask_quant.fit_options import FitOptions
     from dask_quant.flow import ImageOutcome
-    from dask_quant.options import FitOptions
     from dask_quant.palette import Palette
 
 MAX_BATCH = 16

@@ -11,26 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from dask_quant.errors import OptionError
-from dask_quant.given_colors import Color, as_colors, check_use
-from dask_quant.method_options import DEFAULT_INIT, KMEANS, as_init, check_method
 
 MAX_COLORS = 65_536
 """Largest palette: labels are at most 16-bit."""
-
-ENGINES = ("auto", "histogram", "scalable", "dask-ml")
-"""Names that ``engine`` takes; ``auto`` is ``histogram`` for 8-bit colour."""
-
-PIXEL_ENGINES = ("scalable", "dask-ml")
-"""Those that fit the pixels of one image, pass by pass, and not their counts."""
-
-EFFORTS = ("fast", "default", "best")
-"""Names that ``effort`` takes: how long to search for a lower error."""
-
-SPACES = ("srgb", "linear", "oklab", "lab")
-"""Names of the spaces that distances are measured in."""
-
-DITHERS = ("none", "bayer", "blue-noise", "floyd-steinberg")
-"""Names that ``dither`` takes; all but the last look at the place of each pixel alone."""
 
 MAX_SEED = 2**63 - 1
 """Largest seed: it is hashed as a 64-bit integer and stored in JSON."""
@@ -131,126 +114,6 @@ def check_n_colors(n_colors: int) -> None:
         1 <= n_colors <= MAX_COLORS,
         f"Got {n_colors} colours; ask for 1 to {MAX_COLORS}.",
     )
-
-
-def check_space(space: str) -> None:
-    """Raise `OptionError` unless ``space`` names a working space."""
-    require(
-        isinstance(space, str) and space in SPACES,
-        f"Got space {space!r}; known are {', '.join(SPACES)}.",
-    )
-
-
-def check_dither(dither: str, space: str = "srgb", recolor: Any = ()) -> str:
-    """Return ``dither`` as it is, or raise `OptionError` unless it goes with the rest."""
-    require(dither in DITHERS, f"Got dither {dither!r}; known are {', '.join(DITHERS)}.")
-    require(
-        dither == "none" or space == "srgb",
-        f"Got dither {dither!r} with space {space!r}; dithering works in srgb, so leave one out.",
-    )
-    require(
-        dither == "none" or not recolor,
-        f"Got dither {dither!r} with recolor, whose colours are not those that are dithered "
-        "between; leave one out.",
-    )
-    return dither
-
-
-def _is_at_least_zero(value: Any) -> bool:
-    """Return whether ``value`` is a number of 0 or more; NaN and what is no number are not."""
-    try:
-        return bool(value >= 0)
-    except (TypeError, ValueError):
-        return False
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitOptions:
-    """How a palette is fitted."""
-
-    n_colors: int = 16
-    """Colours asked for, 1 to 65536."""
-    method: str = KMEANS
-    """``kmeans``, or one of the others of `dask_quant.method_options.METHODS`."""
-    engine: str = "auto"
-    """``auto``, ``histogram`` (exact k-means on counted colours), ``scalable`` or ``dask-ml``."""
-    effort: str = "default"
-    """How long to search for a lower error: ``fast``, ``default`` or ``best``."""
-    seed: int = 0
-    """Seed of every random draw, 0 to 2**63 - 1; recorded in the output."""
-    n_init: int | None = None
-    """Restarts, the best of which is kept; at least 1. None: what the engine does by default."""
-    max_iter: int | None = None
-    """Most Lloyd iterations of the last descent, at least 1. None: what the engine does."""
-    tol: float | None = None
-    """Stop once the largest centroid shift is at most this, in units of ``space``: sRGB levels, 0
-    to 255; linear RGB and Oklab, 0 to 1; CIELAB, L* 0 to 100. None: the engine's."""
-    space: str = "srgb"
-    """Where distances are measured, to fit and to relabel: ``srgb``, ``linear`` (RGB), ``oklab`` or
-    ``lab`` (CIELAB, D65)."""
-    init: Any = DEFAULT_INIT
-    """``k-means++`` and a search; ``random``, or rows of sRGB levels, and no search. Kept as a
-    name or a tuple of tuples."""
-    keep: tuple[Color, ...] = ()
-    """Colours that the palette holds in any case; the others are fitted around them."""
-    recolor: tuple[Color, ...] = ()
-    """Colours to paint the entries in, the darkest entry in the first; none: in their own."""
-
-    def __post_init__(self) -> None:
-        set_integers(self, "n_colors", "seed", optional=False)
-        set_integers(self, "n_init", "max_iter")
-        check_n_colors(self.n_colors)
-        for name in ("keep", "recolor"):
-            object.__setattr__(self, name, as_colors(getattr(self, name), name))
-        n_keep, n_recolor = len(self.keep), len(self.recolor)
-        check_use(n_keep, n_recolor, self.n_colors, self.engine, self.fits_pixels)
-        require(
-            self.engine in ENGINES,
-            f"Got engine {self.engine!r}; known are {', '.join(ENGINES)}.",
-        )
-        require(
-            self.effort in EFFORTS,
-            f"Got effort {self.effort!r}; known are {', '.join(EFFORTS)}.",
-        )
-        check_space(self.space)
-        require(
-            self.space == "srgb" or not self.fits_pixels,
-            f"Got space {self.space!r} with the {self.engine} engine, which fits in srgb; leave "
-            "space out or use the histogram engine.",
-        )
-        require(
-            0 <= self.seed <= MAX_SEED,
-            f"Got seed {self.seed}; use an integer from 0 to 2**63 - 1.",
-        )
-        require(
-            self.n_init is None or self.n_init >= 1,
-            f"Got n_init {self.n_init}; use at least 1.",
-        )
-        require(
-            self.max_iter is None or self.max_iter >= 1,
-            f"Got max_iter {self.max_iter}; use at least 1.",
-        )
-        require(
-            self.tol is None or _is_at_least_zero(self.tol),
-            f"Got tol {self.tol!r}; use a shift of 0 or more, in units of the space.",
-        )
-        require(
-            self.engine != "dask-ml" or self.n_init in (None, 1),
-            f"Got n_init {self.n_init} with the dask-ml engine, whose KMeans starts once; "
-            "leave n_init out or use the histogram engine.",
-        )
-        require(
-            not self.fits_pixels or self.effort == "default",
-            f"Got effort {self.effort!r} with the {self.engine} engine, which has no such search; "
-            "leave effort out or use the histogram engine.",
-        )
-        object.__setattr__(self, "init", as_init(self.init))
-        check_method(self)
-
-    @property
-    def fits_pixels(self) -> bool:
-        """Whether the engine reads the pixels of one image, and not their counts alone."""
-        return self.engine in PIXEL_ENGINES
 
 
 @dataclass(frozen=True, kw_only=True)

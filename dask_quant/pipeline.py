@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from dask_quant.color_curve import trace_curve
 from dask_quant.errors import OptionError
 from dask_quant.events import ignore_event
+from dask_quant.fit_options import FitOptions, check_dither
 from dask_quant.given_colors import as_colors
 from dask_quant.histogram import ColorHistogram
-from dask_quant.options import FitOptions, as_path, check_dither, make_run_options, require
+from dask_quant.options import as_path, make_run_options, require
 from dask_quant.palette import as_palette
 from dask_quant.routes.choose import (
     count_sources,

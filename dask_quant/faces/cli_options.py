@@ -8,17 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import dask_quant as dq
+from dask_quant.fit_options import DITHERS, EFFORTS, ENGINES, SPACES
 from dask_quant.method_options import INITS as STARTS
 from dask_quant.method_options import METHODS, parse_methods
-from dask_quant.options import (
-    DITHERS,
-    EFFORTS,
-    ENGINES,
-    SPACES,
-    ClusterOptions,
-    parse_bytes,
-    parse_chunks,
-)
+from dask_quant.options import ClusterOptions, parse_bytes, parse_chunks
 from dask_quant.segment_options import INITS, SCALES, parse_bands, parse_numbers
 
 if TYPE_CHECKING:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dask_quant.events import Listener
+    from dask_quant.fit_options import FitOptions
     from dask_quant.given_colors import Color
     from dask_quant.histogram import ColorHistogram
-    from dask_quant.options import FitOptions
     from dask_quant.palette import Palette
 
 
@@ -152,7 +152,7 @@ def finish_fit(
     engine, n_iter
         As `PaletteFit` records them.
     recolor
-        As in `dask_quant.options.FitOptions`.
+        As in `dask_quant.fit_options.FitOptions`.
 
     Raises
     ------

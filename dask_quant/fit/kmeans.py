@@ -77,11 +77,11 @@ def fit_centroids(
     n_init : int, optional
         Restarts of the search. None: what ``effort`` says.
     max_iter, tol : optional
-        Of the last descent, as in `dask_quant.options.FitOptions`, but in steps of the working
-        space. None: what ``effort`` says.
+        Of the last descent, as in `dask_quant.fit_options.FitOptions`, but in steps of the
+        working space. None: what ``effort`` says.
     init : {"k-means++", "random"} or tuple, default "k-means++"
-        As in `dask_quant.options.FitOptions`; with another one there is no search, `max_iter` and
-        `tol` are of every start, and each centroid is rounded by itself.
+        As in `dask_quant.fit_options.FitOptions`; with another one there is no search, `max_iter`
+        and `tol` are of every start, and each centroid is rounded by itself.
     listener : callable, optional
         Told of each round of the search that ends.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dask_quant.fit.rows import Numbers, RankedCenters
-    from dask_quant.options import FitOptions
+    from dask_quant.fit_options import FitOptions
     from dask_quant.palette import Palette
 
 _DEFAULT_MAX_ITER = 300

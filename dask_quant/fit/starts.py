@@ -33,8 +33,8 @@ def choose_start(
     n_centroids : int
         How many are wanted.
     init : {"k-means++", "random"} or tuple
-        As in `dask_quant.options.FitOptions`: greedy k-means++; anywhere in the box of the colours
-        and somewhat around it; or what is given.
+        As in `dask_quant.fit_options.FitOptions`: greedy k-means++; anywhere in the box of the
+        colours and somewhat around it; or what is given.
     seed, restart : int
         What the draws are hashed from.
     """

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
     from dask_quant.events import Listener
     from dask_quant.fit.fitting import PaletteFit
+    from dask_quant.fit_options import FitOptions
     from dask_quant.flow import ImageOutcome
     from dask_quant.histogram import ColorHistogram
-    from dask_quant.options import FitOptions, RunOptions
+    from dask_quant.options import RunOptions
     from dask_quant.palette import Palette
     from dask_quant.results import Quarantined
 

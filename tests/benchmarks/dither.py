@@ -21,7 +21,7 @@ from machine import describe_machine
 
 import dask_quant as dq
 from dask_quant.dithering import Tally, diffuse_rows, dither_block
-from dask_quant.options import DITHERS
+from dask_quant.fit_options import DITHERS
 from dask_quant.sources.pillow import read_image
 from dask_quant.sources.samples import find_sample_images
 

@@ -31,7 +31,7 @@ from machine import describe_machine
 from PIL import Image
 
 from dask_quant.errors import DaskQuantError
-from dask_quant.options import EFFORTS
+from dask_quant.fit_options import EFFORTS
 from dask_quant.palette import Palette
 from dask_quant.process import count_cpus
 from dask_quant.sinks.atomic import write_file_atomically

@@ -14,8 +14,8 @@ import pytest
 import zarr
 from PIL import Image
 
+from dask_quant.fit_options import DITHERS
 from dask_quant.kernels.count_block import pack_colors
-from dask_quant.options import DITHERS
 
 
 def test_kernel_benchmark_reports_every_row(capsys):

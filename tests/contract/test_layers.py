@@ -24,6 +24,7 @@ LAYERS = (
     "given_colors",
     "method_options",
     "options",
+    "fit_options",
     "segment_options",
     "events",
     "process",
@@ -121,7 +122,7 @@ SLOW_PACKAGES = ("dask_ml", "distributed", "matplotlib", "rasterio", "rich", "sk
 """Packages that may be imported inside a function: optional, or too slow for every start."""
 
 FACES_KNOW = (
-    *("errors", "method_options", "options", "segment_options", "events", "process"),
+    *("errors", "method_options", "options", "fit_options", "segment_options", "events", "process"),
     *("__init__", "faces"),
 )
 """What the faces import when they run: the exported names, how to ask and to listen, whose the

@@ -5,7 +5,7 @@ import pytest
 
 import dask_quant as dq
 from dask_quant.dithering import dither_image
-from dask_quant.options import DITHERS
+from dask_quant.fit_options import DITHERS
 
 
 @pytest.mark.parametrize("dither", DITHERS)

@@ -12,7 +12,8 @@ from PIL import Image
 import dask_quant as dq
 from dask_quant import array_flow, dither_flow
 from dask_quant.dithering import dither_image
-from dask_quant.options import DITHERS, ClusterOptions
+from dask_quant.fit_options import DITHERS
+from dask_quant.options import ClusterOptions
 from dask_quant.sources import opening
 
 HEIGHT, WIDTH = 70, 70

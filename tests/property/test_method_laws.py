@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dask_quant.fit.fitting import fit_histogram
+from dask_quant.fit_options import FitOptions
 from dask_quant.histogram import ColorHistogram
 from dask_quant.method_options import KMEANS, METHODS
-from dask_quant.options import FitOptions
 from dask_quant.pipeline import quantize
 
 LEVEL = st.sampled_from([0, 1, 7, 8, 64, 127, 128, 200, 254, 255]) | st.integers(0, 255)

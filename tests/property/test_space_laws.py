@@ -14,8 +14,8 @@ import dask_quant as dq
 from dask_quant.color_spaces import find_space
 from dask_quant.errors import FewerColorsWarning
 from dask_quant.fit.fitting import fit_given, fit_histogram
+from dask_quant.fit_options import FitOptions
 from dask_quant.flow import label_image
-from dask_quant.options import FitOptions
 
 SPACES = ("linear", "oklab", "lab")
 

@@ -17,8 +17,8 @@ from dask_quant.array_flow import (
 from dask_quant.errors import OutputError, OutputExistsError, SourceError
 from dask_quant.execute import Executor
 from dask_quant.fit.fitting import fit_histogram
+from dask_quant.fit_options import PIXEL_ENGINES, FitOptions
 from dask_quant.histogram import ColorHistogram
-from dask_quant.options import PIXEL_ENGINES, FitOptions
 from dask_quant.palette import Palette
 
 PIXELS = np.random.default_rng(0).integers(0, 9, (50, 70, 3), dtype=np.uint8)

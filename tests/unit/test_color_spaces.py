@@ -10,7 +10,7 @@ from dask_quant.color_spaces import (
     linear_from_srgb,
     oklab_from_srgb,
 )
-from dask_quant.options import SPACES
+from dask_quant.fit_options import SPACES
 
 RNG = np.random.default_rng(12)
 COLORS = np.concatenate(

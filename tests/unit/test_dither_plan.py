@@ -4,7 +4,8 @@ import pytest
 
 from dask_quant.chunking import plan_image
 from dask_quant.dither_plan import plan_dithered
-from dask_quant.options import DITHERS, ChunkOptions
+from dask_quant.fit_options import DITHERS
+from dask_quant.options import ChunkOptions
 
 SHAPE = (20_000, 30_000)
 GIVEN = {

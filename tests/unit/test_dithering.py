@@ -9,9 +9,9 @@ from dask_quant.dithering import (
     find_offsets,
     mean_gap,
 )
+from dask_quant.fit_options import DITHERS
 from dask_quant.kernels.assign import build_table
 from dask_quant.kernels.masks import bayer_ranks, blue_noise_ranks
-from dask_quant.options import DITHERS
 from dask_quant.palette import Palette
 
 GREYS = Palette([[40, 40, 40], [100, 100, 100], [160, 160, 160]])

@@ -7,9 +7,9 @@ from PIL import Image
 from dask_quant.errors import OutputExistsError, SourceError
 from dask_quant.events import Stopwatch
 from dask_quant.fit.fitting import fit_given, fit_histogram
+from dask_quant.fit_options import FitOptions
 from dask_quant.flow import describe_fit, label_image, quantize_file
 from dask_quant.histogram import ColorHistogram
-from dask_quant.options import FitOptions
 from dask_quant.palette import Palette
 
 

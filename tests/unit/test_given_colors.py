@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from dask_quant.errors import OptionError
+from dask_quant.fit_options import FitOptions
 from dask_quant.given_colors import as_colors
-from dask_quant.options import FitOptions
 from dask_quant.palette import Palette
 
 COLORS = ((255, 136, 0), (0, 0, 0))

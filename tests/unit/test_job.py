@@ -10,6 +10,7 @@ import dask_quant as dq
 from dask_quant import job
 from dask_quant.errors import JobError, OutputError
 from dask_quant.execute import Executor
+from dask_quant.fit_options import FitOptions
 from dask_quant.histogram import ColorHistogram
 from dask_quant.job import (
     MAX_BATCH,
@@ -22,7 +23,6 @@ from dask_quant.job import (
     quantize_each,
     relabel_collection,
 )
-from dask_quant.options import FitOptions
 from dask_quant.palette import Palette
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from dask_quant.errors import OptionError
+from dask_quant.fit_options import FitOptions
 from dask_quant.method_options import METHODS, keep_taken, parse_methods
-from dask_quant.options import FitOptions
 from dask_quant.palette import Palette
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from dask_quant.errors import OptionError
+from dask_quant.fit_options import FitOptions
 from dask_quant.options import (
     ChunkOptions,
     ClusterOptions,
-    FitOptions,
     RunOptions,
     as_chunks,
     as_path,

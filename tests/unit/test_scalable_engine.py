@@ -15,9 +15,9 @@ from dask_quant.array_flow import fit_image
 from dask_quant.errors import OptionError
 from dask_quant.execute import Executor
 from dask_quant.fit.row_block import find_nearest
+from dask_quant.fit_options import FitOptions
 from dask_quant.graphs.rows import RowBlocks, make_pixel_block
 from dask_quant.histogram import ColorHistogram
-from dask_quant.options import FitOptions
 
 CHUNKS = [(100, 120), (31, 47), (1, 120), (100, 7), ((0, 60, 40), (50, 0, 70))]
 

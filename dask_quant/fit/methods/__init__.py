@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from dask_quant.events import Listener
     from dask_quant.fit.boxes import ColorBoxes
-    from dask_quant.options import FitOptions
+    from dask_quant.fit_options import FitOptions
 
 _FINDERS: Mapping[str, Callable[[ColorBoxes, int], NDArray[np.float64]]] = {
     "median-cut": find_median_cut,

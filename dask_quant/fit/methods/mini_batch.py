@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from dask_quant.events import Listener
     from dask_quant.fit.boxes import ColorBoxes
-    from dask_quant.options import FitOptions
+    from dask_quant.fit_options import FitOptions
 
 BATCH_PIXELS = 1024
 """Pixels of a mini-batch: scikit-learn's."""

@@ -9,8 +9,8 @@ from hypothesis.extra.numpy import arrays
 from dask_quant.fit.boxes import ColorBoxes
 from dask_quant.fit.curve import trace_palettes
 from dask_quant.fit.fitting import fit_histogram
+from dask_quant.fit_options import FitOptions
 from dask_quant.histogram import ColorHistogram
-from dask_quant.options import FitOptions
 
 
 def trace(pixels, numbers, space="srgb"):

@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from dask_quant.fit.effort import FEW_CENTROIDS, MAX_CENTROIDS, plan_search
-from dask_quant.options import EFFORTS
+from dask_quant.fit_options import EFFORTS
 
 
 @pytest.mark.parametrize("effort", EFFORTS)

@@ -11,8 +11,8 @@ from dask_quant.fit.boxes import ColorBoxes
 from dask_quant.fit.clusters import Clusters
 from dask_quant.fit.fitting import fit_histogram
 from dask_quant.fit.kmeans import fit_centroids
+from dask_quant.fit_options import FitOptions
 from dask_quant.histogram import ColorHistogram
-from dask_quant.options import FitOptions
 
 PINS = {
     "corners": [(0, 0, 0), (255, 255, 255), (255, 0, 0)],

@@ -7,8 +7,8 @@ from dask_quant.fit.boxes import ColorBoxes
 from dask_quant.fit.fitting import fit_histogram
 from dask_quant.fit.kmeans import fit_centroids
 from dask_quant.fit.starts import choose_start
+from dask_quant.fit_options import FitOptions
 from dask_quant.histogram import ColorHistogram
-from dask_quant.options import FitOptions
 
 
 @pytest.fixture(scope="module")

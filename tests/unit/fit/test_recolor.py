@@ -4,8 +4,8 @@ import pytest
 from dask_quant.errors import PixelFormatError
 from dask_quant.fit.fitting import finish_fit, fit_histogram
 from dask_quant.fit.recolor import measure_luminance
+from dask_quant.fit_options import FitOptions
 from dask_quant.histogram import ColorHistogram
-from dask_quant.options import FitOptions
 
 RAINBOW = ("#400000", "#ff8000", "#ffff00", "#00ff00", "#0000ff", "#ff00ff", "#ffffff")
 

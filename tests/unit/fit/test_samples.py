@@ -7,8 +7,8 @@ from threadpoolctl import threadpool_limits
 from dask_quant.fit import samples as module
 from dask_quant.fit.fitting import fit_histogram
 from dask_quant.fit.samples import fit_samples
+from dask_quant.fit_options import FitOptions
 from dask_quant.histogram import ColorHistogram
-from dask_quant.options import FitOptions
 
 RNG = np.random.default_rng(0)
 

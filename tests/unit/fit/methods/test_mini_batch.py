@@ -5,9 +5,9 @@ import pytest
 
 from dask_quant.fit.methods.mini_batch import BATCH_PIXELS, fit_mini_batches
 from dask_quant.fit.search import mix_seed
+from dask_quant.fit_options import FitOptions
 from dask_quant.kernels.mini_batch import move_centroids_block
 from dask_quant.kernels.seed import draw_block
-from dask_quant.options import FitOptions
 
 
 def fit(boxes, **options):
