@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dask_quant.class_model import ClassModel
     from dask_quant.class_scores import ClassCurve, ClassScore
     from dask_quant.class_table import ClassTable
+    from dask_quant.color_choice import elbow
     from dask_quant.color_curve import ColorCurve, ColorScore
     from dask_quant.comparison import Candidate, Comparison, compare, make_demo
     from dask_quant.errors import (
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from dask_quant.pipeline import (
         apply_palette,
         describe_images,
-        elbow,
         make_palette,
         plan_job,
         quantize,
@@ -132,6 +132,7 @@ _HOMES = {
     "dask_quant.class_model": ("ClassModel",),
     "dask_quant.class_scores": ("ClassCurve", "ClassScore"),
     "dask_quant.class_table": ("ClassTable",),
+    "dask_quant.color_choice": ("elbow",),
     "dask_quant.color_curve": ("ColorCurve", "ColorScore"),
     "dask_quant.comparison": ("Candidate", "Comparison", "compare", "make_demo"),
     "dask_quant.estimator": ("ColorQuantizer",),
@@ -142,7 +143,6 @@ _HOMES = {
     "dask_quant.pipeline": (
         "apply_palette",
         "describe_images",
-        "elbow",
         "make_palette",
         "plan_job",
         "quantize",

@@ -14,7 +14,7 @@ from dask.delayed import delayed
 from dask_quant.errors import FitError, OutputError
 from dask_quant.events import Event
 from dask_quant.execute import MAX_TASKS_PER_GRAPH, Executor
-from dask_quant.fit.fitting import PaletteFit, finish_fit, fit_histogram
+from dask_quant.fit.fitting import finish_fit, fit_histogram
 from dask_quant.graphs.counting import count_leaves, merge_leaves, split_blocks
 from dask_quant.graphs.rows import RowBlocks
 from dask_quant.graphs.sampling import draw_colors
@@ -48,6 +48,7 @@ from dask_quant.sinks.zarr_store import (
 )
 
 if TYPE_CHECKING:
+    from dask_quant.fit.palette_fit import PaletteFit
     from collections.abc import Callable, Iterator
     from pathlib import Path
 

@@ -14,12 +14,12 @@ from dask_quant.errors import FewerColorsWarning, OptionError, PixelFormatError
 from dask_quant.events import ignore_event
 from dask_quant.execute import Executor
 from dask_quant.fit.fitting import fit_histogram
-from dask_quant.fit_options import FitOptions, check_dither, check_space
+from dask_quant.fit_options import FitOptions, check_dither, check_space, make_target
 from dask_quant.given_colors import as_colors
 from dask_quant.graphs.dither import dither_blocks
 from dask_quant.graphs.relabel import relabel_blocks, render_blocks
 from dask_quant.histogram import ColorHistogram
-from dask_quant.options import as_path
+from dask_quant.options import MAX_COLORS, as_path
 from dask_quant.palette import as_palette
 from dask_quant.routes.common import check_label_suffix
 from dask_quant.sources.opening import open_image
@@ -73,7 +73,7 @@ def count_colors(image: ImageLike, *, listener: Listener = ignore_event) -> Colo
 
 def fit_palette(
     data: ImageLike | ColorHistogram,
-    n_colors: int = 16,
+    n_colors: int | None = None,
     *,
     method: str = "kmeans",
     engine: str = "auto",
@@ -85,6 +85,9 @@ def fit_palette(
     tol: float | None = None,
     init: Any = "k-means++",
     keep: str | Sequence[str] | ArrayLike = (),
+    target_psnr: float | None = None,
+    target_mse: float | None = None,
+    target_delta_e: float | None = None,
     listener: Listener = ignore_event,
 ) -> Palette:
     """Fit a palette to an image or a histogram. **Eager**.
@@ -93,8 +96,12 @@ def fit_palette(
     ----------
     data : ColorHistogram, str, Path, NumPy or Dask array
         What to fit. A histogram costs no pass over pixels.
-    n_colors, method, engine, effort, space, seed, n_init, max_iter, tol, init, keep
+    n_colors : int, optional
+        Colours to fit; None: 16, or with a target as many as it takes.
+    method, engine, effort, space, seed, n_init, max_iter, tol, init, keep
         As in `quantize`. The engines ``scalable`` and ``dask-ml`` need the image.
+    target_psnr, target_mse, target_delta_e
+        As in `quantize`.
     listener : callable, optional
         Told of progress.
 
@@ -123,8 +130,12 @@ def fit_palette(
     >>> dq.fit_palette(image, n_colors=2).hex
     ['#010101', '#c80000']
     """
+    target = make_target(target_psnr, target_mse, target_delta_e)
+    if n_colors is None:
+        n_colors = FitOptions.n_colors if target is None else MAX_COLORS
     options = FitOptions(
         n_colors=n_colors,
+        target=target,
         method=method,
         engine=engine,
         effort=effort,
@@ -144,7 +155,7 @@ def fit_palette(
     else:
         executor, image = _make_executor(listener), open_image(data)
         palette = fit_image(image, count_image(image, executor), options, executor).palette
-    if len(palette) < n_colors:
+    if target is None and len(palette) < n_colors:
         warnings.warn(
             f"{n_colors} colours were asked for, but there are only {len(palette)}.",
             FewerColorsWarning,

@@ -56,6 +56,37 @@ def _is_at_least_zero(value: Any) -> bool:
         return False
 
 
+@dataclass(frozen=True)
+class Target:
+    """How good a palette has to be."""
+
+    kind: str
+    """``psnr`` (dB, at least), ``mse`` (squared sRGB levels, at most) or ``delta_e`` (mean
+    CIEDE2000, at most)."""
+    value: float
+    """The limit."""
+
+    def __post_init__(self) -> None:
+        require(
+            _is_at_least_zero(self.value) and self.value < float("inf"),
+            f"Got target_{self.kind} {self.value!r}; use a finite number of 0 or more.",
+        )
+
+    def __str__(self) -> str:
+        return f"target_{self.kind} {self.value:g}"
+
+
+def make_target(psnr: float | None, mse: float | None, delta_e: float | None) -> Target | None:
+    """Return what users ask for as a target, of which there is one at most."""
+    given = [
+        Target(kind, value)
+        for kind, value in (("psnr", psnr), ("mse", mse), ("delta_e", delta_e))
+        if value is not None
+    ]
+    require(len(given) <= 1, f"Got {' and '.join(map(str, given))}; give one target.")
+    return given[0] if given else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class FitOptions:
     """How a palette is fitted."""
@@ -87,6 +118,8 @@ class FitOptions:
     """Colours that the palette holds in any case; the others are fitted around them."""
     recolor: tuple[Color, ...] = ()
     """Colours to paint the entries in, the darkest entry in the first; none: in their own."""
+    target: Target | None = None
+    """What the fewest colours are to meet, of which ``n_colors`` are then the most."""
 
     def __post_init__(self) -> None:
         set_integers(self, "n_colors", "seed", optional=False)
@@ -138,6 +171,20 @@ class FitOptions:
         )
         object.__setattr__(self, "init", as_init(self.init))
         check_method(self)
+        if self.target is not None:
+            self._check_target(self.target)
+
+    def _check_target(self, target: Target) -> None:
+        """Raise `OptionError` where the number of colours cannot be chosen."""
+        for name, is_given in (
+            (f"the {self.engine} engine", self.fits_pixels),
+            ("recolor", bool(self.recolor)),
+            ("first colours", not isinstance(self.init, str)),
+        ):
+            require(
+                not is_given,
+                f"Got {target} with {name}, whose number is fixed; leave one of them out.",
+            )
 
     @property
     def fits_pixels(self) -> bool:

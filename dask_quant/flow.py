@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dask_quant.dithering import dither_image
 from dask_quant.events import Stopwatch, ignore_event
-from dask_quant.fit.fitting import PaletteFit, fit_given, fit_histogram
+from dask_quant.fit.fitting import fit_given, fit_histogram
 from dask_quant.histogram import ColorHistogram
 from dask_quant.kernels.assign import build_table, label_block, table_of_colors
 from dask_quant.sinks.atomic import write_file_atomically
@@ -19,6 +19,7 @@ from dask_quant.sinks.png import label_chunks
 from dask_quant.sources.pillow import read_image
 
 if TYPE_CHECKING:
+    from dask_quant.fit.palette_fit import PaletteFit
     from pathlib import Path
     from typing import IO
 

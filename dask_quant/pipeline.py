@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dask_quant.color_curve import trace_curve
 from dask_quant.errors import OptionError
 from dask_quant.events import ignore_event
-from dask_quant.fit_options import FitOptions, check_dither
+from dask_quant.fit_options import FitOptions, check_dither, make_target
 from dask_quant.given_colors import as_colors
-from dask_quant.histogram import ColorHistogram
-from dask_quant.options import as_path, make_run_options, require
-from dask_quant.palette import as_palette
+from dask_quant.options import MAX_COLORS, as_path, make_run_options
+from dask_quant.palette import MAX_COLORS_8BIT, as_palette
 from dask_quant.routes.choose import (
-    count_sources,
     describe_sources,
     fit_sources,
     plan_sources,
     relabel_sources,
 )
 from dask_quant.routes.common import Job, check_sources, is_array
-from dask_quant.sinks.curve import check_curve_output, write_curve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from dask_quant.color_curve import ColorCurve
     from dask_quant.events import Listener
+    from dask_quant.fit_options import Target
     from dask_quant.options import ClusterOptions
     from dask_quant.palette import Palette
     from dask_quant.results import ImageInfo, Report
@@ -43,7 +39,7 @@ def quantize(
     sources: Sources | Any,
     out: str | Path,
     *,
-    n_colors: int = 16,
+    n_colors: int | None = None,
     per_image: bool = False,
     dither: str = "none",
     method: str = "kmeans",
@@ -57,6 +53,9 @@ def quantize(
     init: Any = "k-means++",
     keep: Colors = (),
     recolor: Colors = (),
+    target_psnr: float | None = None,
+    target_mse: float | None = None,
+    target_delta_e: float | None = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -73,8 +72,9 @@ def quantize(
     out : str or Path
         For one image, the ``.png`` or ``.zarr`` to write; else the folder to write into, which
         mirrors the tree of the sources.
-    n_colors : int, default 16
-        Colours of the palette, 1 to 65536. Where the images hold fewer, so does the palette.
+    n_colors : int, optional
+        Colours of the palette, 1 to 65536; None: 16, or with a target as many as it takes and the
+        output can hold. Where the images hold fewer, so does the palette.
     per_image : bool, default False
         Whether each image gets a palette of its own; else all share one, fitted to all of them.
     dither : {"none", "bayer", "blue-noise", "floyd-steinberg"}, default "none"
@@ -115,6 +115,9 @@ def quantize(
         Colours to paint the classes in, as many as ``n_colors``, given as for ``keep``: the darkest
         class, by CIE L*, in the first one. Labels stay those of the fit; palette, error and counts
         are of what is written.
+    target_psnr, target_mse, target_delta_e : float, optional
+        Take the fewest colours, ``n_colors`` at most, that reach this PSNR in dB, this mse, or this
+        mean CIEDE2000 difference. Fits of several numbers of colours are made for it.
     overwrite : bool, default False
         Whether outputs that exist are replaced.
     chunks : int or tuple of int, optional
@@ -142,8 +145,10 @@ def quantize(
     FewerColorsWarning
         When the images hold fewer colours than were asked for.
     """
+    target = make_target(target_psnr, target_mse, target_delta_e)
     fit = FitOptions(
-        n_colors=n_colors,
+        n_colors=_most_colors(n_colors, target, out),
+        target=target,
         method=method,
         engine=engine,
         effort=effort,
@@ -214,7 +219,7 @@ def make_palette(
     sources: Sources | Any,
     out: str | Path,
     *,
-    n_colors: int = 16,
+    n_colors: int | None = None,
     method: str = "kmeans",
     engine: str = "auto",
     effort: str = "default",
@@ -225,6 +230,9 @@ def make_palette(
     tol: float | None = None,
     init: Any = "k-means++",
     keep: Colors = (),
+    target_psnr: float | None = None,
+    target_mse: float | None = None,
+    target_delta_e: float | None = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -240,6 +248,8 @@ def make_palette(
         ``.clr``, ``.qml``, or ``.png`` for a picture of the colours as squares.
     sources, n_colors, method, engine, effort, space, seed, n_init, max_iter, tol, init, keep
         As in `quantize`.
+    target_psnr, target_mse, target_delta_e
+        As in `quantize`.
     overwrite, chunks, persist, cluster, listener
         As in `quantize`.
 
@@ -253,8 +263,10 @@ def make_palette(
     DaskQuantError
         One of the classes of `dask_quant.errors`; its message is one line.
     """
+    target = make_target(target_psnr, target_mse, target_delta_e)
     fit = FitOptions(
-        n_colors=n_colors,
+        n_colors=_most_colors(n_colors, target, out),
+        target=target,
         method=method,
         engine=engine,
         effort=effort,
@@ -271,66 +283,11 @@ def make_palette(
     return fit_sources(job, check_sources(sources), as_path(out, "out"))
 
 
-def elbow(
-    data: Sources | ColorHistogram | Any,
-    numbers: Sequence[int] = range(2, 65),
-    out: str | Path | None = None,
-    *,
-    space: str = "srgb",
-    seed: int = 0,
-    overwrite: bool = False,
-    chunks: int | tuple[int, int] | None = None,
-    cluster: ClusterOptions | None = None,
-    listener: Listener = ignore_event,
-) -> ColorCurve:
-    """Score several numbers of colours, to choose one. **Eager**.
-
-    The colours are counted once; every number is fitted to the counts, each beginning where the
-    one before ended. The error never rises, and is within a few percent of a fit of its own.
-
-    Parameters
-    ----------
-    data : ColorHistogram, str, Path, sequence of paths, NumPy or Dask array
-        Colours that were counted, or images as `quantize` takes them, all together.
-    numbers : sequence of int, default range(2, 65)
-        Numbers of colours, 1 to 65536.
-    out : str or Path, optional
-        ``.csv``, ``.json``, ``.png``, ``.svg`` or ``.pdf`` to write the scores to.
-    space, seed, overwrite, chunks, cluster, listener
-        As in `quantize`.
-
-    Returns
-    -------
-    ColorCurve
-        Palette, mse, PSNR and explained variance of each number, and the elbow.
-
-    Raises
-    ------
-    DaskQuantError
-        One of the classes of `dask_quant.errors`; its message is one line.
-    """
-    chosen = sorted({FitOptions(n_colors=number).n_colors for number in numbers})
-    require(len(chosen) > 0, "Got no number of colours; give some, such as range(2, 65).")
-    fit = FitOptions(n_colors=chosen[-1], space=space, seed=seed)
-    run = make_run_options(overwrite, chunks, None, cluster)
-    path = None if out is None else as_path(out, "out")
-    if path is not None:
-        check_curve_output(path, overwrite=overwrite)
-    if isinstance(data, ColorHistogram):
-        histogram = data
-    else:
-        histogram = count_sources(Job("elbow", fit, run, listener), check_sources(data))
-    curve = trace_curve(histogram, chosen, space=space, seed=seed, listener=listener)
-    if path is not None:
-        write_curve(curve, path, overwrite=overwrite)
-    return curve
-
-
 def plan_job(
     sources: Sources | Any,
     out: str | Path,
     *,
-    n_colors: int = 16,
+    n_colors: int | None = None,
     per_image: bool = False,
     dither: str = "none",
     method: str = "kmeans",
@@ -344,6 +301,9 @@ def plan_job(
     init: Any = "k-means++",
     keep: Colors = (),
     recolor: Colors = (),
+    target_psnr: float | None = None,
+    target_mse: float | None = None,
+    target_delta_e: float | None = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -357,7 +317,7 @@ def plan_job(
     ----------
     sources, out, n_colors, per_image, dither, method, engine, effort, space, seed
         As in `quantize`.
-    n_init, max_iter, tol, init, keep, recolor
+    n_init, max_iter, tol, init, keep, recolor, target_psnr, target_mse, target_delta_e
         As in `quantize`.
     overwrite, chunks, persist, cluster
         As in `quantize`.
@@ -372,8 +332,10 @@ def plan_job(
     DaskQuantError
         What `quantize` would raise before it starts.
     """
+    target = make_target(target_psnr, target_mse, target_delta_e)
     fit = FitOptions(
-        n_colors=n_colors,
+        n_colors=_most_colors(n_colors, target, out),
+        target=target,
         method=method,
         engine=engine,
         effort=effort,
@@ -396,6 +358,16 @@ def plan_job(
         dither=check_dither(dither, space, fit.recolor),
     )
     return plan_sources(job, check_sources(sources), as_path(out, "out"))
+
+
+def _most_colors(n_colors: int | None, target: Target | None, out: str | Path) -> int:
+    """Return the colours to fit, or the most that may be: what files of ``out`` can hold."""
+    if n_colors is not None:
+        return n_colors
+    if target is None:
+        return FitOptions.n_colors
+    suffix = as_path(out, "out").suffix.lower()
+    return MAX_COLORS_8BIT if suffix in ("", ".png", ".act") else MAX_COLORS
 
 
 def describe_images(

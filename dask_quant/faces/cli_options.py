@@ -36,8 +36,14 @@ def _combine(*options: Decorator) -> Decorator:
 SOURCES = click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 
 FIT_OPTIONS = _combine(
-    click.option("-k", "--colors", "n_colors", type=int, default=16, show_default=True,
-                 metavar="N", help="Colours of the palette, 1 to 65536."),
+    click.option("-k", "--colors", "n_colors", type=int, metavar="N",
+                 help="Colours of the palette, 1 to 65536. [default: 16, or what a target takes]"),
+    click.option("--target-psnr", type=float, metavar="DB",
+                 help="Take the fewest colours that reach this PSNR."),
+    click.option("--target-mse", type=float, metavar="X",
+                 help="Take the fewest colours of at most this mse."),
+    click.option("--target-delta-e", type=float, metavar="X",
+                 help="Take the fewest colours of at most this mean CIEDE2000."),
     click.option("--method", type=click.Choice(METHODS), default="kmeans", show_default=True,
                  help="kmeans has the least error; the others are to compare with."),
     click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +12,10 @@ from dask_quant.events import Event, ignore_event
 from dask_quant.fit.boxes import ColorBoxes
 from dask_quant.fit.kmeans import fit_centroids
 from dask_quant.fit.methods import fit_by_method
+from dask_quant.fit.palette_fit import PaletteFit
 from dask_quant.fit.recolor import paint_classes
-from dask_quant.fit.refine import FinishedPalette, apply_palette, finish_palette, measure_error
+from dask_quant.fit.refine import apply_palette, finish_palette
+from dask_quant.fit.target import find_fewest
 from dask_quant.method_options import KMEANS
 
 if TYPE_CHECKING:
@@ -26,42 +28,6 @@ if TYPE_CHECKING:
     from dask_quant.given_colors import Color
     from dask_quant.histogram import ColorHistogram
     from dask_quant.palette import Palette
-
-
-@dataclass(frozen=True)
-class PaletteFit:
-    """A palette, and how well it paints the pixels that it was fitted to."""
-
-    finished: FinishedPalette
-    """Palette and nearest entries."""
-    boxes: ColorBoxes
-    """The colours that were painted."""
-    engine: str
-    """What fitted it: ``histogram``, ``scalable``, ``dask-ml``; ``none`` for one that was given."""
-    n_iter: int
-    """Lloyd iterations of the whole search; 0 where nothing had to be fitted."""
-    centroids: NDArray[np.floating | np.uint8]
-    """sRGB levels before they were rounded and repaired, ``(k, 3)``, in no order."""
-    classes: Palette | None = None
-    """Colours by which pixels are labelled, where those that are painted are others."""
-
-    @property
-    def palette(self) -> Palette:
-        """The palette, with counts."""
-        return self.finished.palette
-
-    @property
-    def squared_error(self) -> int:
-        """Squared sRGB error over all pixels, summed over the bands."""
-        assignment = self.finished.assignment
-        if self.boxes.space.is_srgb:
-            return assignment.squared_error
-        return measure_error(self.boxes, assignment, self.palette)
-
-    @property
-    def inertia(self) -> float:
-        """Squared distances over all pixels, in units of the working space."""
-        return self.finished.assignment.squared_error / self.boxes.space.scale**2
 
 
 def fit_histogram(
@@ -88,7 +54,7 @@ def fit_histogram(
     Raises
     ------
     FitError
-        When the histogram is empty.
+        When the histogram is empty, or ``n_colors`` do not meet the target.
     PixelFormatError
         When there are fewer distinct colours than there are to paint them in.
 
@@ -99,6 +65,8 @@ def fit_histogram(
     for each of thousands of centroids.
     """
     boxes = sort_colors(histogram, options.space)
+    if options.target is not None:
+        return find_fewest(options, lambda each: _fit_boxes(boxes, each, listener))
     return _recolor(_fit_boxes(boxes, options, listener), options.recolor)
 
 

@@ -54,8 +54,8 @@ def _relabel_each(job: Job, items: Sequence[Item], executor: Executor, n_ignored
     with job.watch.measure("relabel"):
         written = quantize_each(items, job.fit, executor, dither=job.dither)
     outcomes = [outcome for _, outcome in written.outcomes]
-    if any(len(outcome.palette) < job.fit.n_colors for outcome in outcomes):
-        n_poorer = sum(len(outcome.palette) < job.fit.n_colors for outcome in outcomes)
+    n_poorer = sum(len(outcome.palette) < job.fit.n_colors for outcome in outcomes)
+    if n_poorer and job.fit.target is None:
         warn_fewer(f"{n_poorer} of {len(outcomes)} images hold", job.fit.n_colors)
     totals = ImageOutcome(
         n_pixels=sum(outcome.n_pixels for outcome in outcomes),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dask_quant.events import Listener
-    from dask_quant.fit.fitting import PaletteFit
+    from dask_quant.fit.palette_fit import PaletteFit
     from dask_quant.fit_options import FitOptions
     from dask_quant.flow import ImageOutcome
     from dask_quant.histogram import ColorHistogram
@@ -183,7 +183,8 @@ def make_report(
     peak: int,
 ) -> Report:
     """Return the report of a job from the totals over its images."""
-    if job.palette is None and not job.per_image and len(totals.palette) < job.fit.n_colors:
+    is_fitted = job.palette is None and job.fit.target is None and not job.per_image
+    if is_fitted and len(totals.palette) < job.fit.n_colors:
         who = "the input and the colours to keep are" if job.fit.keep else "the input holds"
         warn_fewer(who, job.fit.n_colors, len(totals.palette))
     error = totals.squared_error

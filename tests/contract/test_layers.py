@@ -69,6 +69,7 @@ LAYERS = (
     "routes",
     # What users call. The faces come last, for they call what the package exports.
     "comparison",
+    "color_choice",
     "pipeline",
     "segmentation",
     "arrays",

@@ -1,0 +1,78 @@
+"""What users call to choose a number of colours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dask_quant.color_curve import trace_curve
+from dask_quant.events import ignore_event
+from dask_quant.fit_options import FitOptions
+from dask_quant.histogram import ColorHistogram
+from dask_quant.options import as_path, make_run_options, require
+from dask_quant.routes.choose import count_sources
+from dask_quant.routes.common import Job, check_sources
+from dask_quant.sinks.curve import check_curve_output, write_curve
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from dask_quant.color_curve import ColorCurve
+    from dask_quant.events import Listener
+    from dask_quant.options import ClusterOptions
+    from dask_quant.routes.common import Sources
+
+
+def elbow(
+    data: Sources | ColorHistogram | Any,
+    numbers: Sequence[int] = range(2, 65),
+    out: str | Path | None = None,
+    *,
+    space: str = "srgb",
+    seed: int = 0,
+    overwrite: bool = False,
+    chunks: int | tuple[int, int] | None = None,
+    cluster: ClusterOptions | None = None,
+    listener: Listener = ignore_event,
+) -> ColorCurve:
+    """Score several numbers of colours, to choose one. **Eager**.
+
+    The colours are counted once; every number is fitted to the counts, each beginning where the
+    one before ended. The error never rises, and is within a few percent of a fit of its own.
+
+    Parameters
+    ----------
+    data : ColorHistogram, str, Path, sequence of paths, NumPy or Dask array
+        Colours that were counted, or images as `quantize` takes them, all together.
+    numbers : sequence of int, default range(2, 65)
+        Numbers of colours, 1 to 65536.
+    out : str or Path, optional
+        ``.csv``, ``.json``, ``.png``, ``.svg`` or ``.pdf`` to write the scores to.
+    space, seed, overwrite, chunks, cluster, listener
+        As in `quantize`.
+
+    Returns
+    -------
+    ColorCurve
+        Palette, mse, PSNR and explained variance of each number, and the elbow.
+
+    Raises
+    ------
+    DaskQuantError
+        One of the classes of `dask_quant.errors`; its message is one line.
+    """
+    chosen = sorted({FitOptions(n_colors=number).n_colors for number in numbers})
+    require(len(chosen) > 0, "Got no number of colours; give some, such as range(2, 65).")
+    fit = FitOptions(n_colors=chosen[-1], space=space, seed=seed)
+    run = make_run_options(overwrite, chunks, None, cluster)
+    path = None if out is None else as_path(out, "out")
+    if path is not None:
+        check_curve_output(path, overwrite=overwrite)
+    if isinstance(data, ColorHistogram):
+        histogram = data
+    else:
+        histogram = count_sources(Job("elbow", fit, run, listener), check_sources(data))
+    curve = trace_curve(histogram, chosen, space=space, seed=seed, listener=listener)
+    if path is not None:
+        write_curve(curve, path, overwrite=overwrite)
+    return curve
