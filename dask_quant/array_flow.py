@@ -48,7 +48,6 @@ from dask_quant.sinks.zarr_store import (
 )
 
 if TYPE_CHECKING:
-    from dask_quant.fit.palette_fit import PaletteFit
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -56,6 +55,7 @@ if TYPE_CHECKING:
     from dask.delayed import Delayed
     from numpy.typing import NDArray
 
+    from dask_quant.fit.palette_fit import PaletteFit
     from dask_quant.fit_options import FitOptions
     from dask_quant.palette import Palette
 

@@ -19,7 +19,6 @@ from dask_quant.sinks.png import label_chunks
 from dask_quant.sources.pillow import read_image
 
 if TYPE_CHECKING:
-    from dask_quant.fit.palette_fit import PaletteFit
     from pathlib import Path
     from typing import IO
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from dask_quant.dithering import Tally
     from dask_quant.events import Listener
+    from dask_quant.fit.palette_fit import PaletteFit
     from dask_quant.fit_options import FitOptions
     from dask_quant.kernels.assign import Labels
     from dask_quant.palette import Palette
