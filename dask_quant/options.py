@@ -72,7 +72,8 @@ def format_bytes(n_bytes: int) -> str:
 def require(condition: bool, message: str) -> None:
     """Raise an `OptionError` with ``message`` unless ``condition`` holds."""
     if not condition:
-        raise OptionError(message)
+        # What was got may be an array, which shows itself in several lines.
+        raise OptionError(" ".join(line.strip() for line in message.splitlines()))
 
 
 def set_integers(options: object, *names: str, optional: bool = True) -> None:
