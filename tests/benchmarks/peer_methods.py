@@ -30,6 +30,7 @@ from PIL import Image, features
 
 import dask_quant as dq
 from dask_quant import tables
+from dask_quant.fit_options import SPACES
 from dask_quant.method_options import KMEANS
 from dask_quant.method_options import METHODS as OUR_METHODS
 
@@ -126,7 +127,7 @@ def quantize_ours(
 ) -> tuple[dq.Palette, NDArray[np.integer[Any]]]:
     """Return dask_quant's palette and its labels ``(y, x)``."""
     palette = dq.fit_palette(pixels, n_colors, effort=effort, **options)
-    return palette, dq.relabel(pixels, palette).compute()
+    return palette, dq.relabel(pixels, palette, space=options.get("space", "srgb")).compute()
 
 
 def forget_tables() -> None:
@@ -270,6 +271,12 @@ def _other(method: str) -> Method:
     return Method(f"ours-{method}", f"dask_quant, method {method}", "dask_quant", run)
 
 
+def _in_space(space: str) -> Method:
+    """Return dask_quant in another space than sRGB."""
+    run = partial(run_ours, space=space)
+    return Method(f"ours-{space}", f"dask_quant, space {space}", "dask_quant", run)
+
+
 def _ours_like_opencv() -> Method:
     """Return dask_quant's k-means under the rule that OpenCV's gets, from random starts."""
     rule = KMEANS_IN_OPENCV
@@ -316,6 +323,7 @@ METHODS = (
     _ours("fast"),
     _ours("default"),
     _ours("best"),
+    *(_in_space(space) for space in SPACES if space != "srgb"),
     *(_other(name) for name in OUR_METHODS if name != KMEANS),
     _ours_like_opencv(),
     _sklearn("sklearn-1", "KMeans", n_init=1),

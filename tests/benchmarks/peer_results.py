@@ -56,6 +56,8 @@ class Record:
     """Name of the method."""
     mse: float | None = None
     """Mean over pixels of the squared sRGB distance, summed over channels; None: it failed."""
+    delta_e: float | None = None
+    """Mean over pixels of the CIEDE2000 difference."""
     n_used: int | None = None
     """Distinct colours in the file that it wrote."""
     file_bytes: int | None = None

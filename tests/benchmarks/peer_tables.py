@@ -27,6 +27,7 @@ OURS = frozenset(name for name, method in KINDS.items() if method.needs == "dask
 NOTES = """\
 - mse: mean over pixels of the squared sRGB distance, summed over the 3 channels, between the image
   and the indexed PNG that was written, as Pillow reads it. No dithering, but where it is said.
+- ΔE: mean over pixels of the CIEDE2000 difference between the same two.
 - ratio: mean over images of a method's mse divided by that of {reference}; above 1 is worse.
 - images: how many were compared. All means of a row are over these.
 - seconds: of a package, from decoded pixels in memory to palette and labels, warm; of a command,
@@ -48,6 +49,8 @@ class Row:
     """Images that the means are over."""
     mse: float
     """Mean mse."""
+    delta_e: float | None
+    """Mean CIEDE2000; None: it was not measured."""
     reference_mse: float | None
     """Mean mse of the reference over the same images; None: it has not done them."""
     ratio: float | None
@@ -87,12 +90,19 @@ def make_row(records: Sequence[Record], references: dict[str, float]) -> Row:
         method=done[0].method,
         n_images=len(done),
         mse=fmean(record.mse for record in done),
+        delta_e=fmean_known([record.delta_e for record in done]),
         reference_mse=fmean(ours) if ours else None,
         ratio=fmean(ratios) if ratios else None,
         seconds=fmean(record.seconds for record in done),
         file_bytes=fmean(record.file_bytes for record in done),
         n_used=fmean(record.n_used for record in done),
     )
+
+
+def fmean_known(values: Sequence[float | None]) -> float | None:
+    """Return the mean of values that are all known, or None."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == len(values) else None
 
 
 def summarize(records: Iterable[Record]) -> list[Row]:
@@ -121,6 +131,7 @@ def format_row(row: Row) -> str:
         format_number(row.mse, 3),
         format_number(row.reference_mse, 3),
         format_number(row.ratio, 4),
+        format_number(row.delta_e, 3),
         format_number(row.seconds, 3) + mark,
         format_number(row.file_bytes / 1000, 1),
         format_number(row.n_used, 1),
@@ -139,8 +150,8 @@ def render_table(folder: str, n_colors: int, records: Sequence[Record]) -> list[
     """Return one table with its heading, and what failed."""
     rows = summarize(records)
     lines = [f"### {folder}, k = {n_colors}", ""]
-    lines.append(f"| method | images | mse | {REFERENCE} | ratio | seconds | kB | colours |")
-    lines.append("|---|---:|---:|---:|---:|---:|---:|---:|")
+    lines.append(f"| method | images | mse | {REFERENCE} | ratio | ΔE | seconds | kB | colours |")
+    lines.append("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     lines += [format_row(row) for row in rows]
     if any(row.ratio is not None for row in rows):
         lines += ["", name_better(rows)]

@@ -25,6 +25,8 @@ from peer_tables import render_results
 from PIL import Image
 from published_tables import render_published
 
+from dask_quant.color_difference import ciede2000
+from dask_quant.color_spaces import lab_from_srgb
 from dask_quant.errors import DaskQuantError, OptionError, SourceNotFoundError
 from dask_quant.options import parse_k_list
 
@@ -110,11 +112,26 @@ def measure_mse(pixels: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     return int((difference * difference).sum(dtype=np.int64)) / (pixels.size // 3)
 
 
-def measure_file(pixels: NDArray[np.uint8], path: Path) -> tuple[float, int, int]:
-    """Return mse, distinct colours and bytes of a file that was written for ``pixels``."""
+def measure_delta_e(pixels: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Return the mean over pixels of the CIEDE2000 difference."""
+    weights = np.array([1 << 16, 1 << 8, 1])
+    codes = (pixels.reshape(-1, 3) @ weights) << 24 | other.reshape(-1, 3) @ weights
+    pairs, counts = np.unique(codes, return_counts=True)
+    levels = [pairs >> shift & 255 for shift in (40, 32, 24, 16, 8, 0)]
+    colors = np.stack(levels, axis=1).reshape(-1, 2, 3)
+    lab = lab_from_srgb(colors)
+    return float(ciede2000(lab[:, 0], lab[:, 1]) @ counts / counts.sum())
+
+
+def measure_file(pixels: NDArray[np.uint8], path: Path) -> dict[str, float | int]:
+    """Return the figures of a file that was written for ``pixels``."""
     written = read_pixels(path)
-    n_used = len(np.unique(written.reshape(-1, 3), axis=0))
-    return measure_mse(pixels, written), n_used, path.stat().st_size
+    return {
+        "mse": measure_mse(pixels, written),
+        "delta_e": measure_delta_e(pixels, written),
+        "n_used": len(np.unique(written.reshape(-1, 3), axis=0)),
+        "file_bytes": path.stat().st_size,
+    }
 
 
 def run_method(method: Method, pixels: NDArray[np.uint8], n_colors: int) -> dict[str, object]:
@@ -125,10 +142,10 @@ def run_method(method: Method, pixels: NDArray[np.uint8], n_colors: int) -> dict
         task = Task(pixels, source, n_colors, Path(folder) / "out.png")
         try:
             seconds = method.run(task)
-            mse, n_used, file_bytes = measure_file(pixels, task.out)
+            figures = measure_file(pixels, task.out)
         except Exception as error:  # of any package: a row of its own, the others go on
             return {"error": " ".join(f"{type(error).__name__}: {error}".split())}
-    return {"mse": mse, "n_used": n_used, "file_bytes": file_bytes, "seconds": seconds}
+    return {**figures, "seconds": seconds}
 
 
 def iterate_sweep(sweep: Sweep) -> Iterator[tuple[Path, int, Method]]:

@@ -14,6 +14,7 @@ import pytest
 import ratios
 from PIL import Image
 
+from dask_quant import color_difference, color_spaces
 from dask_quant.method_options import METHODS as OUR_METHODS
 
 METHODS = "ours-default,sklearn-1,pillow-mediancut,pillow-mediancut-kmeans"
@@ -309,3 +310,26 @@ def test_files_of_others_with_less_error_are_named():
     lines = peer_tables.count_lower(records)
     assert lines[0].startswith("Of 2 files of other programs 1 have a lower error")
     assert lines[2:] == ["- kodak/a.png, k=16: faiss 99.5000, ours-default 100.0000", ""]
+
+
+def test_differences_are_those_of_every_pixel(photo):
+    rng = np.random.default_rng(0)
+    pixels = photo[:30, :40]
+    other = np.clip(pixels + rng.integers(-9, 10, pixels.shape), 0, 255).astype(np.uint8)
+    lab = [color_spaces.lab_from_srgb(each.reshape(-1, 3)) for each in (pixels, other)]
+    expected = color_difference.ciede2000(*lab).mean()
+    assert peers.measure_delta_e(pixels, other) == pytest.approx(expected, rel=1e-12)
+    assert peers.measure_delta_e(pixels, pixels) == 0
+
+
+def test_peers_benchmark_measures_our_spaces(run):
+    names = "ours-default,ours-linear,ours-oklab,ours-lab"
+    _, records, text = run(methods=names, k="8")
+    for begin in (0, 4):
+        ours = records[begin]
+        lab = records[begin + 3]
+        assert [record["method"] for record in records[begin : begin + 4]] == names.split(",")
+        assert lab["delta_e"] < ours["delta_e"]
+        assert lab["mse"] > ours["mse"]
+    mean = np.mean([records[3]["delta_e"], records[7]["delta_e"]])
+    assert f" {mean:,.3f} |" in text
