@@ -2,7 +2,9 @@
 
 Fits and nearest colours are computed on a lattice: every sRGB colour is a point of three whole
 numbers, as far from others as in its space, up to rounding. So sums are integers, distances are
-exact, and one set of kernels serves all spaces. sRGB is a lattice already: its levels.
+exact, and one set of kernels serves all spaces. sRGB is a lattice already: its levels. The others
+are so fine that no two colours share a point, and so coarse that sums of squares over 10^10 pixels
+fit 64 bits.
 
 References
 ----------
@@ -163,7 +165,9 @@ class ColorSpace:
         return self.name == "srgb"
 
     def place(self, colors: NDArray[np.uint8]) -> NDArray[np.uint8 | np.uint16]:
-        """Return the points of sRGB colours uint8 ``(n, 3)``: themselves, or uint16 below 2^13.
+        """Return the points of sRGB colours uint8 ``(n, 3)``: themselves, or uint16 below 2^14.
+
+        No two colours share a point.
 
         A colour has its point whatever others are beside it.
         """
@@ -204,14 +208,14 @@ _BY_NAME = {
         ColorSpace("srgb", 1.0, (0.0, 0.0, 0.0), 1.0, _same, _same),
         ColorSpace("linear", 8191.0, (0.0, 0.0, 0.0), 32.1, linear_from_srgb, srgb_from_linear),
         ColorSpace(
-            *("oklab", 8191.0, (0.0, -0.25, -0.33), 18.5, oklab_from_srgb, srgb_from_oklab),
+            *("oklab", 16383.0, (0.0, -0.25, -0.33), 37.1, oklab_from_srgb, srgb_from_oklab),
             inner=_LMS_OF_LINEAR,
             root_above=0.0,
             line=(0.0, 0.0),
             outer=_OKLAB_OF_ROOTS,
         ),
         ColorSpace(
-            *("lab", 36.0, (0.0, -90.0, -112.0), 8.2, lab_from_srgb, srgb_from_lab),
+            *("lab", 72.0, (0.0, -90.0, -112.0), 16.3, lab_from_srgb, srgb_from_lab),
             inner=_XYZ_OF_LINEAR / _WHITE[:, np.newaxis],
             root_above=_CUBE_BELOW**3,
             line=(1 / (3 * _CUBE_BELOW**2), 4 / 29),

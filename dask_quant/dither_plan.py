@@ -32,7 +32,7 @@ def plan_dithered(shape: tuple[int, int], *, dither: str, **given: Any) -> Chunk
     shape
         As in `dask_quant.chunking.plan_image`.
     dither : str
-        One of `dask_quant.options.DITHERS`.
+        One of `dask_quant.fit_options.DITHERS`.
     **given
         The other parameters of `dask_quant.chunking.plan_image`.
     """

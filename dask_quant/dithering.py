@@ -161,7 +161,7 @@ def dither_image(
 ) -> tuple[Labels, Tally]:
     """Return the labels ``(y, x)`` of a whole image ``(y, x, 3)``, and their tally. **Eager**.
 
-    ``dither`` is one of `dask_quant.options.DITHERS`; ``table`` as in `dither_block`.
+    ``dither`` is one of `dask_quant.fit_options.DITHERS`; ``table`` as in `dither_block`.
     """
     if dither == "floyd-steinberg":
         labels = diffuse_rows(pixels, palette, None, table=table)[0]

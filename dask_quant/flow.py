@@ -83,7 +83,7 @@ def quantize_file(
     palette : Palette, optional
         Palette to use as it is.
     dither : str, default "none"
-        One of `dask_quant.options.DITHERS`; the palette is the same for all.
+        One of `dask_quant.fit_options.DITHERS`; the palette is the same for all.
     overwrite : bool, default False
         Whether ``out`` may exist.
     listener, watch

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dask_quant.color_spaces import linear_from_srgb
 from dask_quant.errors import PixelFormatError
 from dask_quant.fit.boxes import slice_colors
 from dask_quant.kernels.count_block import pack_colors
@@ -86,9 +87,7 @@ def measure_luminance(colors: NDArray[np.uint8]) -> NDArray[np.int64]:
     >>> int(black), round(float(grey / white), 3)
     (0, 0.184)
     """
-    levels = np.arange(256) / 255
-    light = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
-    steps = np.rint(light * _LIGHT_STEPS).astype(np.int64)
+    steps = np.rint(linear_from_srgb(np.arange(256.0)) * _LIGHT_STEPS).astype(np.int64)
     luminance: NDArray[np.int64] = (steps[colors] * _LUMINANCES).sum(axis=1)
     return luminance
 

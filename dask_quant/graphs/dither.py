@@ -42,7 +42,7 @@ class DiffusedBand:
 def dither_blocks(image: da.Array, palette: Palette, dither: str) -> da.Array:
     """Return the dithered labels of ``(y, x, 3)`` uint8, chunked like it. **Lazy**.
 
-    ``dither`` is one of `dask_quant.options.DITHERS`, but not ``none``.
+    ``dither`` is one of `dask_quant.fit_options.DITHERS`, but not ``none``.
     """
     if dither == "floyd-steinberg":
         bands = whole_rows(image)

@@ -37,8 +37,9 @@ N_LEVELS: Final = 3
 """Levels of candidates."""
 
 MARGIN: Final = 1e-6
-"""Squared distance by which a centroid must lose to be dropped: far above the rounding error of
-float64 (1e-10 at 255 levels), far below the 1 by which integer palettes differ at least."""
+"""Squared distance by which a centroid must lose to be dropped: above the rounding error of float64
+(1e-10 at 255 levels, 7e-7 at 2^14 steps), far below the 1 by which integer palettes differ at
+least."""
 
 
 @inline_kernel

@@ -80,7 +80,7 @@ def test_points_are_the_space_rounded(name):
     points = space.place(COLORS)
     expected = (space.from_srgb(COLORS) - space.origin) * space.scale
     assert points.dtype == (np.uint8 if name == "srgb" else np.uint16)
-    assert points.max() < 1 << 13
+    assert points.max() < 1 << 14
     assert np.abs(points - expected).max() < 0.5 + 1e-6
     # Points between those of the lattice lead back to levels.
     np.testing.assert_allclose(space.find_levels(expected), COLORS, atol=1e-8)
@@ -91,6 +91,18 @@ def test_a_color_has_its_point_whatever_is_beside_it(name):
     space, whole = find_space(name), find_space(name).place(COLORS)
     for part in (slice(0, 1), slice(5, 12), slice(3, 9000, 7)):
         np.testing.assert_array_equal(space.place(COLORS[part]), whole[part])
+
+
+@pytest.mark.parametrize("name", ["linear", "oklab", "lab"])
+def test_no_two_of_all_colors_share_a_point(name):
+    codes = np.arange(1 << 24, dtype=np.uint32)
+    colors = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1).astype(np.uint8)
+    points = find_space(name).place(colors)
+    packed = points[:, 0].astype(np.uint64)
+    for band in (1, 2):
+        packed = packed << np.uint64(14) | points[:, band]
+    packed.sort()
+    assert (packed[1:] > packed[:-1]).all()
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -104,6 +116,6 @@ def test_a_level_of_srgb_is_as_many_steps_as_it_says(name):
 @pytest.mark.parametrize("name", ["linear", "oklab", "lab"])
 def test_levels_stay_within_srgb(name):
     space = find_space(name)
-    levels = space.find_levels(RNG.uniform(0, 8191, (1000, 3)))
+    levels = space.find_levels(RNG.uniform(0, 16383, (1000, 3)))
     assert levels.min() >= 0
     assert levels.max() <= 255
