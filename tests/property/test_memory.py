@@ -34,11 +34,11 @@ def run(*arguments, command="quantize"):
     return json.loads(done.stdout)
 
 
-def check_peak(source, out, chunks=None, limit=None, engine="auto", dither="none"):
-    options = {"engine": engine, "dither": dither}
+def check_peak(source, out, chunks=None, limit=None, engine="auto", dither="none", space="srgb"):
+    options = {"engine": engine, "dither": dither, "space": space}
     plan = dq.plan_job(source, out, n_colors=2, chunks=chunks, cluster=limit, **options)
     projected = plan.projected_bytes
-    asked = ("--engine", engine, "--dither", dither)
+    asked = ("--engine", engine, "--dither", dither, "--space", space)
     asked += () if chunks is None else ("--chunks", f"{chunks[0]},{chunks[1]}")
     report = run(source, "-o", out, "-k", 2, "--n-init", 1, "--max-iter", 1, *asked)
     # Not by so much that the projection says nothing.
@@ -56,10 +56,13 @@ def every_color(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "chunks"), [("o.zarr", None), ("o.png", (4096, 4096))])
-def test_the_projection_holds_with_every_color_there_is(every_color, tmp_path, name, chunks):
+@pytest.mark.parametrize(
+    ("name", "chunks", "space"),
+    [("o.zarr", None, "srgb"), ("o.png", (4096, 4096), "srgb"), ("o.zarr", None, "oklab")],
+)
+def test_the_projection_holds_with_every_color_there_is(every_color, tmp_path, name, chunks, space):
     limit = dq.ClusterOptions(memory_limit_bytes=LAPTOP_BYTES)
-    report = check_peak(every_color, tmp_path / name, chunks, limit)
+    report = check_peak(every_color, tmp_path / name, chunks, limit, space=space)
     assert report["n_unique_colors"] == N_CODES
 
 
