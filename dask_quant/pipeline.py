@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from dask_quant.errors import OptionError
 from dask_quant.events import ignore_event
 from dask_quant.fit_options import FitOptions, check_dither, make_target
-from dask_quant.given_colors import as_colors
 from dask_quant.options import MAX_COLORS, as_path, make_run_options
 from dask_quant.palette import MAX_COLORS_8BIT, as_palette
 from dask_quant.routes.choose import (
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from dask_quant.events import Listener
     from dask_quant.fit_options import Target
-    from dask_quant.options import ClusterOptions
+    from dask_quant.options import ClusterOptions, RunOptions
     from dask_quant.palette import Palette
     from dask_quant.results import ImageInfo, Report
     from dask_quant.routes.common import Sources
@@ -145,10 +144,10 @@ def quantize(
     FewerColorsWarning
         When the images hold fewer colours than were asked for.
     """
-    target = make_target(target_psnr, target_mse, target_delta_e)
-    fit = FitOptions(
-        n_colors=_most_colors(n_colors, target, out),
-        target=target,
+    fit = _make_fit(
+        out,
+        n_colors,
+        (target_psnr, target_mse, target_delta_e),
         method=method,
         engine=engine,
         effort=effort,
@@ -158,18 +157,11 @@ def quantize(
         max_iter=max_iter,
         tol=tol,
         init=init,
-        keep=as_colors(keep, "keep"),
-        recolor=as_colors(recolor, "recolor"),
+        keep=keep,
+        recolor=recolor,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
-    job = Job(
-        "quantize",
-        fit,
-        run,
-        listener,
-        per_image=per_image,
-        dither=check_dither(dither, space, fit.recolor),
-    )
+    job = _make_job(fit, run, listener, per_image, dither)
     return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 
 
@@ -263,10 +255,10 @@ def make_palette(
     DaskQuantError
         One of the classes of `dask_quant.errors`; its message is one line.
     """
-    target = make_target(target_psnr, target_mse, target_delta_e)
-    fit = FitOptions(
-        n_colors=_most_colors(n_colors, target, out),
-        target=target,
+    fit = _make_fit(
+        out,
+        n_colors,
+        (target_psnr, target_mse, target_delta_e),
         method=method,
         engine=engine,
         effort=effort,
@@ -276,7 +268,7 @@ def make_palette(
         max_iter=max_iter,
         tol=tol,
         init=init,
-        keep=as_colors(keep, "keep"),
+        keep=keep,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
     job = Job("palette", fit, run, listener)
@@ -332,10 +324,10 @@ def plan_job(
     DaskQuantError
         What `quantize` would raise before it starts.
     """
-    target = make_target(target_psnr, target_mse, target_delta_e)
-    fit = FitOptions(
-        n_colors=_most_colors(n_colors, target, out),
-        target=target,
+    fit = _make_fit(
+        out,
+        n_colors,
+        (target_psnr, target_mse, target_delta_e),
         method=method,
         engine=engine,
         effort=effort,
@@ -345,19 +337,31 @@ def plan_job(
         max_iter=max_iter,
         tol=tol,
         init=init,
-        keep=as_colors(keep, "keep"),
-        recolor=as_colors(recolor, "recolor"),
+        keep=keep,
+        recolor=recolor,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
-    job = Job(
-        "quantize",
-        fit,
-        run,
-        ignore_event,
-        per_image=per_image,
-        dither=check_dither(dither, space, fit.recolor),
-    )
+    job = _make_job(fit, run, ignore_event, per_image, dither)
     return plan_sources(job, check_sources(sources), as_path(out, "out"))
+
+
+def _make_fit(
+    out: str | Path,
+    n_colors: int | None,
+    targets: tuple[float | None, float | None, float | None],
+    **given: Any,
+) -> FitOptions:
+    """Return how to fit from what users give: ``targets`` are PSNR, mse and CIEDE2000."""
+    target = make_target(*targets)
+    return FitOptions(n_colors=_most_colors(n_colors, target, out), target=target, **given)
+
+
+def _make_job(
+    fit: FitOptions, run: RunOptions, listener: Listener, per_image: bool, dither: str
+) -> Job:
+    """Return a job that fits and relabels."""
+    chosen = check_dither(dither, fit.space, fit.recolor)
+    return Job("quantize", fit, run, listener, per_image=per_image, dither=chosen)
 
 
 def _most_colors(n_colors: int | None, target: Target | None, out: str | Path) -> int:
