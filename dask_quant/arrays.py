@@ -84,6 +84,7 @@ def fit_palette(
     max_iter: int | None = None,
     tol: float | None = None,
     init: Any = "k-means++",
+    weight_power: float = 1.0,
     keep: str | Sequence[str] | ArrayLike = (),
     target_psnr: float | None = None,
     target_mse: float | None = None,
@@ -98,7 +99,9 @@ def fit_palette(
         What to fit. A histogram costs no pass over pixels.
     n_colors : int, optional
         Colours to fit; None: 16, or with a target as many as it takes.
-    method, engine, effort, space, seed, n_init, max_iter, tol, init, keep
+    method, engine, effort, space, seed, n_init, max_iter, tol, init
+        As in `quantize`.
+    weight_power, keep
         As in `quantize`. The engines ``scalable`` and ``dask-ml`` need the image.
     target_psnr, target_mse, target_delta_e
         As in `quantize`.
@@ -145,6 +148,7 @@ def fit_palette(
         max_iter=max_iter,
         tol=tol,
         init=init,
+        weight_power=weight_power,
         keep=as_colors(keep, "keep"),
     )
     if isinstance(data, ColorHistogram):

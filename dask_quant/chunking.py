@@ -50,6 +50,9 @@ _COPIES_ON_THE_WAY = 3
 _FIT_BYTES_PER_COLOR = 40
 """Histogram, its sorted copy, labels, distances and temporaries while fitting (measured 31)."""
 
+_POWER_BYTES_PER_COLOR = 8
+"""Weights of a fit that are not the counts."""
+
 _COLLECT_BYTES_PER_COLOR = BYTES_PER_COLOR + 4
 """A counted colour while a block is collected: code, count and bin."""
 
@@ -157,6 +160,7 @@ def plan_image(
     n_threads: int = 1,
     decodes_whole: bool = False,
     engine_bytes: int = 0,
+    weight_power: float = 1.0,
     requested: ChunkOptions | None = None,
 ) -> ChunkPlan:
     """Plan counting, fitting and relabelling one image.
@@ -178,6 +182,8 @@ def plan_image(
     engine_bytes : int, default 0
         What the fit holds beside the histogram, in all processes, where it reads pixels; they are
         added here.
+    weight_power : float, default 1.0
+        As in `dask_quant.fit_options.FitOptions`.
     requested : ChunkOptions, optional
         Chunk shape that the user asked for.
 
@@ -203,6 +209,7 @@ def plan_image(
         write_pixels=_n_pixels(_cover(relabel_chunks, write_unit), shape),
         label_bytes=label_bytes_per_pixel,
         whole_bytes=_DECODE_BYTES * n_pixels if decodes_whole else 0,
+        fit_bytes_per_color=_fit_bytes_per_color(weight_power),
         engine_bytes=engine_bytes,
     )
     most = tasks.on_threads(n_threads) if on_threads else tasks.on_cluster(n_threads)
@@ -238,6 +245,8 @@ class _TaskBytes:
     """Bytes of a label."""
     whole_bytes: int
     """What decoding takes beside the tasks."""
+    fit_bytes_per_color: int
+    """What the fit holds for each distinct colour."""
     engine_bytes: int
     """What the fit holds beside the histogram and the pixels that it reads; 0: it reads none."""
 
@@ -251,7 +260,7 @@ class _TaskBytes:
         label_bytes = self.label_bytes * (
             n_threads * self.relabel_pixels + n_blocks * self.write_pixels
         )
-        fit_bytes = self.n_colors * _FIT_BYTES_PER_COLOR + self.engine_bytes
+        fit_bytes = self.n_colors * self.fit_bytes_per_color + self.engine_bytes
         if self.engine_bytes:  # it reads the pixels again
             fit_bytes += self.whole_bytes + reading_bytes
         return max(
@@ -268,7 +277,7 @@ class _TaskBytes:
             _COPIES_IN_TASK * self.relabel_pixels * (_BANDS + self.label_bytes),
             _MERGE_WIDTH * found_bytes,
         )
-        fit_bytes = self.n_colors * _FIT_BYTES_PER_COLOR + self.engine_bytes
+        fit_bytes = self.n_colors * self.fit_bytes_per_color + self.engine_bytes
         fit_bytes += _COPIES_ON_THE_WAY * found_bytes
         if self.engine_bytes:  # it reads the pixels again
             fit_bytes += n_threads * _COPIES_IN_TASK * _BANDS * self.count_pixels
@@ -278,14 +287,25 @@ class _TaskBytes:
         return self.whole_bytes + max(counting_bytes, fit_bytes + found_bytes)
 
 
-def plan_collection(n_pixels: Sequence[int], *, n_processes: int = 0, n_threads: int = 1) -> int:
+def _fit_bytes_per_color(weight_power: float) -> int:
+    """Return what a fit holds for each distinct colour."""
+    return _FIT_BYTES_PER_COLOR + (0 if weight_power == 1 else _POWER_BYTES_PER_COLOR)
+
+
+def plan_collection(
+    n_pixels: Sequence[int],
+    *,
+    n_processes: int = 0,
+    n_threads: int = 1,
+    weight_power: float = 1.0,
+) -> int:
     """Return an upper bound of the memory for images that are each handled inside one task.
 
     Parameters
     ----------
     n_pixels : sequence of int
         Pixels of each image.
-    n_processes, n_threads
+    n_processes, n_threads, weight_power
         As in `plan_image`.
 
     Returns
@@ -293,15 +313,16 @@ def plan_collection(n_pixels: Sequence[int], *, n_processes: int = 0, n_threads:
     int
         Bytes of driver and workers together.
     """
+    fit_bytes_per_color = _fit_bytes_per_color(weight_power)
     largest = max(n_pixels, default=0)
     n_colors = min(largest, N_CODES)
-    fit_bytes = SCRATCH_BYTES + _FIT_BYTES_PER_COLOR * n_colors
+    fit_bytes = SCRATCH_BYTES + fit_bytes_per_color * n_colors
     # Pillow's four bytes a pixel go before the fit, pixels and then labels are beside it.
     image_bytes = max(_DECODE_BYTES * largest, (_BANDS + 1) * largest + fit_bytes) + POOL_BYTES
     all_colors = min(sum(n_pixels), N_CODES)
     merge_bytes = _MERGE_WIDTH * all_colors * BYTES_PER_COLOR
     return (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES) + max(
-        n_threads * max(image_bytes, merge_bytes), _FIT_BYTES_PER_COLOR * all_colors
+        n_threads * max(image_bytes, merge_bytes), fit_bytes_per_color * all_colors
     )
 
 

@@ -129,6 +129,7 @@ def compare(
     max_iter: int | None = None,
     tol: float | None = None,
     init: Any = "k-means++",
+    weight_power: float = 1.0,
     images: str | Path | None = None,
     overwrite: bool = False,
     listener: Listener = ignore_event,
@@ -148,7 +149,7 @@ def compare(
         Numbers of colours, each 1 to 65536; one that comes again is left out.
     method : str or sequence of str, default "kmeans"
         Methods, as in `quantize`; one that comes again is left out.
-    seed, overwrite
+    seed, weight_power, overwrite
         As in `quantize`.
     effort, space, n_init, max_iter, tol, init
         As in `quantize`, for those of the methods that take them; an error where none does.
@@ -173,7 +174,8 @@ def compare(
     name, sheet = str(as_path(source, "source")), as_path(out, "out")
     methods = _as_methods(method)
     given = dict(effort=effort, space=space, n_init=n_init, max_iter=max_iter, tol=tol, init=init)
-    options = _list_options(methods, _as_sequence(n_colors), seed, given)
+    given |= dict(seed=seed, weight_power=weight_power)
+    options = _list_options(methods, _as_sequence(n_colors), given)
     names = [_name_picture(name, option, alone=methods == (KMEANS,)) for option in options]
     folder = None if images is None else as_path(images, "images")
     files = [folder and folder / f"{picture}.png" for picture in names]
@@ -264,7 +266,7 @@ def _as_methods(method: Any) -> tuple[str, ...]:
 
 
 def _list_options(
-    methods: Sequence[str], n_colors: Sequence[int], seed: int, given: dict[str, Any]
+    methods: Sequence[str], n_colors: Sequence[int], given: dict[str, Any]
 ) -> list[FitOptions]:
     """Return the options of every fit, method by method; each method gets what it takes.
 
@@ -274,7 +276,7 @@ def _list_options(
     for name in set(given).difference(*taken):
         taken[0][name] = given[name]
     return [
-        FitOptions(n_colors=k, method=method, seed=seed, **options)
+        FitOptions(n_colors=k, method=method, **options)
         for method, options in zip(methods, taken, strict=True)
         for k in dict.fromkeys(n_colors)
     ]

@@ -114,6 +114,9 @@ class FitOptions:
     init: Any = DEFAULT_INIT
     """``k-means++`` and a search; ``random``, or rows of sRGB levels, and no search. Kept as a
     name or a tuple of tuples."""
+    weight_power: float = 1.0
+    """Pixels of a colour count to this power, 0 to 1, while the palette is fitted: 1 is k-means of
+    all pixels; 0, of the distinct colours; between them few pixels count for more than a few."""
     keep: tuple[Color, ...] = ()
     """Colours that the palette holds in any case; the others are fitted around them."""
     recolor: tuple[Color, ...] = ()
@@ -158,6 +161,16 @@ class FitOptions:
         require(
             self.tol is None or _is_at_least_zero(self.tol),
             f"Got tol {self.tol!r}; use a shift of 0 or more, in units of the space.",
+        )
+        require(
+            _is_at_least_zero(self.weight_power) and self.weight_power <= 1,
+            f"Got weight_power {self.weight_power!r}; use a number from 0, for which each distinct "
+            "colour counts once, to 1, for which each pixel does.",
+        )
+        require(
+            self.weight_power == 1 or not self.fits_pixels,
+            f"Got weight_power {self.weight_power!r} with the {self.engine} engine, which counts "
+            "no colours; leave it out or use the histogram engine.",
         )
         require(
             self.engine != "dask-ml" or self.n_init in (None, 1),

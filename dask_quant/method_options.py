@@ -14,9 +14,12 @@ KMEANS = "kmeans"
 """The method that minimises the error; all others are there to compare with."""
 
 MINI_BATCH = "mini-batch"
-"""The other one that moves centroids."""
+"""The other one that moves centroids from a start."""
 
-METHODS = (KMEANS, "median-cut", "octree", "wu", "popularity", "uniform", MINI_BATCH)
+NEUQUANT = "neuquant"
+"""A self-organising map."""
+
+METHODS = (KMEANS, "median-cut", "octree", "wu", "popularity", "uniform", MINI_BATCH, NEUQUANT)
 """Names that ``method`` takes."""
 
 DEFAULT_INIT = "k-means++"
@@ -104,7 +107,7 @@ def parse_methods(text: str) -> tuple[str, ...]:
     Examples
     --------
     >>> parse_methods("kmeans, octree"), len(parse_methods("all"))
-    (('kmeans', 'octree'), 7)
+    (('kmeans', 'octree'), 8)
     """
     if text.strip() == "all":
         return METHODS

@@ -50,6 +50,7 @@ def quantize(
     max_iter: int | None = None,
     tol: float | None = None,
     init: Any = "k-means++",
+    weight_power: float = 1.0,
     keep: Colors = (),
     recolor: Colors = (),
     target_psnr: float | None = None,
@@ -84,8 +85,9 @@ def quantize(
         colour of the palette may then win no pixel.
     method : str, default "kmeans"
         ``kmeans``, which has the least error; or, to compare with, ``median-cut``, ``octree``,
-        ``wu``, ``popularity``, ``uniform``, ``mini-batch`` (see `dask_quant.fit.methods`). All get
-        the same exact counts, and their palettes are rounded and filled up in the same way.
+        ``wu``, ``popularity``, ``uniform``, ``mini-batch``, ``neuquant`` (see
+        `dask_quant.fit.methods`). All get the same exact counts, and their palettes are rounded and
+        filled up in the same way.
     engine : {"auto", "histogram", "scalable", "dask-ml"}, default "auto"
         ``histogram``, which ``auto`` chooses, is exact k-means on counted colours. The others fit
         all pixels of one image, pass by pass: ``scalable`` as `ScalableKMeans` does, the same bytes
@@ -106,6 +108,10 @@ def quantize(
     init : {"k-means++", "random"}, Palette or array_like, default "k-means++"
         First centroids. ``k-means++`` begins a search; ``random``, as in OpenCV, and
         colours that are given, sRGB levels ``(n_colors, 3)``, begin plain Lloyd iterations.
+    weight_power : float, default 1.0
+        Pixels of a colour count to this power, 0 to 1, while the palette is fitted: at 0.5 a small
+        spot of a colour that nothing else has gets an entry where large even areas would take it;
+        at 0 each distinct colour counts once. Counts and errors are of the pixels all the same.
     keep : str, sequence or array_like, optional
         Colours that the palette holds in any case, exactly, at most ``n_colors``: ``#rrggbb`` texts
         or sRGB integers 0 to 255 ``(n, 3)``. The others are fitted around them. One that wins no
@@ -157,6 +163,7 @@ def quantize(
         max_iter=max_iter,
         tol=tol,
         init=init,
+        weight_power=weight_power,
         keep=keep,
         recolor=recolor,
     )
@@ -221,6 +228,7 @@ def make_palette(
     max_iter: int | None = None,
     tol: float | None = None,
     init: Any = "k-means++",
+    weight_power: float = 1.0,
     keep: Colors = (),
     target_psnr: float | None = None,
     target_mse: float | None = None,
@@ -238,7 +246,9 @@ def make_palette(
     out : str or Path
         Palette file: ``.gpl``, ``.hex``, ``.json``, ``.pal``, ``.riff.pal``, ``.act``, ``.ase``,
         ``.clr``, ``.qml``, or ``.png`` for a picture of the colours as squares.
-    sources, n_colors, method, engine, effort, space, seed, n_init, max_iter, tol, init, keep
+    sources, n_colors, method, engine, effort, space, seed, n_init, max_iter, tol, init
+        As in `quantize`.
+    weight_power, keep
         As in `quantize`.
     target_psnr, target_mse, target_delta_e
         As in `quantize`.
@@ -268,6 +278,7 @@ def make_palette(
         max_iter=max_iter,
         tol=tol,
         init=init,
+        weight_power=weight_power,
         keep=keep,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
@@ -291,6 +302,7 @@ def plan_job(
     max_iter: int | None = None,
     tol: float | None = None,
     init: Any = "k-means++",
+    weight_power: float = 1.0,
     keep: Colors = (),
     recolor: Colors = (),
     target_psnr: float | None = None,
@@ -309,7 +321,9 @@ def plan_job(
     ----------
     sources, out, n_colors, per_image, dither, method, engine, effort, space, seed
         As in `quantize`.
-    n_init, max_iter, tol, init, keep, recolor, target_psnr, target_mse, target_delta_e
+    n_init, max_iter, tol, init, weight_power, keep, recolor
+        As in `quantize`.
+    target_psnr, target_mse, target_delta_e
         As in `quantize`.
     overwrite, chunks, persist, cluster
         As in `quantize`.
@@ -337,6 +351,7 @@ def plan_job(
         max_iter=max_iter,
         tol=tol,
         init=init,
+        weight_power=weight_power,
         keep=keep,
         recolor=recolor,
     )

@@ -73,6 +73,8 @@ SEARCH_OPTIONS = _combine(
     click.option("--init", default="k-means++", show_default=True, metavar="NAME|FILE",
                  help="First centroids. k-means++: a search. random, as in OpenCV, or the colours "
                       "of a palette file: plain iterations from there."),
+    click.option("--weight-power", type=float, default=1.0, show_default=True, metavar="P",
+                 help="Fit to counts to this power; 0.5 keeps small spots of a colour alive."),
 )  # fmt: skip
 
 DITHER = click.option("--dither", type=click.Choice(DITHERS), default="none", show_default=True,

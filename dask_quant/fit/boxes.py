@@ -37,6 +37,12 @@ NO_PINS = np.empty((0, 3), dtype=np.uint8)
 _SLICE = 1 << 20
 """Colours looked at together where that takes temporary arrays."""
 
+_MAX_MOMENT = 1 << 62
+"""Largest sum of squares that a fit may meet: int64 holds twice as much."""
+
+_POWER_TOTAL = 1 << 32
+"""What weights of a power add up to: large enough for whole numbers to be fine steps."""
+
 _COLORS_PER_PAIR = 8
 """Room for one pair of a tie for as many colours: enough but for strange palettes (arbitrary)."""
 
@@ -153,6 +159,25 @@ class ColorBoxes:
         means, weights = means[:n].copy(), weights[:n].copy()
         return self._from_cells(
             self.space, self.colors[:0], means, weights, starts, self.block_starts
+        )
+
+    def weigh(self, power: float) -> ColorBoxes:
+        """Return the boxes as a fit weighs them: by counts to a power, and not beyond int64.
+
+        At a power of 1 these are the counts themselves, but where sums of squares could overflow:
+        from 23 terapixels in sRGB, 5 gigapixels in Oklab. Then, and at another power, weights are
+        rounded to whole shares of a fixed sum, and at least 1. Takes 16 bytes a colour.
+        """
+        most = _MAX_MOMENT // (3 * int(self.points.max()) ** 2 + 1)
+        total = int(self.weights.sum())
+        if power == 1 and total <= most:
+            return self
+        weights = self.weights.astype(np.float64)
+        np.power(weights, power, out=weights)
+        weights *= min(_POWER_TOTAL, most) / weights.sum()
+        shares = np.rint(weights, out=weights).astype(np.int64).clip(min=1)
+        return self._from_cells(
+            self.space, self.colors, self.points, shares, self.starts, self.block_starts
         )
 
     def assign(self, points: NDArray[np.floating | np.integer]) -> Assignment:

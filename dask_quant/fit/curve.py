@@ -69,7 +69,7 @@ def trace_palettes(
     error : int
         Squared sRGB error over all pixels, summed over the bands.
     """
-    searched = _find_searched(boxes, max(numbers))
+    searched = _find_searched(boxes.weigh(1), max(numbers))
     growing = [number for number in numbers if number < len(boxes.points)]
     clusters = Clusters(searched, max(growing, default=1) + _count_splits(max(growing, default=1)))
     last: tuple[Palette, int] | None = None

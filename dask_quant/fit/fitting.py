@@ -79,11 +79,11 @@ def _fit_boxes(boxes: ColorBoxes, options: FitOptions, listener: Listener) -> Pa
         finished = finish_palette(boxes, rounded, options.n_colors, pins=pins)
         return PaletteFit(finished, boxes, "histogram", 0, rounded)
     if options.method != KMEANS:
-        found, n_iter = fit_by_method(boxes, options, listener)
+        found, n_iter = fit_by_method(boxes.weigh(options.weight_power), options, listener)
         finished = finish_palette(boxes, found, options.n_colors)
         return PaletteFit(finished, boxes, "histogram", n_iter, found)
     fit = fit_centroids(
-        boxes,
+        boxes.weigh(options.weight_power),
         n_centroids=options.n_colors,
         pins=pins,
         effort=options.effort,

@@ -227,6 +227,7 @@ def plan_source(
         n_threads=n_threads,
         decodes_whole=source.decodes_whole,
         engine_bytes=_plan_engine_bytes(job, source, n_processes, n_threads),
+        weight_power=job.fit.weight_power,
         requested=job.run.chunks,
     )
     rows, columns = plan.count_chunks

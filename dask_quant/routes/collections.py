@@ -193,6 +193,7 @@ def _check_collection_budget(job: Job, items: Sequence[Item], executor: Executor
         [count_header_pixels(item.source) for item in items],
         n_processes=executor.n_processes,
         n_threads=executor.n_threads,
+        weight_power=job.fit.weight_power,
     )
     check_budget(projected, limit, f"{executor.n_threads} images side by side")
 

@@ -70,5 +70,7 @@ def _check_memory(job: Job, source: str | BytesIO) -> None:
     """Refuse an image that does not fit the memory limit, where there is one."""
     limit = job.run.cluster.memory_limit_bytes
     if limit is not None:
-        projected = plan_collection([read_header(source).n_pixels])
+        projected = plan_collection(
+            [read_header(source).n_pixels], weight_power=job.fit.weight_power
+        )
         check_budget(projected, limit, "one image in memory")

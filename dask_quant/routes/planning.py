@@ -101,7 +101,9 @@ def _plan_collection(job: Job, found: Discovery, out: Path) -> JobPlan:
     n_processes, n_threads = _count_side_by_side(job)
     items = plan_items(found, out, overwrite=job.run.overwrite)
     sizes = [count_header_pixels(item.source) for item in items]
-    projected = plan_collection(sizes, n_processes=n_processes, n_threads=n_threads)
+    projected = plan_collection(
+        sizes, n_processes=n_processes, n_threads=n_threads, weight_power=job.fit.weight_power
+    )
     check_budget(projected, job.run.cluster.memory_limit_bytes, "images of this size")
     return JobPlan(
         len(items),
@@ -119,7 +121,7 @@ def _plan_in_one_go(job: Job, found: Discovery, out: Path) -> JobPlan:
     """Plan the one image that was found, decoded, labelled and written in this process."""
     source, _ = read_source(found.inputs[0].path)
     n_pixels = read_header(source).n_pixels
-    projected = plan_collection([n_pixels])
+    projected = plan_collection([n_pixels], weight_power=job.fit.weight_power)
     check_budget(projected, job.run.cluster.memory_limit_bytes, "one image in memory")
     check_label_output(out, overwrite=job.run.overwrite)
     label_bytes = _label_bytes(job, n_pixels)

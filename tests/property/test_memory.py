@@ -34,12 +34,12 @@ def run(*arguments, command="quantize"):
     return json.loads(done.stdout)
 
 
-def check_peak(source, out, chunks=None, limit=None, engine="auto", dither="none", space="srgb"):
-    options = {"engine": engine, "dither": dither, "space": space}
+def check_peak(source, out, chunks=None, limit=None, **options):
     plan = dq.plan_job(source, out, n_colors=2, chunks=chunks, cluster=limit, **options)
     projected = plan.projected_bytes
-    asked = ("--engine", engine, "--dither", dither, "--space", space)
-    asked += () if chunks is None else ("--chunks", f"{chunks[0]},{chunks[1]}")
+    asked = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    if chunks is not None:
+        asked.append(f"--chunks={chunks[0]},{chunks[1]}")
     report = run(source, "-o", out, "-k", 2, "--n-init", 1, "--max-iter", 1, *asked)
     # Not by so much that the projection says nothing.
     assert projected / 10 < report["peak_rss_bytes"] < projected
@@ -57,12 +57,19 @@ def every_color(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "chunks", "space"),
-    [("o.zarr", None, "srgb"), ("o.png", (4096, 4096), "srgb"), ("o.zarr", None, "oklab")],
+    ("name", "chunks", "options"),
+    [
+        ("o.zarr", None, {}),
+        ("o.png", (4096, 4096), {}),
+        ("o.zarr", None, {"space": "oklab"}),
+        ("o.zarr", None, {"weight_power": 0.5}),
+    ],
 )
-def test_the_projection_holds_with_every_color_there_is(every_color, tmp_path, name, chunks, space):
+def test_the_projection_holds_with_every_color_there_is(
+    every_color, tmp_path, name, chunks, options
+):
     limit = dq.ClusterOptions(memory_limit_bytes=LAPTOP_BYTES)
-    report = check_peak(every_color, tmp_path / name, chunks, limit, space=space)
+    report = check_peak(every_color, tmp_path / name, chunks, limit, **options)
     assert report["n_unique_colors"] == N_CODES
 
 

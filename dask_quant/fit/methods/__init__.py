@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from dask_quant.events import Event
 from dask_quant.fit.methods.median_cut import find_median_cut
 from dask_quant.fit.methods.mini_batch import fit_mini_batches
+from dask_quant.fit.methods.neuquant import fit_neurons
 from dask_quant.fit.methods.octree import find_octree
 from dask_quant.fit.methods.popularity import find_popular
 from dask_quant.fit.methods.uniform import find_uniform
 from dask_quant.fit.methods.wu import find_wu
-from dask_quant.method_options import MINI_BATCH
+from dask_quant.method_options import MINI_BATCH, NEUQUANT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,6 +39,9 @@ _FINDERS: Mapping[str, Callable[[ColorBoxes, int], NDArray[np.float64]]] = {
 }
 """Methods in which nothing is drawn and nothing iterates."""
 
+_FITTERS = {MINI_BATCH: fit_mini_batches, NEUQUANT: fit_neurons}
+"""Methods that learn from pixels drawn."""
+
 
 def fit_by_method(
     boxes: ColorBoxes, options: FitOptions, listener: Listener
@@ -51,17 +55,17 @@ def fit_by_method(
     options : FitOptions
         Whose ``method`` is one of these.
     listener : callable
-        Told when it is done, or of each restart.
+        Told when it is done, or of each restart or cycle.
 
     Returns
     -------
     centroids : ndarray
         sRGB levels, float64 ``(k, 3)``, k at most ``n_colors``.
     n_iter : int
-        Mini-batches; 0 where nothing iterates.
+        Mini-batches or cycles; 0 where nothing iterates.
     """
-    if options.method == MINI_BATCH:
-        return fit_mini_batches(boxes, options, listener)
+    if options.method in _FITTERS:
+        return _FITTERS[options.method](boxes, options, listener)
     centroids = _FINDERS[options.method](boxes, options.n_colors)
     listener(Event("fit", 1, 1, "rounds"))
     return centroids, 0

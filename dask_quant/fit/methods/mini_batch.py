@@ -19,11 +19,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dask_quant.events import Event
-from dask_quant.fit.search import mix_seed
+from dask_quant.fit.methods.drawing import PixelDraws
 from dask_quant.fit.starts import choose_start
 from dask_quant.kernels.mini_batch import move_centroids_block
 from dask_quant.kernels.nearest import nearest_block
-from dask_quant.kernels.seed import draw_block
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,11 +48,9 @@ def fit_mini_batches(
     levels, by default never.
     """
     n_init, n_iter = options.n_init or 1, 0
-    # float64 sums of integers are exact up to 2^53 pixels.
-    running = np.cumsum(boxes.weights).astype(np.float64)
     lowest, best = math.inf, None
     for restart in range(n_init):
-        centroids, n_steps = _follow_batches(boxes, running, options, restart)
+        centroids, n_steps = _follow_batches(boxes, options, restart)
         n_iter += n_steps
         listener(Event("fit", restart + 1, n_init, "rounds"))
         error = boxes.assign(centroids).squared_error if n_init > 1 else 0.0
@@ -64,20 +61,15 @@ def fit_mini_batches(
 
 
 def _follow_batches(
-    boxes: ColorBoxes, running: NDArray[np.float64], options: FitOptions, restart: int
+    boxes: ColorBoxes, options: FitOptions, restart: int
 ) -> tuple[NDArray[np.float64], int]:
-    """Return where centroids end from one start, and the mini-batches that it took.
-
-    ``running`` is the sum of the weights up to each colour, float64 ``(n,)``.
-    """
+    """Return where centroids end from one start, and the mini-batches that it took."""
     centroids = choose_start(boxes, options.n_colors, options.init, options.seed, restart)
     counts = np.zeros(len(centroids), dtype=np.int64)
-    stream = int(mix_seed(options.seed, restart))
+    pixels = PixelDraws(boxes, options.seed, restart)
     max_iter = options.max_iter or MAX_BATCHES
     for step in range(max_iter):
-        draws = draw_block(BATCH_PIXELS, mix_seed(stream, step + 1))
-        drawn = np.searchsorted(running, draws * running[-1], side="right")
-        rows = boxes.colors[drawn.clip(max=len(running) - 1)].astype(np.float64)
+        rows = pixels.draw(BATCH_PIXELS, step)
         labels, _ = nearest_block(rows, centroids)
         shift = move_centroids_block(centroids, counts, rows, labels)
         if options.tol is not None and shift <= options.tol:
