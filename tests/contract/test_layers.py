@@ -39,6 +39,7 @@ LAYERS = (
     "palette_formats",
     "tables",
     "dithering",
+    "borders",
     "fit",
     "color_curve",
     "class_model",
