@@ -109,11 +109,13 @@ def plan_outline_bytes(
     """
     rows, columns = read_chunks(labels, shape, outline)
     unit_rows, unit_columns = _write_unit(outline, shape)
-    band = (rows + unit_rows) * max(columns, min(unit_columns, shape[1]))
-    blocks = (_COPIES * label_bytes + _COPIES + _WAITING_BLOCKS) * band * n_threads
-    # Strips of a PNG that are cut up into shards wait until there is a row of these.
-    waiting = 0 if columns <= unit_columns else (label_bytes + 1) * band
-    return (1 + n_processes) * (PROCESS_BYTES + RASTER_CACHE_BYTES) + blocks + waiting
+    is_cut = columns > unit_columns  # strips of a PNG, for a store
+    most = unit_rows * unit_columns if is_cut else (rows + unit_rows) * columns
+    blocks = _COPIES * label_bytes * rows * columns + (_COPIES + _WAITING_BLOCKS) * most
+    # Strips that are cut up wait until there is a row of shards.
+    waiting = (label_bytes + 1) * (rows + unit_rows) * columns if is_cut else 0
+    processes = (1 + n_processes) * (PROCESS_BYTES + RASTER_CACHE_BYTES)
+    return processes + n_threads * blocks + waiting
 
 
 def _write_unit(outline: Path, shape: tuple[int, int]) -> tuple[int, int]:
