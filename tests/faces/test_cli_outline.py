@@ -42,6 +42,14 @@ def test_quantize_draws_an_outline(run, pictures, tmp_path, more, read_labels, d
     assert plain["mse"] == done.json["mse"]
 
 
+@pytest.mark.parametrize("where", ["", "sub/", "/"])
+def test_both_outputs_are_named(run, pictures, tmp_path, where):
+    folder = f"{tmp_path}/" if where == "/" else where
+    done = run("quantize", pictures / "cat.png", "-o", "o.png", "--outline", f"{folder}l.png")
+    assert done.code == 0
+    assert "".join(done.err.split()).endswith(f"o.png,{folder}l.png")
+
+
 @pytest.mark.parametrize("lines", ["l.png", "l.zarr"])
 def test_apply_draws_an_outline(run, pictures, tmp_path, lines, read_labels):
     done = run("apply", pictures / "cat.png", "--palette", "ega", "-o", "o.png", "--outline", lines,
