@@ -19,7 +19,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dask_quant.arrays import count_colors, fit_palette, relabel, render, write
+    from dask_quant.arrays import (
+        count_colors,
+        find_borders,
+        fit_palette,
+        relabel,
+        render,
+        write,
+    )
     from dask_quant.class_model import ClassModel
     from dask_quant.class_scores import ClassCurve, ClassScore
     from dask_quant.class_table import ClassTable
@@ -109,6 +116,7 @@ __all__ = [
     "count_colors",
     "describe_images",
     "elbow",
+    "find_borders",
     "fit_palette",
     "label_classes",
     "make_demo",
@@ -128,7 +136,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "dask_quant.arrays": ("count_colors", "fit_palette", "relabel", "render", "write"),
+    "dask_quant.arrays": (
+        "count_colors",
+        "find_borders",
+        "fit_palette",
+        "relabel",
+        "render",
+        "write",
+    ),
     "dask_quant.class_model": ("ClassModel",),
     "dask_quant.class_scores": ("ClassCurve", "ClassScore"),
     "dask_quant.class_table": ("ClassTable",),

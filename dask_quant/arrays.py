@@ -1,4 +1,4 @@
-"""What users call on arrays: count, fit, relabel, render, write."""
+"""What users call on arrays: count, fit, relabel, render, write, find borders."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import dask.array as da
 import numpy as np
 
 from dask_quant.array_flow import count_image, fit_image, write_labels
+from dask_quant.borders import mark_borders
 from dask_quant.cluster import find_active_client
 from dask_quant.errors import FewerColorsWarning, OptionError, PixelFormatError
 from dask_quant.events import ignore_event
 from dask_quant.execute import Executor
 from dask_quant.fit.fitting import fit_histogram
 from dask_quant.fit_options import FitOptions, check_dither, check_space, make_target
-from dask_quant.given_colors import as_colors
+from dask_quant.given_colors import as_color, as_colors
+from dask_quant.graphs.borders import mark_blocks, outline_blocks
 from dask_quant.graphs.dither import dither_blocks
 from dask_quant.graphs.relabel import relabel_blocks, render_blocks
 from dask_quant.histogram import ColorHistogram
@@ -208,7 +210,12 @@ def relabel(
     return dither_blocks(open_image(image), as_palette(palette), dither)
 
 
-def render(labels: ArrayLike | da.Array, palette: Palette | ArrayLike) -> da.Array:
+def render(
+    labels: ArrayLike | da.Array,
+    palette: Palette | ArrayLike,
+    *,
+    outline: str | Sequence[int] | None = None,
+) -> da.Array:
     """Return the colours of labels. **Lazy**.
 
     Parameters
@@ -217,6 +224,9 @@ def render(labels: ArrayLike | da.Array, palette: Palette | ArrayLike) -> da.Arr
         Palette indices, integers ``(y, x)``, below ``len(palette)``.
     palette : Palette or array_like
         Colours to paint with, as in `relabel`.
+    outline : str or sequence of int, optional
+        Colour to paint borders in, as `find_borders` finds them: ``#rrggbb``, or three sRGB
+        integers 0 to 255. None: borders are not painted.
 
     Returns
     -------
@@ -227,8 +237,69 @@ def render(labels: ArrayLike | da.Array, palette: Palette | ArrayLike) -> da.Arr
     ------
     PixelFormatError
         When ``labels`` are not integers ``(y, x)``.
+    OptionError
+        When ``outline`` is no colour.
     """
-    return render_blocks(_as_labels(labels), as_palette(palette))
+    array, colors = _as_labels(labels), as_palette(palette)
+    if outline is None:
+        return render_blocks(array, colors)
+    return outline_blocks(array, colors.colors, as_color(outline, "outline"))
+
+
+def find_borders(labels: Any) -> Any:
+    """Return the pixels where labels change: the borders of classes. **Lazy** for Dask, else NumPy.
+
+    A pixel is one when its label differs from that of the next pixel to the right, or of the one
+    below. Each change is marked once, so lines are one pixel thin: on the left or upper side.
+
+    Parameters
+    ----------
+    labels : array_like, Dask array or DataArray
+        Integers or bool ``(y, x)``, of any meaning: no label is background, nodata neither.
+
+    Returns
+    -------
+    ndarray, dask.array.Array or DataArray
+        bool ``(y, x)``, of the kind of ``labels``: a Dask array chunked like them (less chunks
+        without pixels), a DataArray with their coordinates.
+
+    Raises
+    ------
+    PixelFormatError
+        When ``labels`` are of another type or shape, or their shape is not known.
+
+    Notes
+    -----
+    O(pixels), the same for any chunks. Each block of a Dask array is asked for once; with its
+    borders, 1 byte per pixel, it needs one row and one column of the next blocks.
+
+    `skimage.segmentation.find_boundaries` marks more: ``thick``, its default, both pixels beside
+    each change, lines two pixels wide; ``inner`` those of them that are not background (0);
+    ``outer`` the background beside objects, and both where objects touch; ``subpixel`` what lies
+    between pixels, in an image of twice the size. Borders here are those of the pixels that
+    ``thick`` marks which lie left of a change, or above it.
+
+    Examples
+    --------
+    >>> import dask_quant as dq
+    >>> dq.find_borders([[0, 0, 1], [0, 0, 1], [2, 2, 1]]).astype(int).tolist()
+    [[0, 1, 0], [1, 1, 0], [0, 1, 0]]
+    """
+    if hasattr(labels, "dims") and hasattr(labels, "data"):
+        named = labels.copy(data=find_borders(labels.data))
+        return named.rename("borders").drop_attrs()
+    array = labels if isinstance(labels, da.Array) else _as_numpy(labels)
+    if array.ndim != 2 or array.dtype.kind not in "uib":
+        message = (
+            f"Got labels {array.dtype} {array.shape}; integers or bool of shape (y, x) are needed."
+        )
+        raise PixelFormatError(message)
+    if not isinstance(array, da.Array):
+        return mark_borders(array)
+    if np.isnan(array.shape).any():
+        message = "Got labels of unknown shape; call their compute_chunk_sizes() first."
+        raise PixelFormatError(message)
+    return mark_blocks(array)
 
 
 def write(

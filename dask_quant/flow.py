@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from dask_quant.borders import LINE_COLORS, label_borders
 from dask_quant.dithering import dither_image
 from dask_quant.events import Stopwatch, ignore_event
 from dask_quant.fit.fitting import fit_given, fit_histogram
@@ -66,6 +67,7 @@ def quantize_file(
     *,
     palette: Palette | None = None,
     dither: str = "none",
+    outline: Path | None = None,
     overwrite: bool = False,
     listener: Listener = ignore_event,
     watch: Stopwatch | None = None,
@@ -84,8 +86,10 @@ def quantize_file(
         Palette to use as it is.
     dither : str, default "none"
         One of `dask_quant.fit_options.DITHERS`; the palette is the same for all.
+    outline : Path, optional
+        PNG to draw the borders of the labels to.
     overwrite : bool, default False
-        Whether ``out`` may exist.
+        Whether ``out`` and ``outline`` may exist.
     listener, watch
         Told of restarts; measures the stages.
 
@@ -100,6 +104,7 @@ def quantize_file(
         *(pixels, out, options),
         palette=palette,
         dither=dither,
+        outline=outline,
         overwrite=overwrite,
         listener=listener,
         watch=watch,
@@ -113,6 +118,7 @@ def quantize_pixels(
     *,
     palette: Palette | None = None,
     dither: str = "none",
+    outline: Path | None = None,
     overwrite: bool = False,
     listener: Listener = ignore_event,
     watch: Stopwatch | None = None,
@@ -134,6 +140,10 @@ def quantize_pixels(
     with watch.measure("write"):
         chunks = label_chunks(labels, fit.palette)
         n_bytes = write_file_atomically(out, chunks, overwrite=overwrite)
+    if outline is not None:
+        with watch.measure("outline"):
+            chunks = label_chunks(label_borders(labels), LINE_COLORS)
+            n_bytes += write_file_atomically(outline, chunks, overwrite=overwrite)
     return replace(outcome, output_bytes=n_bytes)
 
 

@@ -48,12 +48,32 @@ def as_colors(given: Any, name: str) -> tuple[Color, ...]:
     except TypeError:
         message = f"Got {type(given).__name__} for {name}; use a list of colours like '#ff8800'."
         raise OptionError(message) from None
-    colors = tuple(_as_color(part, name) for part in parts)
+    colors = tuple(as_color(part, name) for part in parts)
     if len(set(colors)) < len(colors):
         twice = next(color for color, n in Counter(colors).items() if n > 1)
         message = f"Got #{bytes(twice).hex()} twice for {name}; give each colour once."
         raise OptionError(message)
     return colors
+
+
+def as_color(part: Any, name: str) -> Color:
+    """Return the one colour that a user gives for the option ``name``: a text or three integers.
+
+    Raises
+    ------
+    OptionError
+        When something else is given.
+
+    Examples
+    --------
+    >>> as_color("#f80", "outline")
+    (255, 136, 0)
+    """
+    levels = _parse_hex(part) if isinstance(part, str) else _as_levels(part)
+    if levels is None:
+        message = f"Got {part!r} for {name}; write colours as '#rrggbb' or three integers 0 to 255."
+        raise OptionError(" ".join(message.split()))
+    return levels
 
 
 def check_use(n_keep: int, n_recolor: int, n_colors: int, engine: str, fits_pixels: bool) -> None:
@@ -81,15 +101,6 @@ def check_use(n_keep: int, n_recolor: int, n_colors: int, engine: str, fits_pixe
         )
     if message is not None:
         raise OptionError(message)
-
-
-def _as_color(part: Any, name: str) -> Color:
-    """Return one colour, a text or three integers, or raise `OptionError`."""
-    levels = _parse_hex(part) if isinstance(part, str) else _as_levels(part)
-    if levels is None:
-        message = f"Got {part!r} for {name}; write colours as '#rrggbb' or three integers 0 to 255."
-        raise OptionError(" ".join(message.split()))
-    return levels
 
 
 def _parse_hex(text: str) -> Color | None:

@@ -16,6 +16,7 @@ from dask_quant.routes.choose import (
     relabel_sources,
 )
 from dask_quant.routes.common import Job, check_sources, is_array
+from dask_quant.routes.outlining import as_outline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +57,7 @@ def quantize(
     target_psnr: float | None = None,
     target_mse: float | None = None,
     target_delta_e: float | None = None,
+    outline: str | Path | None = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -123,6 +125,9 @@ def quantize(
     target_psnr, target_mse, target_delta_e : float, optional
         Take the fewest colours, ``n_colors`` at most, that reach this PSNR in dB, this mse, or this
         mean CIEDE2000 difference. Fits of several numbers of colours are made for it.
+    outline : str or Path, optional
+        ``.png`` or ``.zarr`` to draw the borders of the labels of one image to, black on white, as
+        `find_borders` finds them. Not with ``dither``.
     overwrite : bool, default False
         Whether outputs that exist are replaced.
     chunks : int or tuple of int, optional
@@ -168,7 +173,7 @@ def quantize(
         recolor=recolor,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
-    job = _make_job(fit, run, listener, per_image, dither)
+    job = _make_job(fit, run, listener, per_image, dither, outline)
     return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 
 
@@ -179,6 +184,7 @@ def apply_palette(
     *,
     space: str = "srgb",
     dither: str = "none",
+    outline: str | Path | None = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -194,7 +200,7 @@ def apply_palette(
         sRGB integers 0 to 255 ``(n_colors, 3)``.
     space : {"srgb", "linear", "oklab", "lab"}, default "srgb"
         Where the nearest colour of a pixel is found.
-    sources, out, dither, overwrite, chunks, persist, cluster, listener
+    sources, out, dither, outline, overwrite, chunks, persist, cluster, listener
         As in `quantize`.
 
     Returns
@@ -210,7 +216,9 @@ def apply_palette(
     run = make_run_options(overwrite, chunks, persist, cluster)
     given = as_palette(palette)
     fit = FitOptions(n_colors=len(given), space=space)
-    job = Job("apply", fit, run, listener, palette=given, dither=check_dither(dither, space))
+    chosen = check_dither(dither, space)
+    lines = as_outline(outline, chosen)
+    job = Job("apply", fit, run, listener, palette=given, dither=chosen, outline=lines)
     return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 
 
@@ -308,6 +316,7 @@ def plan_job(
     target_psnr: float | None = None,
     target_mse: float | None = None,
     target_delta_e: float | None = None,
+    outline: str | Path | None = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -325,7 +334,7 @@ def plan_job(
         As in `quantize`.
     target_psnr, target_mse, target_delta_e
         As in `quantize`.
-    overwrite, chunks, persist, cluster
+    outline, overwrite, chunks, persist, cluster
         As in `quantize`.
 
     Returns
@@ -356,7 +365,7 @@ def plan_job(
         recolor=recolor,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
-    job = _make_job(fit, run, ignore_event, per_image, dither)
+    job = _make_job(fit, run, ignore_event, per_image, dither, outline)
     return plan_sources(job, check_sources(sources), as_path(out, "out"))
 
 
@@ -372,11 +381,17 @@ def _make_fit(
 
 
 def _make_job(
-    fit: FitOptions, run: RunOptions, listener: Listener, per_image: bool, dither: str
+    fit: FitOptions,
+    run: RunOptions,
+    listener: Listener,
+    per_image: bool,
+    dither: str,
+    outline: str | Path | None,
 ) -> Job:
     """Return a job that fits and relabels."""
     chosen = check_dither(dither, fit.space, fit.recolor)
-    return Job("quantize", fit, run, listener, per_image=per_image, dither=chosen)
+    lines = as_outline(outline, chosen)
+    return Job("quantize", fit, run, listener, per_image=per_image, dither=chosen, outline=lines)
 
 
 def _most_colors(n_colors: int | None, target: Target | None, out: str | Path) -> int:

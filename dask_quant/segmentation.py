@@ -52,6 +52,7 @@ def segment(
     plot: str | Path | None = None,
     cog: bool = False,
     sieve: int = 0,
+    outline: str | Path | None = None,
     in_memory: bool = False,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
@@ -113,6 +114,10 @@ def segment(
     sieve : int, default 0
         Patches of fewer pixels are given to their largest neighbour, in GeoTIFFs; the whole raster
         is held in memory for that. The table describes the classes before. 0: none.
+    outline : str or Path, optional
+        ``.png``, ``.zarr`` or ``.tif`` to draw the borders of the classes of one raster to, black
+        on white, as `find_borders` finds them in what is written: after the sieve, and between
+        classes and pixels that are left out as well. In a GeoTIFF white is nodata.
     in_memory : bool, default False
         Whether pixels are read once and kept in memory, of this process or of the workers, instead
         of being read in every pass.
@@ -176,6 +181,7 @@ def segment(
         ),
         cog=cog,
         sieve=sieve,
+        outline=_as_optional_path(outline, "outline"),
         in_memory=in_memory,
     )
     return segment_sources(job, check_sources(sources), _as_optional_path(out, "out"))
@@ -194,6 +200,7 @@ def apply_classes(
     plot: str | Path | None = None,
     cog: bool = False,
     sieve: int = 0,
+    outline: str | Path | None = None,
     in_memory: bool = False,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
@@ -207,7 +214,7 @@ def apply_classes(
     ----------
     model : ClassModel, str or Path
         The classes, or the ``.json`` that `segment` wrote.
-    sources, out, bands, indices, nodata, mask, table, plot, cog, sieve, in_memory
+    sources, out, bands, indices, nodata, mask, table, plot, cog, sieve, outline, in_memory
         As in `segment`; the bands are those of the model, in its order.
     overwrite, chunks, persist, cluster, listener
         As in `segment`.
@@ -234,6 +241,7 @@ def apply_classes(
         ),
         cog=cog,
         sieve=sieve,
+        outline=_as_optional_path(outline, "outline"),
         in_memory=in_memory,
     )
     return segment_sources(job, check_sources(sources), _as_optional_path(out, "out"))

@@ -24,6 +24,7 @@ from dask_quant.faces.cli_options import (
     FIT_OPTIONS,
     IN_MEMORY,
     OUT,
+    OUTLINE,
     OVERWRITE,
     PATH,
     RECOLOR,
@@ -97,6 +98,7 @@ def cli() -> None:
 @RECOLOR
 @click.option("--per-image", is_flag=True, help="A palette for each image, not one for all.")
 @DITHER
+@OUTLINE
 @SEARCH_OPTIONS
 @CHUNK_OPTIONS
 @OVERWRITE
@@ -159,6 +161,7 @@ def palette(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
 )
 @OUT
 @DITHER
+@OUTLINE
 @CHUNK_OPTIONS
 @SPACE
 @BAND_OPTIONS
@@ -217,6 +220,7 @@ def apply(
 @CLASS_FIT_OPTIONS
 @BAND_OPTIONS
 @CLASS_OUTPUTS
+@OUTLINE
 @click.option("--model-out", type=PATH, metavar="FILE.json", help="Write the classes, for apply.")
 @CHUNK_OPTIONS
 @OVERWRITE

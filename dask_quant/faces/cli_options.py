@@ -80,6 +80,10 @@ SEARCH_OPTIONS = _combine(
 DITHER = click.option("--dither", type=click.Choice(DITHERS), default="none", show_default=True,
                       help="How to show colours between those of the palette.")  # fmt: skip
 
+OUTLINE = click.option("--outline", type=PATH, metavar="FILE",
+                       help="Draw the borders of one image to this .png or .zarr; of classes also "
+                            ".tif.")  # fmt: skip
+
 CHUNK_OPTIONS = _combine(
     click.option("--chunks", metavar="N|ROWS,COLS", help="Pixels per task; results stay the same."),
     click.option("--persist", type=PATH, metavar="STORE.zarr",

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _MAX_BANDS = 8
 """Bands shown beside each class (arbitrary)."""
 
+_MAX_OUTPUTS = 5
+"""Outputs that have no folder in common and are named all the same (arbitrary)."""
+
 _MAX_CLASSES = 64
 """Classes shown (arbitrary)."""
 
@@ -122,5 +125,12 @@ def _show_number(value: float | None) -> str:
 
 
 def name_outputs(outputs: Sequence[str]) -> str:
-    """Return the one output, or the folder that holds all of them."""
-    return outputs[0] if len(outputs) == 1 else os.path.commonpath(outputs)
+    """Return the one output, the folder that holds all of them, or where there is none, a few."""
+    try:
+        common = os.path.commonpath(outputs)
+    except ValueError:  # some are absolute, some relative
+        common = ""
+    if common not in ("", os.sep):
+        return common
+    more = len(outputs) - _MAX_OUTPUTS
+    return ", ".join(outputs[:_MAX_OUTPUTS]) + (f" and {more:,} more" if more > 0 else "")

@@ -22,6 +22,7 @@ from dask_quant.routes.common import (
 )
 from dask_quant.routes.inspect import describe_inputs
 from dask_quant.routes.memory import count_in_memory, fit_in_memory, relabel_in_memory
+from dask_quant.routes.outlining import check_outline_name, refuse_outline
 from dask_quant.sinks.atomic import check_output
 from dask_quant.sinks.palette_file import check_palette_name
 from dask_quant.sources.discover import STDIN, Discovery, discover, is_zarr_store
@@ -39,10 +40,12 @@ def relabel_sources(job: Job, sources: Sources | Any, out: Path) -> Report:
     """Fit (unless a palette is given), relabel and write whatever ``sources`` are. **Eager**."""
     if is_array(sources):
         check_label_suffix(out, n_inputs=1)
+        _check_outline(job, None, out)
         from dask_quant.routes.chunked import relabel_chunked
 
         return relabel_chunked(job, sources, out, n_ignored=0)
     found = _discover_beside(sources, out)
+    _check_outline(job, found, out)
     if wants_file(out, found):
         path = found.inputs[0].path
         if _stays_in_memory(job, path, out):
@@ -111,8 +114,10 @@ def plan_sources(job: Job, sources: Sources | Any, out: Path) -> JobPlan:
     from dask_quant.routes.planning import plan_array, plan_relabel
 
     if is_array(sources):
+        _check_outline(job, None, out)
         return plan_array(job, sources, out)
     found = _discover_beside(sources, out)
+    _check_outline(job, found, out)
     return plan_relabel(job, found, out, in_one_go=_is_in_one_go(job, found, out))
 
 
@@ -127,6 +132,19 @@ def _discover_beside(sources: Sources, out: Path) -> Discovery:
             )
             raise OutputError(message)
     return discover(named, exclude=out)
+
+
+def _check_outline(job: Job, found: Discovery | None, out: Path) -> None:
+    """Raise where borders cannot be drawn, or would take the place of another file.
+
+    ``found`` None: the source is an array.
+    """
+    if job.outline is None:
+        return
+    inputs = [] if found is None else [Path(each.path) for each in found.inputs]
+    if found is not None and not wants_file(out, found):
+        refuse_outline(len(inputs), out)
+    check_outline_name(job.outline, [out, job.run.persist, *inputs])
 
 
 def _is_same(path: str | Path, other: Path) -> bool:
@@ -152,7 +170,7 @@ def _stays_in_memory(job: Job, path: str, out: Path | None) -> bool:
         or run.cluster.scheduler is not None
         or run.cluster.scheduler_file is not None
         or job.fit.fits_pixels
-        or (out is not None and out.suffix.lower() == ".zarr")
+        or any(path and path.suffix.lower() == ".zarr" for path in (out, job.outline))
         or _has_active_client()
     )
     if path == STDIN:

@@ -20,6 +20,7 @@ from dask_quant.fit.fitting import fit_given
 from dask_quant.flow import describe_fit, retell_outcome
 from dask_quant.graphs.relabel import relabel_blocks
 from dask_quant.graphs.scalable import plan_fit_bytes
+from dask_quant.outline_flow import WrittenLabels, plan_outline_bytes, write_outline
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.persist import persist_image
 from dask_quant.routes.common import check_persist, is_array, report_one, write_palette_file
@@ -70,7 +71,9 @@ class ChunkedSource:
 
 def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
     """Relabel one image as a Dask array."""
-    check_label_output(out, overwrite=job.run.overwrite)
+    for path in (out, job.outline):
+        if path is not None:
+            check_label_output(path, overwrite=job.run.overwrite)
     _check_palette_size(job.palette, out)
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
         source, plan, input_bytes = _prepare_source(job, image, out, executor)
@@ -79,6 +82,8 @@ def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Repor
             chunks = None if _is_dask(source.image) else plan.relabel_chunks
             pixels = open_image(source.image, chunks=chunks)
             outcome = _relabel_source(job, source, pixels, outcome, out, executor)
+        if job.outline is not None:
+            outcome = _draw_borders(job, source, outcome, out, job.outline, executor)
         peak = executor.peak_rss_bytes()
     return report_one(job, outcome, out, n_ignored, input_bytes, peak)
 
@@ -104,6 +109,21 @@ def _relabel_source(
         )
         outcome = retell_outcome(outcome, tally)
     return replace(outcome, output_bytes=n_bytes)
+
+
+def _draw_borders(
+    job: Job,
+    source: ChunkedSource,
+    outcome: ImageOutcome,
+    out: Path,
+    outline: Path,
+    executor: Executor,
+) -> ImageOutcome:
+    """Draw the borders of the labels that were written to ``out``."""
+    labels = WrittenLabels(out, source.shape, outcome.palette.label_dtype)
+    with job.watch.measure("outline"):
+        n_bytes = write_outline(labels, outline, executor, overwrite=job.run.overwrite)
+    return replace(outcome, output_bytes=outcome.output_bytes + n_bytes)
 
 
 def fit_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
@@ -230,6 +250,14 @@ def plan_source(
         weight_power=job.fit.weight_power,
         requested=job.run.chunks,
     )
+    if job.outline is not None and out is not None:
+        needed = plan_outline_bytes(
+            *(out, source.shape, job.outline),
+            label_bytes=1 if job.fit.n_colors <= MAX_COLORS_8BIT else 2,
+            n_processes=n_processes,
+            n_threads=n_threads,
+        )
+        plan = replace(plan, projected_bytes=max(plan.projected_bytes, needed))
     rows, columns = plan.count_chunks
     tasks = f"{plan.n_tasks} tasks of up to {rows} x {columns} pixels"
     check_budget(plan.projected_bytes, job.run.cluster.memory_limit_bytes, tasks)

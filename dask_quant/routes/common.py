@@ -65,6 +65,8 @@ class Job:
     """Whether each image of a collection gets a palette of its own."""
     dither: str = "none"
     """How labels are dithered; the palette does not depend on it."""
+    outline: Path | None = None
+    """Where the borders of labels are drawn, too; None: nowhere."""
     watch: Stopwatch = field(default_factory=Stopwatch)
     """Measures the stages."""
 
@@ -165,7 +167,7 @@ def report_one(
         n_images=1,
         n_ignored=n_ignored,
         input_bytes=input_bytes,
-        outputs=(str(out),),
+        outputs=tuple(str(path) for path in (out, job.outline) if path is not None),
         quarantined=(),
         peak=peak,
     )

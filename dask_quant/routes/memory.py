@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 def relabel_in_memory(job: Job, path: str, out: Path, n_ignored: int) -> Report:
     """Relabel one image without Dask."""
     check_output(out, overwrite=job.run.overwrite)
+    if job.outline is not None:
+        check_output(job.outline, overwrite=job.run.overwrite)
     if job.palette is not None:
         bit_depth_for(len(job.palette))
     source, input_bytes = read_source(path)
@@ -34,6 +36,7 @@ def relabel_in_memory(job: Job, path: str, out: Path, n_ignored: int) -> Report:
         job.fit,
         palette=job.palette,
         dither=job.dither,
+        outline=job.outline,
         overwrite=job.run.overwrite,
         listener=job.listener,
         watch=job.watch,

@@ -83,7 +83,7 @@ def _plan_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> JobPlan
     n_processes, n_threads = _count_side_by_side(job)
     source = open_source(image)
     plan = plan_source(job, source, out, n_processes=n_processes, n_threads=n_threads)
-    check_label_output(out, overwrite=job.run.overwrite)
+    outputs = _check_outputs(job, out)
     return JobPlan(
         1,
         n_ignored,
@@ -92,7 +92,7 @@ def _plan_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> JobPlan
         plan.decoded_bytes,
         plan.label_bytes,
         plan.projected_bytes,
-        (str(out),),
+        outputs,
     )
 
 
@@ -123,11 +123,17 @@ def _plan_in_one_go(job: Job, found: Discovery, out: Path) -> JobPlan:
     n_pixels = read_header(source).n_pixels
     projected = plan_collection([n_pixels], weight_power=job.fit.weight_power)
     check_budget(projected, job.run.cluster.memory_limit_bytes, "one image in memory")
-    check_label_output(out, overwrite=job.run.overwrite)
+    outputs = _check_outputs(job, out)
     label_bytes = _label_bytes(job, n_pixels)
-    return JobPlan(
-        1, found.n_ignored, n_pixels, 1, 3 * n_pixels, label_bytes, projected, (str(out),)
-    )
+    return JobPlan(1, found.n_ignored, n_pixels, 1, 3 * n_pixels, label_bytes, projected, outputs)
+
+
+def _check_outputs(job: Job, out: Path) -> tuple[str, ...]:
+    """Return what would be written of one image, or raise where that cannot be."""
+    paths = [path for path in (out, job.outline) if path is not None]
+    for path in paths:
+        check_label_output(path, overwrite=job.run.overwrite)
+    return tuple(map(str, paths))
 
 
 def _label_bytes(job: Job, n_pixels: int) -> int:

@@ -67,6 +67,8 @@ class SegmentJob:
     """Whether GeoTIFFs are cloud-optimized."""
     sieve: int = 0
     """Pixels below which a patch of a class is given to its neighbour."""
+    outline: Path | None = None
+    """Where the borders of the classes of one raster are drawn; None: nowhere."""
     in_memory: bool = False
     """Whether pixels are read once and kept in memory, of this process or of the workers."""
     watch: Stopwatch = field(default_factory=Stopwatch)

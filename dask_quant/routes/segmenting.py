@@ -11,10 +11,17 @@ import numpy as np
 
 from dask_quant import __version__
 from dask_quant.array_flow import check_label_output
+from dask_quant.chunking import check_budget
 from dask_quant.class_output import write_classes
 from dask_quant.class_table import ClassTable
 from dask_quant.errors import OptionError, OutputError
 from dask_quant.fit.class_statistics import ClassStatistics, StatisticsScale
+from dask_quant.outline_flow import (
+    RASTER_SUFFIXES,
+    WrittenLabels,
+    plan_outline_bytes,
+    write_outline,
+)
 from dask_quant.raster_flow import (
     CutRaster,
     check_model_bands,
@@ -31,6 +38,7 @@ from dask_quant.routes.common import (
 )
 from dask_quant.routes.cutting import cut_sources
 from dask_quant.routes.executing import open_executor
+from dask_quant.routes.outlining import OUTLINE_SUFFIXES, check_outline_name, refuse_outline
 from dask_quant.segment_report import SceneReport, SegmentReport
 from dask_quant.sinks.atomic import resolve_all_below, write_file_atomically
 from dask_quant.sinks.class_model_file import write_class_model
@@ -84,11 +92,13 @@ def segment_sources(job: SegmentJob, sources: Any, out: Path | None) -> SegmentR
             check_persist(job.run.persist, path)
             check_label_output(path, overwrite=job.run.overwrite)
     job.side_files.check(overwrite=job.run.overwrite)
+    _check_outline(job, named, out)
     rasters = [open_raster(source, job.bands) for source in named.sources]
     for raster in rasters:
         if job.model is not None:
             check_model_bands(job.model, raster)
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
+        needed = _plan_outline(job, rasters[0], outputs[0], executor)
         cut, projected = cut_sources(job, rasters, executor)
         model, fit, scale = _find_model(job, cut, executor)
         with job.watch.measure("describe"):
@@ -104,9 +114,10 @@ def segment_sources(job: SegmentJob, sources: Any, out: Path | None) -> SegmentR
                         cog=job.cog,
                         sieve=job.sieve,
                     )
+        n_bytes += _draw_borders(job, cut[0], outputs[0], model, executor)
         peak = executor.peak_rss_bytes()
     scenes = tuple(_report_scenes(rasters, outputs, statistics))
-    sides = (job.side_files.model, job.side_files.table, job.side_files.plot)
+    sides = (job.side_files.model, job.side_files.table, job.side_files.plot, job.outline)
     return SegmentReport(
         command=job.command,
         model=model,
@@ -123,7 +134,7 @@ def segment_sources(job: SegmentJob, sources: Any, out: Path | None) -> SegmentR
         outputs=tuple(str(path) for path in (*outputs, *sides) if path is not None),
         seconds=job.watch.summary(),
         peak_rss_bytes=peak,
-        projected_bytes=projected,
+        projected_bytes=max(projected, needed),
         version=__version__,
     )
 
@@ -202,6 +213,53 @@ def _check_sieve(job: SegmentJob, outputs: Sequence[Path | None]) -> None:
         if job.sieve > 1 and path is not None and path.suffix.lower() == ".zarr":
             message = f"Got a sieve for {str(path)!r}, which is written block by block; write .tif."
             raise OptionError(message)
+
+
+def _check_outline(job: SegmentJob, named: _Named, out: Path | None) -> None:
+    """Raise where borders cannot be drawn, or would take the place of another file."""
+    if job.outline is None:
+        return
+    if out is None:
+        message = "Got an outline without an output; name one, whose classes it is drawn of."
+        raise OptionError(message)
+    if out.suffix.lower() not in CLASS_SUFFIXES:
+        refuse_outline(len(named.sources), out)
+    paths = [Path(source) for source in named.sources if isinstance(source, (str, Path))]
+    sides = (job.side_files.model, job.side_files.table, job.side_files.plot)
+    others = [out, job.run.persist, job.bands.mask, *sides, *paths]
+    check_outline_name(job.outline, others, (*OUTLINE_SUFFIXES, *RASTER_SUFFIXES))
+    check_label_output(job.outline, overwrite=job.run.overwrite)
+
+
+def _plan_outline(job: SegmentJob, raster: Raster, path: Path | None, executor: Executor) -> int:
+    """Return what it takes to draw borders, or refuse it where that does not fit."""
+    if job.outline is None or path is None:
+        return 0
+    n_classes = job.fit.n_clusters if job.model is None else len(job.model)
+    needed = plan_outline_bytes(
+        *(path, raster.shape, job.outline),
+        label_bytes=1 + (n_classes > 255),
+        n_processes=executor.n_processes,
+        n_threads=executor.n_threads,
+    )
+    check_budget(needed, job.run.cluster.memory_limit_bytes, "the outline")
+    return needed
+
+
+def _draw_borders(
+    job: SegmentJob, cut: CutRaster, path: Path | None, model: ClassModel, executor: Executor
+) -> int:
+    """Draw the borders of the classes that were written to ``path``, and return the bytes."""
+    if job.outline is None or path is None:
+        return 0
+    labels = WrittenLabels(path, cut.raster.shape, model.label_dtype)
+    with job.watch.measure("outline"):
+        return write_outline(
+            *(labels, job.outline, executor),
+            overwrite=job.run.overwrite,
+            geo=cut.raster.geo,
+            cog=job.cog,
+        )
 
 
 def _find_model(

@@ -32,7 +32,12 @@ def class_attributes(model: ClassModel, geo: GeoReference) -> dict[str, Any]:
         "nodata": model.nodata,
         "model": json.loads(model.to_json()),
     }
-    attributes: dict[str, Any] = {ATTRIBUTE: marker}
+    return {ATTRIBUTE: marker} | geo_attributes(geo)
+
+
+def geo_attributes(geo: GeoReference) -> dict[str, Any]:
+    """Return what a group says of where its pixels lie, as far as that is known."""
+    attributes: dict[str, Any] = {}
     if geo.crs_wkt is not None:
         attributes["proj:wkt2"] = geo.crs_wkt
     if geo.transform is not None:

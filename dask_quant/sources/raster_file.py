@@ -166,6 +166,20 @@ def read_raster_block(
     return pixels, valid
 
 
+def read_label_block(path: str | Path, rows: slice, columns: slice) -> NDArray[Any]:
+    """Read a part of the first band of a raster, whatever its samples mean: labels ``(y, x)``.
+
+    **Eager**; parameters, errors and memory are those of `read_raster_block`.
+    """
+    from rasterio.windows import Window
+
+    with _open(path) as dataset:
+        top, bottom, _ = rows.indices(dataset.height)
+        left, right, _ = columns.indices(dataset.width)
+        labels: NDArray[Any] = dataset.read(1, window=Window(left, top, right - left, bottom - top))
+        return labels
+
+
 def measure_pixel_area(geo: GeoReference) -> float | None:
     """Return the area of a pixel in square metres, or None where it is not known.
 

@@ -87,6 +87,25 @@ def test_one_dithered_image_in_chunks_is_the_same_everywhere(
     assert whole.mse == done["cluster"][1].mse
 
 
+def test_an_outline_is_the_same_everywhere(client, store, tmp_path, read_tree, figures):
+    palette = np.array([[0, 0, 0], [90, 90, 90], [180, 180, 180], [250, 250, 250]])
+    done = run_everywhere(
+        client,
+        tmp_path,
+        "out.png",
+        lambda out, cluster: dq.apply_palette(
+            *(store, out, palette),
+            outline=tmp_path / f"{out.parent.name}-lines.zarr",
+            chunks=(1000, 600),
+            cluster=cluster,
+        ),
+    )
+    assert_all_equal(done, read_tree, figures)
+    drawn = [read_tree(tmp_path / f"{scheduler}-lines.zarr") for scheduler in done]
+    assert drawn[0]
+    assert drawn == drawn[:1] * 3
+
+
 def test_chunks_do_not_show_and_neither_does_the_route(client, photo, tmp_path, read_tree, figures):
     Image.fromarray(photo).save(tmp_path / "photo.png")
     outs = {}
