@@ -80,8 +80,9 @@ def quantize(
         How to show colours between those of the palette, which is the same for all. ``bayer`` and
         ``blue-noise`` add an offset that the place of a pixel decides, and leave colours alone that
         the palette holds. ``floyd-steinberg`` hands the error of each pixel on to the next ones, in
-        sRGB, row by row from left to right. Counts and errors are those of what is written; a
-        colour of the palette may then win no pixel.
+        sRGB, row by row from left to right. The nearest colour is that in ``space``, for all three.
+        Counts and errors are those of what is written; a colour of the palette may then win no
+        pixel. Not with ``recolor``: to dither between given colours, use `apply_palette`.
     method : str, default "kmeans"
         ``kmeans``, which has the least error; or, to compare with, ``median-cut``, ``octree``,
         ``wu``, ``popularity``, ``uniform``, ``mini-batch`` (see `dask_quant.fit.methods`). All get
@@ -203,7 +204,7 @@ def apply_palette(
     run = make_run_options(overwrite, chunks, persist, cluster)
     given = as_palette(palette)
     fit = FitOptions(n_colors=len(given), space=space)
-    job = Job("apply", fit, run, listener, palette=given, dither=check_dither(dither, space))
+    job = Job("apply", fit, run, listener, palette=given, dither=check_dither(dither))
     return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 
 
@@ -360,7 +361,7 @@ def _make_job(
     fit: FitOptions, run: RunOptions, listener: Listener, per_image: bool, dither: str
 ) -> Job:
     """Return a job that fits and relabels."""
-    chosen = check_dither(dither, fit.space, fit.recolor)
+    chosen = check_dither(dither, fit.recolor)
     return Job("quantize", fit, run, listener, per_image=per_image, dither=chosen)
 
 

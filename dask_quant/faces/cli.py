@@ -150,9 +150,9 @@ def palette(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
     "--palette",
     "palette_file",
     type=PATH,
-    metavar="FILE|NAME",
-    help="Palette file, indexed .png, .zarr of ours, or a name: web-safe, ega, gray-2, gray-4, "
-    "gray-16, gray-256, black-white.",
+    metavar="FILE|NAME|COLORS",
+    help="Palette file, indexed .png, .zarr of ours, colours like '#000,#fff', or a name: "
+    "web-safe, ega, gray-2, gray-4, gray-16, gray-256, black-white.",
 )
 @click.option(
     "--model", type=PATH, metavar="FILE.json", help="Classes that segment wrote, for rasters."
