@@ -45,6 +45,23 @@ def check_dither(dither: str, recolor: tuple[Color, ...] = ()) -> str:
     return dither
 
 
+def parse_dithers(text: str) -> tuple[str, ...]:
+    """Return the ditherings that ``text`` names, separated by commas, or ``all`` of them.
+
+    Raises
+    ------
+    OptionError
+        When it names another one.
+
+    Examples
+    --------
+    >>> parse_dithers("none, bayer"), len(parse_dithers("all"))
+    (('none', 'bayer'), 4)
+    """
+    names = DITHERS if text.strip() == "all" else text.split(",")
+    return tuple(dict.fromkeys(check_dither(name.strip()) for name in names))
+
+
 def _is_at_least_zero(value: Any) -> bool:
     """Return whether ``value`` is a number of 0 or more; NaN and what is no number are not."""
     try:

@@ -70,3 +70,16 @@ def test_a_space_is_for_dithered_pictures_too(run, pictures, digest_output, tmp_
     applied = run("apply", pictures / "cat.png", "-o", "b.png", "--palette", "p.hex", *asked).json
     assert digest_output(tmp_path / "b.png") == digest_output(tmp_path / "a.png")
     assert applied["inertia"] == report["inertia"]
+
+
+def test_compare_draws_a_row_for_each_dithering(run, pictures):
+    arguments = ("compare", pictures / "cat.png", "-k", "3,5", "--effort", "fast", "--overwrite")
+    result = run(*arguments, "--dither", "none,bayer", "-o", "s.png", "--json").json
+    found = [(candidate["dither"], candidate["k"]) for candidate in result["candidates"]]
+    assert found == [("none", 3), ("none", 5), ("bayer", 3), ("bayer", 5)]
+    table = run(*arguments, "--dither", "all", "-o", "s.png")
+    assert [line.split()[0] for line in table.lines[1:4]] == ["dither", "none", "none"]
+    assert len(table.lines) == 2 + 4 * 2 + 1
+    wrong = run(*arguments, "--dither", "bayer,noise", "-o", "s.png")
+    assert wrong.code == 2
+    assert "known are none, bayer" in wrong.err
