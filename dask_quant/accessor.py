@@ -12,15 +12,20 @@ import dask.array as da
 import xarray as xr
 from dask.delayed import delayed
 
+from dask_quant.arrays import fit_palette, relabel, render
 from dask_quant.errors import PixelFormatError
 from dask_quant.execute import Executor
+from dask_quant.palette import as_palette
 from dask_quant.segmentation import label_classes, score_classes, segment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import ArrayLike
+
     from dask_quant.class_model import ClassModel
     from dask_quant.class_scores import ClassCurve
+    from dask_quant.palette import Palette
 
 _ROW_NAMES = ("y", "lat", "latitude", "northing", "row", "rows")
 """Names that a dimension of rows may have."""
@@ -41,7 +46,7 @@ MODEL_ATTRIBUTE = "dask_quant_model"
 @xr.register_dataarray_accessor("quant")  # type: ignore[no-untyped-call]
 @xr.register_dataset_accessor("quant")  # type: ignore[no-untyped-call]
 class QuantAccessor:
-    """Segmentation of xarray's arrays and data sets, as ``data.quant``.
+    """Segmentation and quantization of xarray's arrays and data sets, as ``data.quant``.
 
     Parameters
     ----------
@@ -121,6 +126,64 @@ class QuantAccessor:
                 MODEL_ATTRIBUTE: model.to_json(),
             },
         )
+
+    def quantize(
+        self,
+        n_colors: int = 16,
+        *,
+        palette: Palette | ArrayLike | None = None,
+        space: str = "srgb",
+        dither: str = "none",
+        **options: Any,
+    ) -> xr.DataArray:
+        """Return a picture in few colours. **Eager** fit; **lazy** for Dask, else NumPy.
+
+        Parameters
+        ----------
+        n_colors : int, default 16
+            Colours to fit.
+        palette : Palette or array_like, optional
+            Colours to use instead, as `dask_quant.relabel` takes them.
+        space, dither : str
+            As in `dask_quant.quantize`: where distances are measured, and how to show colours
+            between those of the palette.
+        **options : Any
+            Of the fit, as `dask_quant.fit_palette` takes them.
+
+        Returns
+        -------
+        DataArray
+            sRGB uint8 with the dimensions and coordinates of the data, and three bands for one of
+            grey; its attribute ``palette`` holds the colours, ``#rrggbb``.
+
+        Raises
+        ------
+        DaskQuantError
+            As `dask_quant.fit_palette` and `dask_quant.relabel` do; data must be uint8.
+        """
+        array, _ = self._stack()
+        pixels, (rows, columns, band) = array.data, array.dims
+        if palette is None:
+            colors = fit_palette(pixels, n_colors, space=space, **options)
+        else:
+            colors = as_palette(palette)
+        picture: Any = render(relabel(pixels, colors, space=space, dither=dither), colors)
+        if not isinstance(pixels, da.Array):
+            picture = Executor(None, "threads").compute(delayed(picture), stage="relabel")
+        keeps_bands = array.sizes[band] == picture.shape[2]
+        result = xr.DataArray(
+            picture,
+            dims=(rows, columns, band),
+            coords={
+                name: value
+                for name, value in array.coords.items()
+                if keeps_bands or band not in value.dims
+            },
+            name="picture",
+            attrs={"palette": colors.hex},
+        )
+        given = self._data.dims if isinstance(self._data, xr.DataArray) else ()
+        return result.transpose(*given) if band in given else result
 
     def score_classes(self, numbers: Sequence[int], **options: Any) -> ClassCurve:
         """Score several numbers of classes. **Eager**.

@@ -182,7 +182,7 @@ def relabel(
     palette : Palette or array_like
         Up to 65536 colours; sRGB integers 0 to 255 ``(n_colors, 3)`` if an array.
     space : {"srgb", "linear", "oklab", "lab"}, default "srgb"
-        Where distances are measured.
+        Where distances are measured; what dithering adds to a pixel are levels of sRGB.
     dither : {"none", "bayer", "blue-noise", "floyd-steinberg"}, default "none"
         As in `quantize`. Error diffusion hands errors down from one row of chunks to the next.
 
@@ -205,9 +205,9 @@ def relabel(
     ordered dithering, and some 40 Mpx/s for error diffusion, which no further threads speed up.
     """
     check_space(space)
-    if check_dither(dither, space) == "none":
+    if check_dither(dither) == "none":
         return relabel_blocks(open_image(image), as_palette(palette), space)
-    return dither_blocks(open_image(image), as_palette(palette), dither)
+    return dither_blocks(open_image(image), as_palette(palette), dither, space)
 
 
 def render(

@@ -17,17 +17,20 @@ https://bottosson.github.io/posts/oklab: Oklab, matrices as of 2021-01-25.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dask_quant.kernels.color_points import place_colors_block
+from dask_quant.kernels.color_points import place_colors_block, sum_distances_block
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
     from numpy.typing import NDArray
+
+    from dask_quant.kernels.assign import Labels
 
     Floats = NDArray[np.float64]
 
@@ -174,18 +177,41 @@ class ColorSpace:
         if self.is_srgb:
             return colors
         points: NDArray[np.uint16] = np.empty(colors.shape, dtype=np.uint16)
-        offset = np.subtract(self.constant, self.origin) * self.scale
-        place_colors_block(
-            np.ascontiguousarray(colors),
-            linear=linear_from_srgb(_ALL_LEVELS),
-            inner=self.inner,
-            root_above=self.root_above,
-            line=self.line,
-            outer=self.outer * self.scale,
-            offset=offset,
-            points=points,
-        )
+        place_colors_block(np.ascontiguousarray(colors), **self._steps, points=points)
         return points
+
+    def sum_distances(
+        self, colors: NDArray[np.uint8], labels: Labels, entries: NDArray[np.uint8]
+    ) -> int:
+        """Return the sum of the squared distances of colours to those that stand for them.
+
+        Parameters
+        ----------
+        colors, labels : ndarray
+            sRGB uint8 ``(..., 3)``, and the index ``(...)`` of the entry of each.
+        entries : ndarray
+            sRGB uint8 ``(k, 3)``.
+
+        Returns
+        -------
+        int
+            In squared steps of the lattice. Only for other spaces than sRGB.
+        """
+        rows = np.ascontiguousarray(colors).reshape(-1, 3)
+        points = self.place(entries).astype(np.int64)
+        return int(sum_distances_block(rows, labels.reshape(-1), points, **self._steps))
+
+    @cached_property
+    def _steps(self) -> Mapping[str, Any]:
+        """What colours are placed by: light, bend and matrices, in steps of the lattice."""
+        return {
+            "linear": linear_from_srgb(_ALL_LEVELS),
+            "inner": self.inner,
+            "root_above": self.root_above,
+            "line": self.line,
+            "outer": self.outer * self.scale,
+            "offset": np.subtract(self.constant, self.origin) * self.scale,
+        }
 
     def find_levels(self, points: Floats) -> Floats:
         """Return the sRGB levels, 0 to 255, of points between those of the lattice, ``(n, 3)``."""

@@ -1,4 +1,4 @@
-"""One picture in several numbers of colours, by one method or by several, side by side."""
+"""One picture in several numbers of colours, by several methods and ditherings, side by side."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dask_quant.dithering import dither_image
 from dask_quant.errors import OptionError, OutputError, PixelFormatError
 from dask_quant.events import Event, ignore_event
 from dask_quant.fit.fitting import fit_histogram
-from dask_quant.fit_options import FitOptions
+from dask_quant.fit_options import FitOptions, check_dither
 from dask_quant.flow import label_image
 from dask_quant.histogram import ColorHistogram
 from dask_quant.method_options import KMEANS, keep_taken
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dask_quant.events import Listener
+    from dask_quant.fit.palette_fit import PaletteFit
     from dask_quant.kernels.assign import Labels
     from dask_quant.palette import Palette
 
@@ -65,6 +67,8 @@ class Candidate:
     """Wall seconds of the fit."""
     output: str | None = None
     """The PNG, where one was written."""
+    dither: str = "none"
+    """How it is dithered; counts and error are of what is shown."""
 
     @property
     def psnr_db(self) -> float | None:
@@ -75,6 +79,7 @@ class Candidate:
         """Return the figures as JSON-ready values."""
         return {
             "method": self.method,
+            "dither": self.dither,
             "k": self.n_colors,
             "n_colors": len(self.palette),
             "palette": self.palette.hex,
@@ -85,6 +90,20 @@ class Candidate:
             "seconds": round(self.seconds, 4),
             "output": self.output,
         }
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What is said of a candidate beside its number of colours, in captions and names of files."""
+
+    method: bool
+    """Whether there are others than k-means."""
+    dither: bool
+    """Whether some are dithered."""
+
+    def choose(self, method: str, dither: str) -> list[str]:
+        """Return those of the two names that do not go without saying."""
+        return [name for name, is_said in ((method, self.method), (dither, self.dither)) if is_said]
 
 
 @dataclass(frozen=True)
@@ -100,7 +119,7 @@ class Comparison:
     input_bytes: int
     """Its bytes as stored."""
     candidates: tuple[Candidate, ...]
-    """One for each method and number of colours, method by method, in the order asked for."""
+    """One for each method, dithering and number of colours, in that order, as asked for."""
     sheet: str
     """The contact sheet."""
 
@@ -122,6 +141,7 @@ def compare(
     n_colors: int | Sequence[int] = DEFAULT_N_COLORS,
     *,
     method: str | Sequence[str] = KMEANS,
+    dither: str | Sequence[str] = "none",
     effort: str = "default",
     space: str = "srgb",
     seed: int = 0,
@@ -136,8 +156,8 @@ def compare(
 ) -> Comparison:
     """Draw a picture in several numbers of colours, side by side. **Eager**.
 
-    All are fitted to one histogram: the picture is decoded and counted once. Several methods get
-    a row each, every row with the picture as it came.
+    All are fitted to one histogram: the picture is decoded and counted once. Several methods, and
+    several ditherings of each, get a row each, every row with the picture as it came.
 
     Parameters
     ----------
@@ -149,13 +169,16 @@ def compare(
         Numbers of colours, each 1 to 65536; one that comes again is left out.
     method : str or sequence of str, default "kmeans"
         Methods, as in `quantize`; one that comes again is left out.
+    dither : str or sequence of str, default "none"
+        Ditherings, as in `quantize`, of the same palettes; one that comes again is left out.
     seed, weight_power, overwrite
         As in `quantize`.
     effort, space, n_init, max_iter, tol, init
         As in `quantize`, for those of the methods that take them; an error where none does.
     images : str or Path, optional
         Folder to write each picture into as an indexed PNG, named ``<source>-<k>.png``, or
-        ``<source>-<method>-<k>.png`` where the methods are others than k-means alone.
+        ``<source>-<method>-<k>.png`` where the methods are others than k-means alone; the dithering
+        comes before ``<k>`` where there are others than ``none`` alone.
     listener : callable, optional
         Told of each picture that is done.
 
@@ -172,11 +195,18 @@ def compare(
         One of the classes of `dask_quant.errors`; its message is one line.
     """
     name, sheet = str(as_path(source, "source")), as_path(out, "out")
-    methods = _as_methods(method)
+    methods, dithers = _as_names(method, "method"), _as_names(dither, "dither")
+    for each in dithers:
+        check_dither(each)
     given = dict(effort=effort, space=space, n_init=n_init, max_iter=max_iter, tol=tol, init=init)
     given |= dict(seed=seed, weight_power=weight_power)
     options = _list_options(methods, _as_sequence(n_colors), given)
-    names = [_name_picture(name, option, alone=methods == (KMEANS,)) for option in options]
+    said = _Said(methods != (KMEANS,), dithers != ("none",))
+    names = [
+        "-".join([_stem(name), *said.choose(option.method, each), str(option.n_colors)])
+        for option in options
+        for each in dithers
+    ]
     folder = None if images is None else as_path(images, "images")
     files = [folder and folder / f"{picture}.png" for picture in names]
     _check_outputs(sheet, files, overwrite=overwrite)
@@ -184,19 +214,26 @@ def compare(
     histogram = ColorHistogram.from_pixels(pixels)
     original = _describe_original(pixels, histogram, input_bytes)
     columns = 1 + len(options) // len(methods)
+    made: list[tuple[Candidate, NDArray[np.uint8]]] = []
+    for option in options:
+        fit, seconds = _fit_timed(histogram, option)
+        for each in dithers:
+            file = files[len(made)]
+            made.append(
+                _make_candidate(pixels, histogram, fit, option, seconds, each, file, overwrite)
+            )
+            listener(Event("compare", len(made), len(files), "pictures"))
+    # By rows; numbers of colours stay in the order in which they were asked for.
+    made.sort(key=lambda m: (methods.index(m[0].method), dithers.index(m[0].dither)))
     panels: list[Panel] = []
-    candidates: list[Candidate] = []
-    for done, (option, file) in enumerate(zip(options, files, strict=True), start=1):
-        candidate, picture = _make_candidate(pixels, histogram, option, file, overwrite=overwrite)
-        candidates.append(candidate)
+    for candidate, picture in made:
         if len(panels) % columns == 0:
             panels.append(original)
-        panels.append(_describe_candidate(candidate, picture, alone=methods == (KMEANS,)))
-        listener(Event("compare", done, len(options), "pictures"))
+        panels.append(_describe_candidate(candidate, picture, said))
     drawn = draw_sheet(
         panels,
         title=_stem(name),
-        columns=columns if len(methods) > 1 else None,
+        columns=columns if len(panels) > columns else None,
         max_panel_pixels=max(1, min(MAX_PANEL_PIXELS, MAX_SHEET_PIXELS // len(panels))),
     )
     write_sheet(drawn, sheet, overwrite=overwrite)
@@ -205,7 +242,7 @@ def compare(
         n_pixels=histogram.n_pixels,
         n_unique_colors=len(histogram),
         input_bytes=input_bytes,
-        candidates=tuple(candidates),
+        candidates=tuple(candidate for candidate, _ in made),
         sheet=str(sheet),
     )
 
@@ -255,12 +292,12 @@ def _as_sequence(n_colors: Any) -> Sequence[int]:
     return numbers
 
 
-def _as_methods(method: Any) -> tuple[str, ...]:
-    """Return names of methods, one or more, each once, or raise `OptionError`."""
-    given = [method] if isinstance(method, str) or not isinstance(method, Iterable) else method
+def _as_names(value: Any, what: str) -> tuple[str, ...]:
+    """Return names of methods or ditherings, one or more, each once, or raise `OptionError`."""
+    given = [value] if isinstance(value, str) or not isinstance(value, Iterable) else value
     names = tuple(dict.fromkeys(given))
     if not names:
-        message = "Got no method to compare; give at least one."
+        message = f"Got no {what} to compare; give at least one."
         raise OptionError(message)
     return names
 
@@ -280,12 +317,6 @@ def _list_options(
         for method, options in zip(methods, taken, strict=True)
         for k in dict.fromkeys(n_colors)
     ]
-
-
-def _name_picture(name: str, options: FitOptions, *, alone: bool) -> str:
-    """Return the name of a picture's file, without suffix."""
-    method = "" if alone else f"{options.method}-"
-    return f"{_stem(name)}-{method}{options.n_colors}"
 
 
 def _check_outputs(sheet: Path, files: Sequence[Path | None], *, overwrite: bool) -> None:
@@ -311,33 +342,48 @@ def _read_picture(name: str) -> tuple[NDArray[np.uint8], int]:
     return read_image(source), input_bytes
 
 
+def _fit_timed(histogram: ColorHistogram, options: FitOptions) -> tuple[PaletteFit, float]:
+    """Return a fit and the seconds that it took."""
+    begin = time.perf_counter()
+    fit = fit_histogram(histogram, options)
+    return fit, time.perf_counter() - begin
+
+
 def _make_candidate(
     pixels: NDArray[np.uint8],
     histogram: ColorHistogram,
+    fit: PaletteFit,
     options: FitOptions,
+    seconds: float,
+    dither: str,
     file: Path | None,
-    *,
     overwrite: bool,
 ) -> tuple[Candidate, NDArray[np.uint8]]:
     """Return the picture in one number of colours, and its pixels ``(y, x, 3)``."""
-    begin = time.perf_counter()
-    fit = fit_histogram(histogram, options)
-    seconds = time.perf_counter() - begin
-    labels = label_image(pixels, fit)
-    n_bytes = _write_candidate(labels, fit.palette, file, overwrite=overwrite)
+    labels, palette, error = _label_candidate(pixels, fit, dither)
+    n_bytes = _write_candidate(labels, palette, file, overwrite=overwrite)
     candidate = Candidate(
         method=options.method,
         n_colors=options.n_colors,
-        palette=fit.palette,
-        mse=fit.squared_error / histogram.n_pixels,
-        explained_variance=explained_variance(
-            fit.squared_error, histogram.mean_color_mse * histogram.n_pixels
-        ),
+        palette=palette,
+        mse=error / histogram.n_pixels,
+        explained_variance=explained_variance(error, histogram.mean_color_mse * histogram.n_pixels),
         output_bytes=n_bytes,
         seconds=seconds,
         output=None if file is None or n_bytes is None else str(file),
+        dither=dither,
     )
-    return candidate, fit.palette.colors[labels]
+    return candidate, palette.colors[labels]
+
+
+def _label_candidate(
+    pixels: NDArray[np.uint8], fit: PaletteFit, dither: str
+) -> tuple[Labels, Palette, int]:
+    """Return labels ``(y, x)``, the palette with their counts, and their squared error."""
+    if dither == "none":
+        return label_image(pixels, fit), fit.palette, fit.squared_error
+    labels, tally = dither_image(pixels, fit.palette, dither, space=fit.boxes.space.name)
+    return labels, tally.count_palette(fit.palette), tally.squared_error
 
 
 def _write_candidate(
@@ -360,12 +406,12 @@ def _describe_original(
     return Panel(pixels, caption, None)
 
 
-def _describe_candidate(candidate: Candidate, picture: NDArray[np.uint8], *, alone: bool) -> Panel:
-    """Return the panel of one candidate; ``alone`` is k-means, which goes without saying."""
+def _describe_candidate(candidate: Candidate, picture: NDArray[np.uint8], said: _Said) -> Panel:
+    """Return the panel of one candidate."""
     quality = "exact" if candidate.psnr_db is None else f"{candidate.psnr_db:.1f} dB"
     size = "" if candidate.output_bytes is None else f"{candidate.output_bytes / 1000:,.1f} kB, "
     lines = (
-        f"k = {candidate.n_colors}" if alone else f"{candidate.method}, k = {candidate.n_colors}",
+        ", ".join([*said.choose(candidate.method, candidate.dither), f"k = {candidate.n_colors}"]),
         f"mse {candidate.mse:,.1f}, {quality}",
         f"{size}{candidate.seconds:.2f} s",
     )

@@ -63,13 +63,15 @@ def write_dithered(
     out: Path,
     executor: Executor,
     *,
+    space: str = "srgb",
     overwrite: bool,
     decodes_whole: bool = False,
 ) -> tuple[int, Tally]:
     """Dither ``(y, x, 3)`` uint8 and write the labels to a ``.zarr`` or ``.png``. **Eager**.
 
-    ``decodes_whole`` says that all of the image is decoded for any part of it. Error diffusion then
-    goes through it in one wave: there is nothing to be read ahead, and much to be read again.
+    The nearest entry is found in ``space``. ``decodes_whole`` says that all of the image is decoded
+    for any part of it. Error diffusion then goes through it in one wave: there is nothing to be
+    read ahead, and much to be read again.
 
     Returns
     -------
@@ -84,9 +86,10 @@ def write_dithered(
     out = out.absolute()  # workers may have another working folder
     relabel: Relabel
     if dither == "floyd-steinberg":
-        relabel = partial(_diffuse, image, palette, unit, executor, decodes_whole)
+        relabel = partial(_diffuse, image, palette, space, unit, executor, decodes_whole)
     else:
-        relabel = partial(_dither_ordered, align_blocks(image, unit), palette, dither, executor)
+        blocks = align_blocks(image, unit)
+        relabel = partial(_dither_ordered, blocks, palette, dither, space, executor)
     if out.suffix.lower() == ".zarr":
         return _write_store(relabel, shape, palette, out, overwrite=overwrite)
     return _write_png(relabel, shape, palette, out, executor, overwrite=overwrite)
@@ -135,10 +138,10 @@ def put_in_strips(
 
 
 def _dither_ordered(
-    blocks: da.Array, palette: Palette, dither: str, executor: Executor, put: Put
+    blocks: da.Array, palette: Palette, dither: str, space: str, executor: Executor, put: Put
 ) -> Tally:
     """Dither and write every block, of whole strips or shards, by a task of its own."""
-    task = delayed(partial(dither_and_put, dither, put), pure=False, traverse=False)
+    task = delayed(partial(dither_and_put, dither, space, put), pure=False, traverse=False)
     shared = delayed(palette, pure=True, traverse=False)
     tallies = run_on_blocks(
         blocks,
@@ -151,17 +154,23 @@ def _dither_ordered(
 
 
 def dither_and_put(
-    dither: str, put: Put, pixels: NDArray[np.uint8], palette: Palette, at: tuple[int, int]
+    dither: str,
+    space: str,
+    put: Put,
+    pixels: NDArray[np.uint8],
+    palette: Palette,
+    at: tuple[int, int],
 ) -> Tally:
     """Dither a block and write it, inside a task. **Eager**."""
-    labels = dither_block(pixels, palette, dither, first=at)
+    labels = dither_block(pixels, palette, dither, space=space, first=at)
     put(labels, at)
-    return Tally.of(pixels, labels, palette)
+    return Tally.of(pixels, labels, palette, space)
 
 
 def _diffuse(
     image: da.Array,
     palette: Palette,
+    space: str,
     unit: tuple[int, int],
     executor: Executor,
     in_one_wave: bool,
@@ -176,7 +185,7 @@ def _diffuse(
         rows = wave.chunks[0]
         part = executor.part_of(image.shape[0] * image.shape[1], waiting.end * image.shape[1])
         chain = part.keep(
-            diffuse_bands(wave, palette, band),
+            diffuse_bands(wave, palette, band, space),
             stage="relabel",
             sizes=[size * image.shape[1] for size in rows],
             unit="px",

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dask_quant.color_spaces import find_space
 from dask_quant.kernels.assign import label_block
 from dask_quant.kernels.count_block import pack_colors
 from dask_quant.kernels.dither import (
@@ -67,21 +68,31 @@ class Tally:
     """Pixels of each palette entry, int64 ``(k,)``."""
     squared_error: int
     """Squared sRGB error over the pixels, summed over the bands."""
+    squared_distance: int
+    """The same in the working space, in steps of its lattice, see `ColorSpace`."""
 
     @classmethod
-    def of(cls, pixels: NDArray[np.uint8], labels: Labels, palette: Palette) -> Tally:
+    def of(
+        cls, pixels: NDArray[np.uint8], labels: Labels, palette: Palette, space: str = "srgb"
+    ) -> Tally:
         """Count and measure the labels ``(...)`` of sRGB uint8 ``(..., 3)``. **Eager**."""
-        return cls(*tally_block(pixels, labels, palette.colors))
+        counts, error = tally_block(pixels, labels, palette.colors)
+        if space == "srgb":
+            return cls(counts, error, error)
+        distance = find_space(space).sum_distances(pixels, labels, palette.colors)
+        return cls(counts, error, distance)
 
     @classmethod
     def merge(cls, tallies: Iterable[Tally]) -> Tally:
         """Return the sum of at least one tally; neither order nor grouping matters."""
         first, *others = tallies
-        counts, error = first.counts.copy(), first.squared_error
+        counts = first.counts.copy()
+        error, distance = first.squared_error, first.squared_distance
         for other in others:
             counts += other.counts
             error += other.squared_error
-        return cls(counts, error)
+            distance += other.squared_distance
+        return cls(counts, error, distance)
 
     def count_palette(self, palette: Palette) -> Palette:
         """Return the palette in its order, with these counts."""
@@ -93,6 +104,7 @@ def dither_block(
     palette: Palette,
     dither: str,
     *,
+    space: str = "srgb",
     first: tuple[int, int] = (0, 0),
     table: Labels | None = None,
 ) -> Labels:
@@ -106,10 +118,13 @@ def dither_block(
         Colours to use.
     dither : str
         ``none``, ``bayer`` or ``blue-noise``.
+    space : str, default "srgb"
+        Where the nearest entry is found, one of `dask_quant.fit_options.SPACES`; what is added to
+        a pixel are levels of sRGB in any case.
     first : tuple of int
         Row and column of the block's first pixel in the image.
     table : ndarray, optional
-        Of the palette; None: the one that this process keeps.
+        Of the palette in that space; None: the one that this process keeps.
 
     Returns
     -------
@@ -117,7 +132,7 @@ def dither_block(
         Labels ``(rows, columns)``, of `Palette.label_dtype`.
     """
     if table is None:
-        table = find_table(palette)
+        table = find_table(palette, space)
     if dither == "none":
         return label_block(pixels, table)
     offsets = np.roll(find_offsets(palette, dither), (-first[0], -first[1]), axis=(0, 1))
@@ -129,6 +144,7 @@ def diffuse_rows(
     palette: Palette,
     carry: NDArray[np.int16] | None,
     *,
+    space: str = "srgb",
     table: Labels | None = None,
 ) -> tuple[Labels, NDArray[np.int16]]:
     """Return the labels of whole rows by Floyd and Steinberg's error diffusion. **Eager**.
@@ -141,8 +157,8 @@ def diffuse_rows(
         Colours to use.
     carry : ndarray or None
         What the rows above handed down, as this returned it; None at the top of the image.
-    table : ndarray, optional
-        As in `dither_block`.
+    space, table
+        As in `dither_block`; errors are those in sRGB.
 
     Returns
     -------
@@ -152,22 +168,28 @@ def diffuse_rows(
         For the rows below, int16 ``(columns + 1, 3)``.
     """
     above = start_carry(pixels.shape[1]) if carry is None else carry
-    table = find_table(palette) if table is None else table
+    table = find_table(palette, space) if table is None else table
     return diffuse_block(pixels, table, palette.colors, above)
 
 
 def dither_image(
-    pixels: NDArray[np.uint8], palette: Palette, dither: str, *, table: Labels | None = None
+    pixels: NDArray[np.uint8],
+    palette: Palette,
+    dither: str,
+    *,
+    space: str = "srgb",
+    table: Labels | None = None,
 ) -> tuple[Labels, Tally]:
     """Return the labels ``(y, x)`` of a whole image ``(y, x, 3)``, and their tally. **Eager**.
 
-    ``dither`` is one of `dask_quant.fit_options.DITHERS`; ``table`` as in `dither_block`.
+    ``dither`` is one of `dask_quant.fit_options.DITHERS`; ``space`` and ``table`` are those of
+    `dither_block`.
     """
     if dither == "floyd-steinberg":
-        labels = diffuse_rows(pixels, palette, None, table=table)[0]
+        labels = diffuse_rows(pixels, palette, None, space=space, table=table)[0]
     else:
-        labels = dither_block(pixels, palette, dither, table=table)
-    return labels, Tally.of(pixels, labels, palette)
+        labels = dither_block(pixels, palette, dither, space=space, table=table)
+    return labels, Tally.of(pixels, labels, palette, space)
 
 
 def find_offsets(palette: Palette, dither: str) -> NDArray[np.int64]:

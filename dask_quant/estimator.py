@@ -23,7 +23,7 @@ from dask_quant.arrays import count_colors, relabel, render
 from dask_quant.errors import FewerColorsWarning, FitError, OptionError
 from dask_quant.execute import Executor
 from dask_quant.fit.row_block import find_nearest
-from dask_quant.fit.rows import float_type, measure_distances
+from dask_quant.fit.rows import float_type, measure_distances, place_rows
 from dask_quant.fit.samples import fit_counted, fit_samples
 from dask_quant.fit_options import FitOptions
 
@@ -58,6 +58,15 @@ class ColorQuantizer(
     effort : {"default", "fast", "best"}
         How long to search for a lower inertia, as in `dask_quant.quantize`. Other rows than
         colours have no search, only fewer or more restarts.
+    method : str, default "kmeans"
+        As in `dask_quant.quantize`. Centres of another method than ``kmeans`` are the colours of
+        its palette. Other rows than colours take the default alone.
+    space : {"srgb", "linear", "oklab", "lab"}, default "srgb"
+        Where the distances of colours are measured, to fit, predict, transform, score and quantize.
+        Samples and centres are sRGB levels in any case. Other rows than colours take the default
+        alone.
+    init : {"k-means++", "random"}, Palette or array_like, default "k-means++"
+        First centroids of colours, as in `dask_quant.quantize`. Other rows take the default alone.
     random_state : int, RandomState or None, default 0
         Seed of every random draw. A `numpy.random.RandomState` draws one; so does None, from
         NumPy's global state.
@@ -68,8 +77,9 @@ class ColorQuantizer(
         Most Lloyd iterations of the last descent, at least 1; of other rows, of each. None: 300,
         and 5 for colours when ``effort`` is fast.
     tol : float, optional
-        Stop once no centre moves by more than this, in the units of the samples. None: for colours
-        0.05, or 0.5 when ``effort`` is fast; for other rows what scikit-learn does.
+        Stop once no centre moves by more than this, in the units of the samples, or of ``space``.
+        None: for colours 0.05 levels, or 0.5 when ``effort`` is fast; for other rows what
+        scikit-learn does.
 
     Attributes
     ----------
@@ -81,7 +91,7 @@ class ColorQuantizer(
         Nearest centre of each sample, the lowest index on ties, int32 ``(n_samples,)``. Not there
         after `fit_image`.
     inertia_ : float
-        Sum of weight times squared distance to the nearest centre.
+        Sum of weight times squared distance to the nearest centre, in units of ``space``.
     n_iter_ : int
         Lloyd iterations: of the whole search for colours, of the best restart for other rows; 0
         where nothing had to be fitted.
@@ -123,6 +133,9 @@ class ColorQuantizer(
         n_colors: int = 16,
         *,
         effort: str = "default",
+        method: str = "kmeans",
+        space: str = "srgb",
+        init: Any = "k-means++",
         random_state: int | np.random.RandomState | None = 0,
         n_init: int | None = None,
         max_iter: int | None = None,
@@ -130,6 +143,9 @@ class ColorQuantizer(
     ) -> None:
         self.n_colors = n_colors
         self.effort = effort
+        self.method = method
+        self.space = space
+        self.init = init
         self.random_state = random_state
         self.n_init = n_init
         self.max_iter = max_iter
@@ -155,7 +171,7 @@ class ColorQuantizer(
         Raises
         ------
         OptionError
-            When a parameter or a weight is out of range.
+            When a parameter or a weight is out of range, or a parameter is for colours alone.
         ValueError
             When the samples are not of that kind.
         """
@@ -163,7 +179,7 @@ class ColorQuantizer(
         samples = self._check_samples(X, reset=True)
         weights = None if sample_weight is None else _check_weights(sample_weight, samples)
         self._keep(fit_samples(samples, weights, options))
-        self.labels_ = find_nearest(samples, self.cluster_centers_)[0]
+        self.labels_ = self._find_nearest(samples)[0]
         return self
 
     def fit_image(self, image: ImageLike) -> Self:
@@ -208,7 +224,7 @@ class ColorQuantizer(
             int32 ``(n_samples,)``.
         """
         check_is_fitted(self)
-        return find_nearest(self._check_samples(X), self.cluster_centers_)[0]
+        return self._find_nearest(self._check_samples(X))[0]
 
     def transform(self, X: ArrayLike) -> NDArray[np.floating]:
         """Return the distance of every sample to every centre.
@@ -221,11 +237,14 @@ class ColorQuantizer(
         Returns
         -------
         ndarray
-            float32 ``(n_samples, k)`` for float32 samples, else float64.
+            In units of ``space``, float32 ``(n_samples, k)`` for float32 samples, else float64.
         """
         check_is_fitted(self)
         samples = self._check_samples(X)
-        return measure_distances(samples, self.cluster_centers_, float_type(samples.dtype))
+        points, centers = (
+            place_rows(each, self.space) for each in (samples, self.cluster_centers_)
+        )
+        return measure_distances(points, centers, float_type(samples.dtype))
 
     def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Return minus the inertia of samples.
@@ -246,18 +265,20 @@ class ColorQuantizer(
         """
         check_is_fitted(self)
         samples = self._check_samples(X)
-        _, distances = find_nearest(samples, self.cluster_centers_)
+        _, distances = self._find_nearest(samples)
         if sample_weight is not None:
             distances *= _check_weights(sample_weight, samples)
         return -float(distances.sum())
 
-    def quantize(self, image: ImageLike) -> NDArray[np.uint8] | da.Array:
-        """Return an image in the colours of ``palette_``.
+    def quantize(self, image: ImageLike, *, dither: str = "none") -> NDArray[np.uint8] | da.Array:
+        """Return an image in the colours of ``palette_``, the nearest in ``space``.
 
         Parameters
         ----------
         image : str, Path, NumPy or Dask array
             As `dask_quant.relabel` takes it.
+        dither : {"none", "bayer", "blue-noise", "floyd-steinberg"}, default "none"
+            As in `dask_quant.quantize`.
 
         Returns
         -------
@@ -268,6 +289,8 @@ class ColorQuantizer(
         ------
         FitError
             When the estimator was fitted to rows that are no 8-bit colours.
+        OptionError
+            When ``dither`` is not known.
         SourceError, PixelFormatError
             When the image cannot be read, or its pixels are of another kind.
         """
@@ -278,7 +301,8 @@ class ColorQuantizer(
                 "fit it to an image, or to integer rows (n, 3) from 0 to 255."
             )
             raise FitError(message)
-        picture = render(relabel(image, self.palette_), self.palette_)
+        labels = relabel(image, self.palette_, space=self.space, dither=dither)
+        picture = render(labels, self.palette_)
         if not isinstance(image, np.ndarray):
             return picture
         # Here: what is in memory need not travel to a cluster and back.
@@ -300,11 +324,21 @@ class ColorQuantizer(
         return FitOptions(
             n_colors=self.n_colors,
             effort=self.effort,
+            method=self.method,
+            space=self.space,
+            init=self.init,
             seed=_draw_seed(self.random_state),
             n_init=self.n_init,
             max_iter=self.max_iter,
             tol=self.tol,
         )
+
+    def _find_nearest(self, samples: Numbers) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """Return the nearest centre of samples, and the squared distance to it, in the space."""
+        points, centers = (
+            place_rows(each, self.space) for each in (samples, self.cluster_centers_)
+        )
+        return find_nearest(points, centers)
 
     def _check_samples(self, X: ArrayLike, *, reset: bool = False) -> Numbers:
         """Return samples as an array ``(n_samples, n_features)`` of real numbers."""

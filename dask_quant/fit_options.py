@@ -33,19 +33,33 @@ def check_space(space: str) -> None:
     )
 
 
-def check_dither(dither: str, space: str = "srgb", recolor: Any = ()) -> str:
+def check_dither(dither: str, recolor: tuple[Color, ...] = ()) -> str:
     """Return ``dither`` as it is, or raise `OptionError` unless it goes with the rest."""
     require(dither in DITHERS, f"Got dither {dither!r}; known are {', '.join(DITHERS)}.")
-    require(
-        dither == "none" or space == "srgb",
-        f"Got dither {dither!r} with space {space!r}; dithering works in srgb, so leave one out.",
-    )
+    given = ",".join(f"#{bytes(color).hex()}" for color in recolor)
     require(
         dither == "none" or not recolor,
-        f"Got dither {dither!r} with recolor, whose colours are not those that are dithered "
-        "between; leave one out.",
+        f"Got dither {dither!r} with recolor, which paints classes that are found without it; to "
+        f"dither between its colours, apply them as a palette: --palette '{given}'.",
     )
     return dither
+
+
+def parse_dithers(text: str) -> tuple[str, ...]:
+    """Return the ditherings that ``text`` names, separated by commas, or ``all`` of them.
+
+    Raises
+    ------
+    OptionError
+        When it names another one.
+
+    Examples
+    --------
+    >>> parse_dithers("none, bayer"), len(parse_dithers("all"))
+    (('none', 'bayer'), 4)
+    """
+    names = DITHERS if text.strip() == "all" else text.split(",")
+    return tuple(dict.fromkeys(check_dither(name.strip()) for name in names))
 
 
 def _is_at_least_zero(value: Any) -> bool:

@@ -10,14 +10,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dask_quant.borders import LINE_COLORS, label_borders
+from dask_quant.color_spaces import find_space
 from dask_quant.dithering import dither_image
 from dask_quant.events import Stopwatch, ignore_event
 from dask_quant.fit.fitting import fit_given, fit_histogram
 from dask_quant.histogram import ColorHistogram
-from dask_quant.kernels.assign import build_table, label_block, table_of_colors
+from dask_quant.kernels.assign import label_block, table_of_colors
 from dask_quant.sinks.atomic import write_file_atomically
 from dask_quant.sinks.png import label_chunks
 from dask_quant.sources.pillow import read_image
+from dask_quant.tables import make_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -155,9 +157,10 @@ def _label_and_describe(
     if dither == "none":
         return label_image(pixels, fit), outcome
     # A table of its own: those that are kept are made one by one, for palettes of many images.
-    table = build_table(fit.palette.colors, fit.palette.label_dtype)
-    labels, tally = dither_image(pixels, fit.palette, dither, table=table)
-    return labels, retell_outcome(outcome, tally)
+    space = fit.boxes.space.name
+    table = make_table(fit.palette, space)
+    labels, tally = dither_image(pixels, fit.palette, dither, space=space, table=table)
+    return labels, retell_outcome(outcome, tally, space)
 
 
 def label_image(pixels: NDArray[np.uint8], fit: PaletteFit) -> Labels:
@@ -171,11 +174,14 @@ def label_image(pixels: NDArray[np.uint8], fit: PaletteFit) -> Labels:
     return label_block(pixels, table)
 
 
-def retell_outcome(outcome: ImageOutcome, tally: Tally) -> ImageOutcome:
-    """Return the figures of what was written, where those of the fit are of other labels."""
+def retell_outcome(outcome: ImageOutcome, tally: Tally, space: str) -> ImageOutcome:
+    """Return the figures of what was written, where those of the fit are of other labels.
+
+    ``space`` is the working space of the tally.
+    """
     palette = tally.count_palette(outcome.palette)
-    error = tally.squared_error
-    return replace(outcome, palette=palette, squared_error=error, inertia=float(error))
+    inertia = tally.squared_distance / find_space(space).scale ** 2
+    return replace(outcome, palette=palette, squared_error=tally.squared_error, inertia=inertia)
 
 
 def describe_fit(histogram: ColorHistogram, fit: PaletteFit) -> ImageOutcome:

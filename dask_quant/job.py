@@ -239,7 +239,7 @@ def relabel_batch(
     if dither == "none":
         return _write_batch(batch, lambda item: _relabel_item(item, palette, classes, space))
     tallies: list[Tally] = []
-    written = _write_batch(batch, lambda item: _dither_item(item, palette, dither, tallies))
+    written = _write_batch(batch, lambda item: _dither_item(item, palette, dither, space, tallies))
     return replace(written, tallies=(Tally.merge(tallies),))
 
 
@@ -255,9 +255,11 @@ def _relabel_item(item: Item, palette: Palette, classes: Palette, space: str) ->
     return write_file_atomically(item.out_path, label_chunks(labels, palette), overwrite=True)
 
 
-def _dither_item(item: Item, palette: Palette, dither: str, tallies: list[Tally]) -> int:
+def _dither_item(
+    item: Item, palette: Palette, dither: str, space: str, tallies: list[Tally]
+) -> int:
     """Write one image dithered, add what that comes to, and return the bytes of its file."""
-    labels, tally = dither_image(_read_counted(item), palette, dither)
+    labels, tally = dither_image(_read_counted(item), palette, dither, space=space)
     tallies.append(tally)
     return write_file_atomically(item.out_path, label_chunks(labels, palette), overwrite=True)
 

@@ -83,8 +83,9 @@ def quantize(
         How to show colours between those of the palette, which is the same for all. ``bayer`` and
         ``blue-noise`` add an offset that the place of a pixel decides, and leave colours alone that
         the palette holds. ``floyd-steinberg`` hands the error of each pixel on to the next ones, in
-        sRGB, row by row from left to right. Counts and errors are those of what is written; a
-        colour of the palette may then win no pixel.
+        sRGB, row by row from left to right. The nearest colour is that in ``space``, for all three.
+        Counts and errors are those of what is written; a colour of the palette may then win no
+        pixel. Not with ``recolor``: to dither between given colours, use `apply_palette`.
     method : str, default "kmeans"
         ``kmeans``, which has the least error; or, to compare with, ``median-cut``, ``octree``,
         ``wu``, ``popularity``, ``uniform``, ``mini-batch``, ``neuquant`` (see
@@ -216,7 +217,7 @@ def apply_palette(
     run = make_run_options(overwrite, chunks, persist, cluster)
     given = as_palette(palette)
     fit = FitOptions(n_colors=len(given), space=space)
-    chosen = check_dither(dither, space)
+    chosen = check_dither(dither)
     lines = as_outline(outline, chosen)
     job = Job("apply", fit, run, listener, palette=given, dither=chosen, outline=lines)
     return relabel_sources(job, check_sources(sources), as_path(out, "out"))
@@ -389,7 +390,7 @@ def _make_job(
     outline: str | Path | None,
 ) -> Job:
     """Return a job that fits and relabels."""
-    chosen = check_dither(dither, fit.space, fit.recolor)
+    chosen = check_dither(dither, fit.recolor)
     lines = as_outline(outline, chosen)
     return Job("quantize", fit, run, listener, per_image=per_image, dither=chosen, outline=lines)
 

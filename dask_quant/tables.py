@@ -68,17 +68,26 @@ def find_table(palette: Palette, space: str = "srgb") -> Labels:
     with _lock:
         table = _tables.pop(key, None)
         if table is None:
-            table = _build_table(palette, find_space(space))
+            table = make_table(palette, space)
         _tables[key] = table  # at the end: the most recently used
         while len(_tables) > MAX_TABLES:
             _tables.popitem(last=False)
         return table
 
 
-def _build_table(palette: Palette, space: ColorSpace) -> Labels:
-    """Return the nearest entry of every 8-bit colour, ``(2^24,)`` by bin (see `cells`)."""
-    if space.is_srgb:
+def make_table(palette: Palette, space: str = "srgb") -> Labels:
+    """Return a table that is not kept: the nearest entry of every 8-bit colour. **Eager**.
+
+    By bin (see `cells`), ``(2^24,)``.
+    """
+    working = find_space(space)
+    if working.is_srgb:
         return build_table(palette.colors, palette.label_dtype)
+    return _build_in_space(palette, working)
+
+
+def _build_in_space(palette: Palette, space: ColorSpace) -> Labels:
+    """Return a table, block of cells by block, of the points of their colours."""
     entries = space.place(palette.colors).astype(np.float64)
     table: Labels = np.empty(N_CODES, dtype=palette.label_dtype)
     starts = np.arange(0, _BLOCK_COLORS + 1, CELL_COLORS)

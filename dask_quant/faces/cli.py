@@ -40,6 +40,7 @@ from dask_quant.faces.cli_options import (
     refuse,
     take,
 )
+from dask_quant.fit_options import DITHERS
 from dask_quant.method_options import METHODS
 from dask_quant.options import parse_k_list
 from dask_quant.process import claim_process
@@ -152,9 +153,9 @@ def palette(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
     "--palette",
     "palette_file",
     type=PATH,
-    metavar="FILE|NAME",
-    help="Palette file, indexed .png, .zarr of ours, or a name: web-safe, ega, gray-2, gray-4, "
-    "gray-16, gray-256, black-white.",
+    metavar="FILE|NAME|COLORS",
+    help="Palette file, indexed .png, .zarr of ours, colours like '#000,#fff', or a name: "
+    "web-safe, ega, gray-2, gray-4, gray-16, gray-256, black-white.",
 )
 @click.option(
     "--model", type=PATH, metavar="FILE.json", help="Classes that segment wrote, for rasters."
@@ -335,12 +336,20 @@ def score(
     metavar="LIST",
     help=f"Methods: all, or some of {', '.join(METHODS)}; a row for each.",
 )
+@click.option(
+    "--dither",
+    "dithers",
+    default="none",
+    show_default=True,
+    metavar="LIST",
+    help=f"Ditherings: all, or some of {', '.join(DITHERS)}; a row for each.",
+)
 @click.option("--images", type=PATH, metavar="FOLDER", help="Write every picture there, too.")
 @SEARCH_OPTIONS
 @OVERWRITE
 @SHOW_OPTIONS
 def compare(source: str, k_list: str, out: Path, quiet: bool, as_json: bool, **given: Any) -> None:
-    """Draw a picture in several numbers of colours, and by several methods, side by side."""
+    """Draw a picture in several numbers of colours, by several methods and ditherings."""
     with terminal.run_command("compare", quiet=quiet, as_json=as_json) as screen:
         numbers, options = parse_k_list(k_list), fit_options(given)
         comparison = dq.compare(source, out, numbers, listener=screen.listen, **options)

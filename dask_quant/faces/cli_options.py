@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import dask_quant as dq
-from dask_quant.fit_options import DITHERS, EFFORTS, ENGINES, SPACES
+from dask_quant.fit_options import DITHERS, EFFORTS, ENGINES, SPACES, parse_dithers
 from dask_quant.method_options import INITS as STARTS
 from dask_quant.method_options import METHODS, parse_methods
 from dask_quant.options import ClusterOptions, parse_bytes, parse_chunks
@@ -196,6 +196,8 @@ def fit_options(given: dict[str, Any]) -> dict[str, Any]:
     options = dict(given)
     if "methods" in options:
         options["method"] = parse_methods(options.pop("methods"))
+    if "dithers" in options:
+        options["dither"] = parse_dithers(options.pop("dithers"))
     if options["init"] not in STARTS:
         options["init"] = dq.read_palette(Path(options["init"]))
     return options

@@ -296,6 +296,7 @@ class Screen:
         rows = [
             (
                 candidate.method,
+                candidate.dither,
                 str(candidate.n_colors),
                 f"{candidate.mse:,.2f}",
                 "exact" if candidate.psnr_db is None else f"{candidate.psnr_db:.2f}",
@@ -305,9 +306,11 @@ class Screen:
             )
             for candidate in comparison.candidates
         ]
-        header = ("method", "k", "mse", "PSNR dB", "explained", "PNG", "fit s")
-        first = 1 if all(row[0] == KMEANS for row in rows) else 0  # which goes without saying
-        self._show_table(header[first:], [row[first:] for row in rows])
+        header = ("method", "dither", "k", "mse", "PSNR dB", "explained", "PNG", "fit s")
+        usual = (KMEANS, "none")  # which goes without saying
+        said = [i for i in range(2) if any(row[i] != usual[i] for row in rows)]
+        shown = [*said, *range(2, len(header))]
+        self._show_table([header[i] for i in shown], [[row[i] for i in shown] for row in rows])
         self._print(f"side by side: {comparison.sheet}")
 
     def _show_quarantined(self, quarantined: Sequence[Quarantined]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dask_quant.color_spaces import find_space
 from dask_quant.fit.row_block import find_nearest, split_rows
 
 if TYPE_CHECKING:
@@ -74,11 +75,15 @@ class WeightedRows:
         means: NDArray[np.floating] = np.stack(sums, axis=1)[used] / won[used, np.newaxis]
         return means.astype(centers.dtype)
 
-    def rank(self, centers: Numbers) -> RankedCenters:
-        """Order ``centers`` ``(k, n_features)`` by the weight that they win, and measure them."""
+    def rank(self, centers: Numbers, told: Numbers | None = None) -> RankedCenters:
+        """Order ``centers`` ``(k, n_features)`` by the weight that they win, and measure them.
+
+        ``told`` are the same ones in the units that users are told them in; None: in these.
+        """
         labels, distances = find_nearest(self.rows, centers)
         won = np.bincount(labels, self.weights, len(centers))
-        ranked = centers[np.lexsort((*centers.T[::-1], -won))]
+        told = centers if told is None else told
+        ranked = told[np.lexsort((*told.T[::-1], -won))]
         return RankedCenters(ranked, float((self.weights * distances).sum()))
 
 
@@ -96,6 +101,25 @@ class RankedCenters:
 def float_type(dtype: np.dtype[Any]) -> np.dtype[np.floating[Any]]:
     """Return the type of what is computed of samples: float32 stays, all others get float64."""
     return np.dtype(np.float32 if dtype == np.float32 else np.float64)
+
+
+def place_rows(rows: Numbers, space: str) -> Numbers:
+    """Return rows in a colour space: as they are in sRGB, else of sRGB levels, float64 ``(n, 3)``.
+
+    Parameters
+    ----------
+    rows : ndarray
+        Real numbers ``(n, n_features)``.
+    space : str
+        One of `dask_quant.fit_options.SPACES`.
+    """
+    working = find_space(space)
+    if working.is_srgb:
+        return rows
+    points = np.empty(rows.shape)
+    for block in split_rows(*rows.shape):
+        points[block] = working.from_srgb(rows[block].astype(np.float64))
+    return points
 
 
 def measure_distances(

@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dask_quant.color_spaces import find_space
+from dask_quant.errors import OptionError
 from dask_quant.fit.fitting import fit_histogram
-from dask_quant.fit.rows import WeightedRows, float_type
+from dask_quant.fit.rows import WeightedRows, float_type, place_rows
 from dask_quant.histogram import ColorHistogram
+from dask_quant.method_options import DEFAULT_INIT, KMEANS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from dask_quant.fit.palette_fit import PaletteFit
     from dask_quant.fit.rows import Numbers, RankedCenters
     from dask_quant.fit_options import FitOptions
     from dask_quant.palette import Palette
@@ -39,6 +43,11 @@ _RESTARTED_CENTERS = 128
 
 _MORE_RESTARTS = 4
 """Times as many restarts where the best is asked for (arbitrary)."""
+
+_MAX_LEVEL = 255.0
+
+_LEVEL_DECIMALS = 9
+"""Decimals of sRGB levels that are made of another space: beyond them there is only rounding."""
 
 _SKLEARN_SEEDS = 2**32
 """Seeds that scikit-learn takes; ours are reduced to them."""
@@ -79,6 +88,11 @@ def fit_samples(
         At most ``n_colors`` centres, float32 for float32 samples, else float64. With at
         most ``n_colors`` distinct samples these are the centres.
 
+    Raises
+    ------
+    OptionError
+        When samples that are no counted colours get a method, a space or a start of colours.
+
     Notes
     -----
     Neither the order of the samples nor whether a sample comes again or weighs more shows in the
@@ -88,6 +102,7 @@ def fit_samples(
     histogram = _count_samples(samples, weights)
     if histogram is not None:
         return fit_counted(histogram, options, dtype)
+    _check_rows(options)
     return _fit_rows(WeightedRows.from_samples(samples.astype(dtype, copy=False), weights), options)
 
 
@@ -111,9 +126,42 @@ def fit_counted(
         When the histogram is empty.
     """
     fit = fit_histogram(histogram, options)
-    rows = WeightedRows(histogram.colors, histogram.counts.astype(np.float64))
-    ranked = rows.rank(rows.move(fit.centroids.astype(dtype)))
+    weights = histogram.counts.astype(np.float64)
+    rows = WeightedRows(place_rows(histogram.colors, options.space), weights)
+    centers = _find_centers(fit, rows, options, dtype).astype(dtype, copy=False)
+    ranked = rows.rank(place_rows(centers, options.space), centers)
     return SampleFit("histogram", ranked, fit.n_iter, fit.palette)
+
+
+def _find_centers(
+    fit: PaletteFit, rows: WeightedRows, options: FitOptions, dtype: np.dtype[np.floating]
+) -> Numbers:
+    """Return the sRGB levels of the centres of a fit to ``rows`` of its space, ``(k, 3)``.
+
+    Centroids are moved once more, since what painted the palette are their rounded levels. Those
+    of other methods than k-means are no means: the palette, filled up, is what they found.
+    """
+    if options.method != KMEANS:
+        return fit.palette.colors
+    space = find_space(options.space)
+    if space.is_srgb:
+        return rows.move(fit.centroids.astype(dtype))
+    means = rows.move(space.from_srgb(fit.centroids)).astype(np.float64, copy=False)
+    levels = space.to_srgb(means)
+    return np.clip(np.round(levels, _LEVEL_DECIMALS), 0.0, _MAX_LEVEL)
+
+
+def _check_rows(options: FitOptions) -> None:
+    """Raise `OptionError` when rows of any numbers are to be fitted in a way of colours."""
+    for name, default in (("method", KMEANS), ("space", "srgb"), ("init", DEFAULT_INIT)):
+        value = getattr(options, name)
+        if value != default:
+            shown = repr(value) if isinstance(value, str) else "of first colours"
+            message = (
+                f"Got {name} {shown} for samples that are no counted colours; leave {name} out, or "
+                "fit rows of three integers from 0 to 255, of whole weights."
+            )
+            raise OptionError(message)
 
 
 def _count_samples(samples: Numbers, weights: NDArray[np.float64] | None) -> ColorHistogram | None:

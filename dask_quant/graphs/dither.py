@@ -39,20 +39,23 @@ class DiffusedBand:
     """Of the image down to the last of the rows."""
 
 
-def dither_blocks(image: da.Array, palette: Palette, dither: str) -> da.Array:
+def dither_blocks(image: da.Array, palette: Palette, dither: str, space: str = "srgb") -> da.Array:
     """Return the dithered labels of ``(y, x, 3)`` uint8, chunked like it. **Lazy**.
 
-    ``dither`` is one of `dask_quant.fit_options.DITHERS`, but not ``none``.
+    ``dither`` is one of `dask_quant.fit_options.DITHERS`, but not ``none``; the nearest entry is
+    found in ``space``.
     """
     if dither == "floyd-steinberg":
         bands = whole_rows(image)
-        labels = join_bands(diffuse_bands(bands, palette, None), bands.chunks[0], image, palette)
+        chain = diffuse_bands(bands, palette, None, space)
+        labels = join_bands(chain, bands.chunks[0], image, palette)
         return labels.rechunk(image.chunks[:2], method="tasks")
     starts = tuple(tuple(np.cumsum((0, *sizes[:-1])).tolist()) for sizes in image.chunks[:2])
     return image.map_blocks(
         dither_at,
         palette,
         dither,
+        space,
         starts,
         drop_axis=2,
         dtype=palette.label_dtype,
@@ -64,12 +67,13 @@ def dither_at(
     pixels: NDArray[np.uint8],
     palette: Palette,
     dither: str,
+    space: str,
     starts: tuple[tuple[int, ...], tuple[int, ...]],
     block_id: tuple[int, ...],
 ) -> Labels:
     """Return the labels of the block with this number; ``starts`` are where each begins."""
     first = (starts[0][block_id[0]], starts[1][block_id[1]])
-    return dither_block(pixels, palette, dither, first=first)
+    return dither_block(pixels, palette, dither, space=space, first=first)
 
 
 def whole_rows(image: da.Array) -> da.Array:
@@ -78,15 +82,17 @@ def whole_rows(image: da.Array) -> da.Array:
     return image.rechunk({1: -1, 2: -1}, method="tasks")
 
 
-def diffuse_bands(bands: da.Array, palette: Palette, above: Delayed | None) -> list[Delayed]:
+def diffuse_bands(
+    bands: da.Array, palette: Palette, above: Delayed | None, space: str = "srgb"
+) -> list[Delayed]:
     """Return a delayed `DiffusedBand` for each chunk of ``bands``, which are whole rows. **Lazy**.
 
-    ``above`` is that of the rows above, None at the top.
+    ``above`` is that of the rows above, None at the top; the nearest entry is found in ``space``.
     """
     task, shared = delayed(diffuse_band, pure=False), delayed(palette, pure=True, traverse=False)
     chain: list[Delayed] = []
     for block in bands.to_delayed().ravel():
-        chain.append(task(block, shared, chain[-1] if chain else above))
+        chain.append(task(block, shared, chain[-1] if chain else above, space))
     return chain
 
 
@@ -108,11 +114,12 @@ def join_bands(
 
 
 def diffuse_band(
-    pixels: NDArray[np.uint8], palette: Palette, above: DiffusedBand | None
+    pixels: NDArray[np.uint8], palette: Palette, above: DiffusedBand | None, space: str
 ) -> DiffusedBand:
     """Dither one band by error diffusion. **Eager**."""
-    labels, carry = diffuse_rows(pixels, palette, None if above is None else above.carry)
-    tally = Tally.of(pixels, labels, palette)
+    handed = None if above is None else above.carry
+    labels, carry = diffuse_rows(pixels, palette, handed, space=space)
+    tally = Tally.of(pixels, labels, palette, space)
     return DiffusedBand(
         labels, carry, tally if above is None else Tally.merge([above.tally, tally])
     )

@@ -104,10 +104,11 @@ def _relabel_source(
     else:
         n_bytes, tally = write_dithered(
             *(pixels, palette, job.dither, out, executor),
+            space=job.fit.space,
             overwrite=overwrite,
             decodes_whole=source.decodes_whole,
         )
-        outcome = retell_outcome(outcome, tally)
+        outcome = retell_outcome(outcome, tally, job.fit.space)
     return replace(outcome, output_bytes=n_bytes)
 
 

@@ -95,7 +95,7 @@ def _relabel_shared(job: Job, items: Sequence[Item], executor: Executor, n_ignor
         )
     totals = describe_fit(counted.histogram, fit)
     if written.tallies:
-        totals = retell_outcome(totals, Tally.merge(written.tallies))
+        totals = retell_outcome(totals, Tally.merge(written.tallies), job.fit.space)
     n_bytes = sum(size for _, size in written.written)
     return make_report(
         job,

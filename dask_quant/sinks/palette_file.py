@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dask_quant.errors import PaletteError, SourceError, SourceNotFoundError
+from dask_quant.given_colors import as_colors
 from dask_quant.options import as_path, format_bytes
 from dask_quant.palette import as_palette
 from dask_quant.palette_formats import PALETTE_SUFFIXES, dumps, find_suffix, loads
@@ -93,6 +96,7 @@ def read_palette(path: str | Path) -> Palette:
         A name that ends in one of `READABLE_SUFFIXES`; or one without suffix and folder, which is
         that of a palette that comes with the package: ``black-white``, ``ega``, ``gray-2``,
         ``gray-4``, ``gray-16``, ``gray-256``, ``web-safe``. A file of such a name is not looked at.
+        Or the colours themselves, ``#000,#ff8800``.
 
     Returns
     -------
@@ -101,6 +105,8 @@ def read_palette(path: str | Path) -> Palette:
 
     Raises
     ------
+    OptionError
+        When colours are written in another way, or one comes twice.
     SourceNotFoundError
         When there is nothing at ``path``.
     SourceError
@@ -111,6 +117,8 @@ def read_palette(path: str | Path) -> Palette:
     """
     file = as_path(path, "path")
     if is_builtin_name(str(file)):
+        if str(file).startswith("#"):
+            return as_palette(np.array(as_colors(str(file), "a palette"), dtype=np.uint8))
         return builtin_palette(str(file))
     suffix = find_suffix(file.name)
     if suffix not in READABLE_SUFFIXES:

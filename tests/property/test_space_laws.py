@@ -151,20 +151,6 @@ def test_other_engines_fit_in_srgb_alone(engine):
             dq.relabel(np.zeros((2, 2, 3), dtype=np.uint8), [[0, 0, 0]], space=space)
 
 
-def test_dithering_works_in_srgb_alone(tmp_path):
-    pixels = np.zeros((2, 2, 3), dtype=np.uint8)
-    for call in (
-        lambda: dq.quantize(pixels, tmp_path / "o.png", space="lab", dither="bayer"),
-        lambda: dq.apply_palette(
-            pixels, tmp_path / "o.png", [[0, 0, 0]], space="lab", dither="bayer"
-        ),
-        lambda: dq.relabel(pixels, [[0, 0, 0]], space="lab", dither="bayer"),
-    ):
-        with pytest.raises(dq.OptionError, match="'bayer' with space 'lab'; dithering"):
-            call()
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize("space", SPACES)
 def test_colors_that_are_kept_stay_in_every_space(space, photo):
     pixels, pins = photo[150:250, 200:300], [[255, 0, 0], [1, 2, 3], [128, 128, 127]]
@@ -187,7 +173,7 @@ def test_classes_of_a_space_are_painted_in_given_colors(tmp_path, photo, read_in
     darker = plain.palette.colors.sum(axis=1).argmin()
     assert palette[darker].tolist() == [0, 0, 0]
     assert report.mse == np.square(pixels.astype(int) - painted).sum() / labels.size
-    with pytest.raises(dq.OptionError, match="'bayer' with recolor"):
+    with pytest.raises(dq.OptionError, match=r"'bayer' with recolor.* --palette '#000000,#ffffff'"):
         dq.quantize(pixels, tmp_path / "q.png", n_colors=2, recolor="#000,#fff", dither="bayer")
 
 

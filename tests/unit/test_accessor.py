@@ -87,3 +87,41 @@ def test_dimensions_that_say_nothing_are_refused(cube):
 def test_without_the_accessor_dimensions_are_not_guessed(cube):
     with pytest.raises(dq.PixelFormatError, match=r"import dask_quant\.accessor"):
         dq.segment(cube, n_clusters=2)
+
+
+@pytest.fixture(scope="module")
+def picture(photo):
+    """A photograph, uint8 (band, y, x), with coordinates."""
+    return xr.DataArray(
+        photo[200:240, 300:350].transpose(2, 0, 1),
+        dims=("band", "y", "x"),
+        coords={"band": ["red", "green", "blue"], "y": np.arange(40) * -1.0, "spatial_ref": 0},
+    )
+
+
+@pytest.mark.parametrize(("space", "dither"), [("lab", "floyd-steinberg"), ("srgb", "none")])
+def test_a_picture_keeps_its_dimensions_in_few_colours(picture, space, dither):
+    options = {"space": space, "dither": dither}
+    found = picture.quant.quantize(5, n_init=1, **options)
+    pixels = picture.values.transpose(1, 2, 0)
+    palette = dq.fit_palette(pixels, 5, n_init=1, space=space)
+    expected = palette.colors[dq.relabel(pixels, palette, **options).compute()]
+    np.testing.assert_array_equal(found.values, expected.transpose(2, 0, 1))
+    assert (found.dims, found.dtype) == (picture.dims, np.uint8)
+    assert found.attrs["palette"] == palette.hex
+    assert set(found.coords) == set(picture.coords)
+    lazy = picture.chunk({"band": 1, "y": 7}).quant.quantize(palette=palette, **options)
+    assert isinstance(lazy.data, da.Array)
+    xr.testing.assert_equal(lazy.compute(), found)
+
+
+def test_grey_gets_three_bands_and_other_numbers_are_refused(picture, cube):
+    grey = picture.isel(band=0, drop=True)
+    found = grey.quant.quantize(palette=[[0, 0, 0], [255, 255, 255]], dither="bayer")
+    assert (found.dims, found.shape) == (("y", "x", "band"), (40, 50, 3))
+    assert set(np.unique(found)) == {0, 255}
+    assert found.sel(y=-3.0).shape == (50, 3)
+    with pytest.raises(dq.PixelFormatError):
+        cube.quant.quantize(4)
+    with pytest.raises(dq.OptionError, match="known are none, bayer"):
+        picture.quant.quantize(4, dither="noise")

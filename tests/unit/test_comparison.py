@@ -13,6 +13,7 @@ from dask_quant.errors import (
     PixelFormatError,
     SourceError,
 )
+from dask_quant.fit.fitting import fit_histogram
 from dask_quant.pipeline import quantize
 from dask_quant.sinks.sheet import draw_sheet
 
@@ -165,3 +166,69 @@ def test_the_demo_compares_the_photographs_at_hand(tmp_path, monkeypatch, pictur
     names = {path.name for path in (tmp_path / "demo").iterdir()}
     assert names == {"cat-sheet.png", *(f"cat-{k}.png" for k in (2, 5, 10, 15, 24))}
     assert [len(c.palette) for c in results[0].candidates] == [2, 5, 10, 15, 24]
+
+
+def test_ditherings_get_a_row_each_of_the_same_palettes(
+    tmp_path, picture, monkeypatch, read_indexed
+):
+    drawn, fitted = [], []
+
+    def draw(panels, **layout):
+        drawn.append(([panel.caption[0] for panel in panels], layout["columns"]))
+        return draw_sheet(panels, **layout)
+
+    def fit(histogram, options):
+        fitted.append(options.n_colors)
+        return fit_histogram(histogram, options)
+
+    monkeypatch.setattr(comparison, "draw_sheet", draw)
+    monkeypatch.setattr(comparison, "fit_histogram", fit)
+    dithers = ["bayer", "none", "floyd-steinberg", "bayer"]
+    result = compare(picture, tmp_path / "s.png", (6, 2), dither=dithers, images=tmp_path / "each")
+    assert fitted == [6, 2]  # once for all of them
+    found = [(candidate.dither, candidate.n_colors) for candidate in result.candidates]
+    assert found == [(d, k) for d in dithers[:3] for k in (6, 2)]
+    rows = [("original", f"{dither}, k = 6", f"{dither}, k = 2") for dither in dithers[:3]]
+    assert drawn == [([caption for row in rows for caption in row], 3)]
+    pixels = np.asarray(Image.open(picture)).astype(int)
+    for candidate in result.candidates:
+        file = tmp_path / "each" / f"cat-{candidate.dither}-{candidate.n_colors}.png"
+        assert candidate.output == str(file)
+        labels, _, painted = read_indexed(file)
+        assert candidate.mse == np.square(pixels - painted).sum() / labels.size
+        counts = np.bincount(labels.ravel(), minlength=candidate.n_colors)
+        assert candidate.palette.counts.tolist() == counts.tolist()
+        out = tmp_path / "q.png"
+        quantize(
+            *(picture, out), n_colors=candidate.n_colors, dither=candidate.dither, overwrite=True
+        )
+        assert out.read_bytes() == file.read_bytes()
+    assert result.to_json()["candidates"][0]["dither"] == "bayer"
+
+
+def test_methods_and_ditherings_are_all_shown(tmp_path, picture):
+    result = compare(
+        *(picture, tmp_path / "s.png", 3),
+        method=["kmeans", "wu"],
+        dither=("none", "blue-noise"),
+        images=tmp_path / "each",
+    )
+    found = [(candidate.method, candidate.dither) for candidate in result.candidates]
+    assert found == [(m, d) for m in ("kmeans", "wu") for d in ("none", "blue-noise")]
+    names = sorted(path.name for path in (tmp_path / "each").iterdir())
+    assert names == sorted(f"cat-{method}-{dither}-3.png" for method, dither in found)
+
+
+def test_a_comparison_in_a_space_is_dithered_there(tmp_path, picture):
+    compared = compare(picture, tmp_path / "s.png", 5, dither="bayer", space="lab").candidates[0]
+    report = quantize(
+        np.asarray(Image.open(picture)), tmp_path / "q.png", n_colors=5, dither="bayer", space="lab"
+    )
+    assert (compared.mse, compared.palette) == (report.mse, report.palette)
+
+
+@pytest.mark.parametrize("wrong", [[], "noise", ["bayer", "noise"], 7, None])
+def test_wrong_ditherings_are_refused(tmp_path, picture, wrong):
+    with pytest.raises(OptionError, match="dither"):
+        compare(picture, tmp_path / "u.png", 2, dither=wrong)
+    assert not (tmp_path / "u.png").exists()

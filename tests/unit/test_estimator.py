@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import sklearn
 from PIL import Image
+from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
@@ -16,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import dask_quant as dq
+from dask_quant.color_spaces import find_space
 from dask_quant.errors import FewerColorsWarning, FitError, OptionError, PixelFormatError
 
 RNG = np.random.default_rng(0)
@@ -243,3 +245,103 @@ def test_what_is_no_picture_is_refused(quantizer):
         dq.ColorQuantizer().quantize(PICTURE)
     with pytest.raises(FitError, match="no palette"):
         dq.ColorQuantizer(3, n_init=1).fit(ROWS).quantize(PICTURE)
+
+
+SPACES = ("linear", "oklab", "lab")
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_distances_are_those_of_the_space_everywhere(photo, space):
+    working = find_space(space)
+    pixels = photo[100:300:4, 200:400:4].reshape(-1, 3)
+    quantizer = dq.ColorQuantizer(8, space=space, n_init=1).fit(pixels)
+    assert quantizer.engine_ == "histogram"
+    centers = quantizer.cluster_centers_
+    assert centers.min() >= 0
+    assert centers.max() <= 255
+    offsets = working.from_srgb(pixels)[:, np.newaxis] - working.from_srgb(centers)
+    squares = np.square(offsets).sum(axis=2)
+    np.testing.assert_array_equal(quantizer.labels_, squares.argmin(axis=1))
+    np.testing.assert_array_equal(quantizer.predict(pixels), quantizer.labels_)
+    np.testing.assert_allclose(quantizer.transform(pixels), np.sqrt(squares), rtol=1e-9, atol=1e-12)
+    assert quantizer.inertia_ == pytest.approx(squares.min(axis=1).sum(), rel=1e-9)
+    assert quantizer.score(pixels) == pytest.approx(-quantizer.inertia_, rel=1e-9)
+    assert quantizer.palette_ == dq.fit_palette(
+        photo[100:300:4, 200:400:4], 8, space=space, n_init=1
+    )
+    # What a class is painted in is its mean there: within it is the best that there is.
+    means = [working.from_srgb(pixels[quantizer.labels_ == i]).mean(axis=0) for i in range(8)]
+    gaps = np.abs(working.from_srgb(centers) - means).max()
+    assert gaps < 0.02 * working.from_srgb(np.array([255.0] * 3)).max()
+    in_srgb = dq.ColorQuantizer(8, n_init=1).fit(pixels)
+    assert (in_srgb.predict(pixels) != quantizer.labels_).mean() > 0.1
+    assert in_srgb.palette_ != quantizer.palette_
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_few_colours_are_centres_exactly_in_every_space(space):
+    colors = np.array([[255, 255, 255], [0, 0, 0], [255, 0, 3], [0, 0, 0]], dtype=np.uint8)
+    for dtype in (np.uint8, np.float32):
+        quantizer = dq.ColorQuantizer(3, space=space).fit(colors.astype(dtype))
+        centers = quantizer.cluster_centers_.tolist()
+        assert centers == [[0, 0, 0], [255, 0, 3], [255, 255, 255]]
+        assert quantizer.cluster_centers_.dtype == (np.float32 if dtype == np.float32 else float)
+        assert quantizer.labels_.tolist() == [2, 0, 1, 0]
+        assert quantizer.inertia_ == 0
+
+
+@pytest.mark.parametrize("method", ["median-cut", "wu", "octree", "mini-batch", "uniform"])
+def test_other_methods_give_the_colours_of_their_palette(method):
+    quantizer = dq.ColorQuantizer(7, method=method).fit(COLORS)
+    palette = dq.fit_palette(PICTURE, 7, method=method)
+    assert quantizer.palette_ == palette
+    assert sorted(quantizer.cluster_centers_.tolist()) == sorted(palette.colors.tolist())
+    offsets = COLORS[:, np.newaxis].astype(int) - quantizer.cluster_centers_
+    squares = np.square(offsets).sum(axis=2)
+    np.testing.assert_array_equal(quantizer.labels_, squares.argmin(axis=1))
+    assert quantizer.inertia_ == squares.min(axis=1).sum()
+
+
+def test_a_start_is_that_of_the_palette():
+    first = COLORS[:5]
+    for init in ("random", first, dq.Palette(first)):
+        quantizer = clone(dq.ColorQuantizer(5, init=init, max_iter=2)).fit(COLORS)
+        assert quantizer.palette_ == dq.fit_palette(PICTURE, 5, init=init, max_iter=2)
+        assert len(quantizer.cluster_centers_) == 5
+    assert quantizer.palette_ != dq.ColorQuantizer(5, max_iter=2).fit(COLORS).palette_
+
+
+@pytest.mark.parametrize(
+    "given", [{"space": "lab"}, {"method": "wu"}, {"init": "random"}, {"init": COLORS[:3]}]
+)
+def test_other_rows_than_colours_take_none_of_these(given):
+    name = next(iter(given))
+    for samples, weights in ((ROWS, None), (COLORS + 0.5, None), (COLORS, np.full(600, 0.5))):
+        with pytest.raises(OptionError, match=f"^Got {name} .* for samples that are no counted"):
+            dq.ColorQuantizer(3, **given).fit(samples, sample_weight=weights)
+    dq.ColorQuantizer(3, **given).fit(COLORS)
+
+
+def test_wrong_names_are_refused_when_fitting():
+    for given in ({"space": "hsv"}, {"method": "magic"}, {"init": "best"}):
+        with pytest.raises(OptionError, match="known"):
+            dq.ColorQuantizer(3, **given).fit(COLORS)
+    with pytest.raises(OptionError, match="space 'lab' with the method wu"):
+        dq.ColorQuantizer(3, method="wu", space="lab").fit(COLORS)
+
+
+def test_pictures_are_painted_in_the_space_and_dithered(photo):
+    pixels = photo[200:240, 300:360]
+    quantizer = dq.ColorQuantizer(6, space="lab", n_init=1).fit_image(pixels)
+    palette = quantizer.palette_
+    for dither in ("none", "floyd-steinberg"):
+        labels = dq.relabel(pixels, palette, space="lab", dither=dither).compute()
+        np.testing.assert_array_equal(
+            quantizer.quantize(pixels, dither=dither), palette.colors[labels]
+        )
+    lazy = quantizer.quantize(da.from_array(pixels, chunks=(7, 60, 3)), dither=dither)
+    np.testing.assert_array_equal(lazy.compute(), palette.colors[labels])
+    in_srgb = palette.colors[dq.relabel(pixels, palette, dither=dither).compute()]
+    assert (quantizer.quantize(pixels, dither=dither) != in_srgb).any()
+    with pytest.raises(OptionError, match="dither 'noise'"):
+        quantizer.quantize(pixels, dither="noise")

@@ -179,6 +179,7 @@ def test_a_name_without_suffix_is_a_palette_of_ours_whatever_files_there_are(tmp
     (tmp_path / "ega").write_text("000000\n")
     assert read_palette("ega") == read_palette(Path("EGA"))
     assert len(read_palette("ega")) == 16
+    assert read_palette("#fa0, #000102").hex == ["#ffaa00", "#000102"]
     with pytest.raises(PaletteError, match="known suffixes"):
         read_palette(tmp_path / "ega")
     with pytest.raises(PaletteError, match="Got 'egg' for a palette; a name without a suffix is"):
