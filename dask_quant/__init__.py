@@ -61,7 +61,9 @@ if TYPE_CHECKING:
     from dask_quant.segment_report import SceneReport, SegmentReport
     from dask_quant.segmentation import apply_classes, label_classes, score_classes, segment
     from dask_quant.sinks.class_model_file import read_class_model, write_class_model
+    from dask_quant.sinks.histogram_file import write_histogram
     from dask_quant.sinks.palette_file import read_palette, write_palette
+    from dask_quant.sources.histogram_file import read_histogram
     from dask_quant.sources.opening import open_image
 
 __version__ = "0.1.0"
@@ -117,6 +119,7 @@ __all__ = [
     "plan_job",
     "quantize",
     "read_class_model",
+    "read_histogram",
     "read_palette",
     "relabel",
     "render",
@@ -124,6 +127,7 @@ __all__ = [
     "segment",
     "write",
     "write_class_model",
+    "write_histogram",
     "write_palette",
 ]
 
@@ -153,7 +157,9 @@ _HOMES = {
     "dask_quant.segment_report": ("SceneReport", "SegmentReport"),
     "dask_quant.segmentation": ("apply_classes", "label_classes", "score_classes", "segment"),
     "dask_quant.sinks.class_model_file": ("read_class_model", "write_class_model"),
+    "dask_quant.sinks.histogram_file": ("write_histogram",),
     "dask_quant.sinks.palette_file": ("read_palette", "write_palette"),
+    "dask_quant.sources.histogram_file": ("read_histogram",),
     "dask_quant.sources.opening": ("open_image",),
 }
 
