@@ -46,15 +46,10 @@ if TYPE_CHECKING:
     from dask_quant.estimator import ColorQuantizer
     from dask_quant.events import Event, Notice
     from dask_quant.histogram import ColorHistogram
+    from dask_quant.image_infos import describe_images
     from dask_quant.options import ClusterOptions
     from dask_quant.palette import Palette
-    from dask_quant.pipeline import (
-        apply_palette,
-        describe_images,
-        make_palette,
-        plan_job,
-        quantize,
-    )
+    from dask_quant.pipeline import apply_palette, make_palette, plan_job, quantize
     from dask_quant.results import ImageInfo, Quarantined, Report
     from dask_quant.routes.planning import JobPlan
     from dask_quant.scalable import ScalableKMeans
@@ -142,15 +137,10 @@ _HOMES = {
     "dask_quant.estimator": ("ColorQuantizer",),
     "dask_quant.events": ("Event", "Notice"),
     "dask_quant.histogram": ("ColorHistogram",),
+    "dask_quant.image_infos": ("describe_images",),
     "dask_quant.options": ("ClusterOptions",),
     "dask_quant.palette": ("Palette",),
-    "dask_quant.pipeline": (
-        "apply_palette",
-        "describe_images",
-        "make_palette",
-        "plan_job",
-        "quantize",
-    ),
+    "dask_quant.pipeline": ("apply_palette", "make_palette", "plan_job", "quantize"),
     "dask_quant.results": ("ImageInfo", "Quarantined", "Report"),
     "dask_quant.routes.planning": ("JobPlan",),
     "dask_quant.scalable": ("ScalableKMeans",),

@@ -305,6 +305,30 @@ def plan_collection(n_pixels: Sequence[int], *, n_processes: int = 0, n_threads:
     )
 
 
+def plan_saved_counts(n_pixels: int, n_saved: int) -> int:
+    """Return what counts of earlier images add to the memory of a job, in bytes, at most.
+
+    They stay in memory; the fit is to more colours, and the job's own counts wait for its end.
+
+    Parameters
+    ----------
+    n_pixels : int
+        Pixels of the job's images.
+    n_saved : int
+        Distinct colours of earlier ones.
+
+    Examples
+    --------
+    >>> plan_saved_counts(10**9, 0), plan_saved_counts(0, 1000), plan_saved_counts(500, 1000)
+    (0, 52000, 58000)
+    """
+    if n_saved == 0:
+        return 0
+    n_own = min(n_pixels, N_CODES)
+    n_added = min(n_own + n_saved, N_CODES) - n_own
+    return BYTES_PER_COLOR * (n_own + n_saved) + _FIT_BYTES_PER_COLOR * n_added
+
+
 def plan_raster_chunks(
     shape: tuple[int, int],
     unit: tuple[int, int],

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from dask_quant.dithering import dither_image
 from dask_quant.events import Stopwatch, ignore_event
-from dask_quant.fit.fitting import fit_given, fit_histogram
+from dask_quant.fit.fitting import fit_given
 from dask_quant.histogram import ColorHistogram
 from dask_quant.kernels.assign import build_table, label_block, table_of_colors
+from dask_quant.saved_counts import SavedCounts
 from dask_quant.sinks.atomic import write_file_atomically
 from dask_quant.sinks.png import label_chunks
 from dask_quant.sources.pillow import read_image
@@ -66,6 +67,7 @@ def quantize_file(
     *,
     palette: Palette | None = None,
     dither: str = "none",
+    saved: SavedCounts | None = None,
     overwrite: bool = False,
     listener: Listener = ignore_event,
     watch: Stopwatch | None = None,
@@ -84,6 +86,8 @@ def quantize_file(
         Palette to use as it is.
     dither : str, default "none"
         One of `dask_quant.fit_options.DITHERS`; the palette is the same for all.
+    saved : SavedCounts, optional
+        Counts of earlier images that the palette is fitted to as well; figures are of this one.
     overwrite : bool, default False
         Whether ``out`` may exist.
     listener, watch
@@ -100,6 +104,7 @@ def quantize_file(
         *(pixels, out, options),
         palette=palette,
         dither=dither,
+        saved=saved,
         overwrite=overwrite,
         listener=listener,
         watch=watch,
@@ -113,6 +118,7 @@ def quantize_pixels(
     *,
     palette: Palette | None = None,
     dither: str = "none",
+    saved: SavedCounts | None = None,
     overwrite: bool = False,
     listener: Listener = ignore_event,
     watch: Stopwatch | None = None,
@@ -126,7 +132,7 @@ def quantize_pixels(
         histogram = ColorHistogram.from_pixels(pixels)
     with watch.measure("fit"):
         if palette is None:
-            fit = fit_histogram(histogram, options, listener)
+            fit = (saved or SavedCounts()).fit(histogram, options, listener)
         else:
             fit = fit_given(histogram, palette, options.space)
     with watch.measure("relabel"):

@@ -14,6 +14,7 @@ from dask_quant.routes.chunked import open_source, plan_source
 from dask_quant.routes.collections import count_header_pixels, plan_items
 from dask_quant.routes.common import (
     check_label_suffix,
+    plan_saved_bytes,
     read_source,
     wants_file,
 )
@@ -92,7 +93,7 @@ def _plan_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> JobPlan
         plan.decoded_bytes,
         plan.label_bytes,
         plan.projected_bytes,
-        (str(out),),
+        (str(out), *job.saved.outputs),
     )
 
 
@@ -102,6 +103,7 @@ def _plan_collection(job: Job, found: Discovery, out: Path) -> JobPlan:
     items = plan_items(found, out, overwrite=job.run.overwrite)
     sizes = [count_header_pixels(item.source) for item in items]
     projected = plan_collection(sizes, n_processes=n_processes, n_threads=n_threads)
+    projected += plan_saved_bytes(job, sum(sizes))
     check_budget(projected, job.run.cluster.memory_limit_bytes, "images of this size")
     return JobPlan(
         len(items),
@@ -111,7 +113,7 @@ def _plan_collection(job: Job, found: Discovery, out: Path) -> JobPlan:
         3 * sum(sizes),
         _label_bytes(job, sum(sizes)),
         projected,
-        tuple(str(item.out) for item in items),
+        (*(str(item.out) for item in items), *job.saved.outputs),
     )
 
 
@@ -119,13 +121,12 @@ def _plan_in_one_go(job: Job, found: Discovery, out: Path) -> JobPlan:
     """Plan the one image that was found, decoded, labelled and written in this process."""
     source, _ = read_source(found.inputs[0].path)
     n_pixels = read_header(source).n_pixels
-    projected = plan_collection([n_pixels])
+    projected = plan_collection([n_pixels]) + plan_saved_bytes(job, n_pixels)
     check_budget(projected, job.run.cluster.memory_limit_bytes, "one image in memory")
     check_label_output(out, overwrite=job.run.overwrite)
     label_bytes = _label_bytes(job, n_pixels)
-    return JobPlan(
-        1, found.n_ignored, n_pixels, 1, 3 * n_pixels, label_bytes, projected, (str(out),)
-    )
+    outputs = (str(out), *job.saved.outputs)
+    return JobPlan(1, found.n_ignored, n_pixels, 1, 3 * n_pixels, label_bytes, projected, outputs)
 
 
 def _label_bytes(job: Job, n_pixels: int) -> int:

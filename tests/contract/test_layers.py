@@ -57,6 +57,8 @@ LAYERS = (
     "row_flow",
     "row_input",
     "scalable",
+    # Counts of earlier images.
+    "saved_counts",
     # One image in memory, one image in chunks, many images; then the way that a call takes.
     "flow",
     "array_flow",
@@ -70,6 +72,7 @@ LAYERS = (
     # What users call. The faces come last, for they call what the package exports.
     "comparison",
     "color_choice",
+    "image_infos",
     "pipeline",
     "segmentation",
     "arrays",
