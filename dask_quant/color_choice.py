@@ -10,7 +10,7 @@ from dask_quant.fit_options import FitOptions
 from dask_quant.histogram import ColorHistogram
 from dask_quant.options import as_path, make_run_options, require
 from dask_quant.routes.choose import count_sources
-from dask_quant.routes.common import Job, check_sources
+from dask_quant.routes.common import Job, check_any_sources
 from dask_quant.saved_counts import read_counts
 from dask_quant.sinks.curve import check_curve_output, write_curve
 
@@ -84,7 +84,7 @@ def elbow(
             counts = saved.extend(data)
         else:
             job = Job("elbow", fit, run, listener, saved=saved)
-            counts = count_sources(job, check_sources(() if data is None else data))
+            counts = count_sources(job, check_any_sources(data, saved))
         curve = trace_curve(counts, chosen, space=space, seed=seed, listener=listener)
         if path is not None:
             write_curve(curve, path, overwrite=overwrite)

@@ -10,7 +10,7 @@ from dask_quant.given_colors import count_refit
 from dask_quant.options import MAX_COLORS, as_path, make_run_options
 from dask_quant.palette import MAX_COLORS_8BIT, as_palette
 from dask_quant.routes.choose import fit_sources, plan_sources, relabel_sources
-from dask_quant.routes.common import Job, check_sources
+from dask_quant.routes.common import Job, check_any_sources, check_sources
 from dask_quant.saved_counts import read_counts
 
 if TYPE_CHECKING:
@@ -297,7 +297,7 @@ def make_palette(
     )
     job = Job("palette", fit, run, listener, saved=saved)
     with saved.keep():
-        return fit_sources(job, check_sources(() if sources is None else sources), path)
+        return fit_sources(job, check_any_sources(sources, saved), path)
 
 
 def plan_job(

@@ -73,6 +73,11 @@ class Job:
     """Measures the stages."""
 
 
+def check_any_sources(sources: Any, saved: SavedCounts) -> Any:
+    """Return what `check_sources` does; None, where there are saved counts, is no source at all."""
+    return check_sources([] if sources is None and len(saved.earlier) else sources)
+
+
 def is_nothing(sources: Any) -> bool:
     """Return whether ``sources``, which were checked, are none at all."""
     return isinstance(sources, list) and len(sources) == 0

@@ -221,14 +221,19 @@ def test_counts_are_not_kept_where_the_output_goes(folder, out):
 
 def test_nothing_at_all_is_refused(folder):
     for call in (
-        lambda: dq.make_palette(None, folder / "p.hex"),
+        lambda: dq.make_palette([], folder / "p.hex"),
         lambda: dq.make_palette([], folder / "p.hex", histogram=ColorHistogram.empty()),
         lambda: dq.elbow((), (2, 3)),
     ):
         with pytest.raises(OptionError, match="no SOURCE and no counts"):
             call()
-    with pytest.raises(OptionError, match="NoneType"):
-        dq.quantize(None, folder / "o.png", histogram=folder / "a.npz")
+    for call in (
+        lambda: dq.quantize(None, folder / "o.png", histogram=folder / "a.npz"),
+        lambda: dq.make_palette(None, folder / "p.hex"),
+        lambda: dq.elbow(None, (2, 3)),
+    ):
+        with pytest.raises(OptionError, match="NoneType as a source"):
+            call()
 
 
 @pytest.mark.parametrize("route", ["memory", "chunks", "folder", "none"])
