@@ -53,22 +53,19 @@ if TYPE_CHECKING:
     from dask_quant.estimator import ColorQuantizer
     from dask_quant.events import Event, Notice
     from dask_quant.histogram import ColorHistogram
+    from dask_quant.image_infos import describe_images
     from dask_quant.options import ClusterOptions
     from dask_quant.palette import Palette
-    from dask_quant.pipeline import (
-        apply_palette,
-        describe_images,
-        make_palette,
-        plan_job,
-        quantize,
-    )
+    from dask_quant.pipeline import apply_palette, make_palette, plan_job, quantize
     from dask_quant.results import ImageInfo, Quarantined, Report
     from dask_quant.routes.planning import JobPlan
     from dask_quant.scalable import ScalableKMeans
     from dask_quant.segment_report import SceneReport, SegmentReport
     from dask_quant.segmentation import apply_classes, label_classes, score_classes, segment
     from dask_quant.sinks.class_model_file import read_class_model, write_class_model
+    from dask_quant.sinks.histogram_file import write_histogram
     from dask_quant.sinks.palette_file import read_palette, write_palette
+    from dask_quant.sources.histogram_file import read_histogram
     from dask_quant.sources.opening import open_image
 
 __version__ = "0.1.0"
@@ -125,6 +122,7 @@ __all__ = [
     "plan_job",
     "quantize",
     "read_class_model",
+    "read_histogram",
     "read_palette",
     "relabel",
     "render",
@@ -132,6 +130,7 @@ __all__ = [
     "segment",
     "write",
     "write_class_model",
+    "write_histogram",
     "write_palette",
 ]
 
@@ -153,22 +152,19 @@ _HOMES = {
     "dask_quant.estimator": ("ColorQuantizer",),
     "dask_quant.events": ("Event", "Notice"),
     "dask_quant.histogram": ("ColorHistogram",),
+    "dask_quant.image_infos": ("describe_images",),
     "dask_quant.options": ("ClusterOptions",),
     "dask_quant.palette": ("Palette",),
-    "dask_quant.pipeline": (
-        "apply_palette",
-        "describe_images",
-        "make_palette",
-        "plan_job",
-        "quantize",
-    ),
+    "dask_quant.pipeline": ("apply_palette", "make_palette", "plan_job", "quantize"),
     "dask_quant.results": ("ImageInfo", "Quarantined", "Report"),
     "dask_quant.routes.planning": ("JobPlan",),
     "dask_quant.scalable": ("ScalableKMeans",),
     "dask_quant.segment_report": ("SceneReport", "SegmentReport"),
     "dask_quant.segmentation": ("apply_classes", "label_classes", "score_classes", "segment"),
     "dask_quant.sinks.class_model_file": ("read_class_model", "write_class_model"),
+    "dask_quant.sinks.histogram_file": ("write_histogram",),
     "dask_quant.sinks.palette_file": ("read_palette", "write_palette"),
+    "dask_quant.sources.histogram_file": ("read_histogram",),
     "dask_quant.sources.opening": ("open_image",),
 }
 

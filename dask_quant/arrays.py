@@ -16,7 +16,7 @@ from dask_quant.events import ignore_event
 from dask_quant.execute import Executor
 from dask_quant.fit.fitting import fit_histogram
 from dask_quant.fit_options import FitOptions, check_dither, check_space, make_target
-from dask_quant.given_colors import as_color, as_colors
+from dask_quant.given_colors import as_color, as_colors, count_refit
 from dask_quant.graphs.borders import mark_blocks, outline_blocks
 from dask_quant.graphs.dither import dither_blocks
 from dask_quant.graphs.relabel import relabel_blocks, render_blocks
@@ -91,6 +91,7 @@ def fit_palette(
     target_psnr: float | None = None,
     target_mse: float | None = None,
     target_delta_e: float | None = None,
+    refit: Palette | str | Sequence[str] | ArrayLike = (),
     listener: Listener = ignore_event,
 ) -> Palette:
     """Fit a palette to an image or a histogram. **Eager**.
@@ -105,7 +106,7 @@ def fit_palette(
         As in `quantize`.
     weight_power, keep
         As in `quantize`. The engines ``scalable`` and ``dask-ml`` need the image.
-    target_psnr, target_mse, target_delta_e
+    target_psnr, target_mse, target_delta_e, refit
         As in `quantize`.
     listener : callable, optional
         Told of progress.
@@ -114,7 +115,7 @@ def fit_palette(
     -------
     Palette
         ``min(n_colors, distinct colours)`` distinct colours by descending count, with counts;
-        ``keep`` counts among the distinct colours.
+        ``keep`` counts among the distinct colours. With ``refit``, in the order of the old ones.
 
     Raises
     ------
@@ -137,6 +138,8 @@ def fit_palette(
     """
     target = make_target(target_psnr, target_mse, target_delta_e)
     if n_colors is None:
+        n_colors = count_refit(refit)
+    if n_colors is None:
         n_colors = FitOptions.n_colors if target is None else MAX_COLORS
     options = FitOptions(
         n_colors=n_colors,
@@ -152,6 +155,7 @@ def fit_palette(
         init=init,
         weight_power=weight_power,
         keep=as_colors(keep, "keep"),
+        refit=as_colors(refit, "refit"),
     )
     if isinstance(data, ColorHistogram):
         if options.fits_pixels:

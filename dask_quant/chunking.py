@@ -38,10 +38,10 @@ _BANDS = 3
 _DECODE_BYTES = _BANDS + 4
 """Bytes of a pixel while it is decoded: Pillow keeps four, and three are copied out of them."""
 
-_COPIES_IN_TASK = 2
+COPIES_IN_TASK = 2
 """Copies of what a task reads or writes: the array, and the parts that its codec makes of it."""
 
-_WAITING_BLOCKS = 4
+WAITING_BLOCKS = 4
 """Blocks of labels per thread that may be on the way: as many as have strips written at a time."""
 
 _COPIES_ON_THE_WAY = 3
@@ -55,25 +55,6 @@ _POWER_BYTES_PER_COLOR = 8
 
 _COLLECT_BYTES_PER_COLOR = BYTES_PER_COLOR + 4
 """A counted colour while a block is collected: code, count and bin."""
-
-RASTER_TASK_BYTES = 1 << 25
-"""Bytes of the pixels of a task on a raster: a second or less of work (arbitrary)."""
-
-_CLUSTER_FACTOR = 2
-"""How much larger the tasks of a cluster are, whose scheduler needs milliseconds for each."""
-
-RASTER_CACHE_BYTES = 1 << 26
-"""What GDAL keeps of what it has decoded, in each process."""
-
-_RASTER_COPIES = 4
-"""Copies of the pixels of a task: as decoded, in rows, those of them that mean something, and what
-the library that reads them needs."""
-
-_ROW_BYTES = 16
-"""Bytes per pixel of a task beside its samples: where it means something, its place, its label."""
-
-_SAMPLE_COPIES = 8
-"""Copies of the sample: merged, as features, and by bands while first centres are drawn."""
 
 _MERGE_WIDTH = 3
 """Histograms alive in one merge: two inputs and their sum."""
@@ -253,10 +234,10 @@ class _TaskBytes:
     def on_threads(self, n_threads: int) -> int:
         """Return the most that any stage holds; none keeps what the next one does not need."""
         found_bytes = self.n_colors * BYTES_PER_COLOR
-        reading_bytes = n_threads * _COPIES_IN_TASK * _BANDS * self.count_pixels
+        reading_bytes = n_threads * COPIES_IN_TASK * _BANDS * self.count_pixels
         count_bytes = n_threads * SCRATCH_BYTES + max(reading_bytes, found_bytes)
         # Blocks that are put together, or wait for that, while each thread writes one.
-        n_blocks = (_WAITING_BLOCKS + _COPIES_IN_TASK) * n_threads
+        n_blocks = (WAITING_BLOCKS + COPIES_IN_TASK) * n_threads
         label_bytes = self.label_bytes * (
             n_threads * self.relabel_pixels + n_blocks * self.write_pixels
         )
@@ -274,13 +255,13 @@ class _TaskBytes:
         found_bytes = self.n_colors * BYTES_PER_COLOR
         task_bytes = max(
             _count_task_bytes(self.count_pixels),
-            _COPIES_IN_TASK * self.relabel_pixels * (_BANDS + self.label_bytes),
+            COPIES_IN_TASK * self.relabel_pixels * (_BANDS + self.label_bytes),
             _MERGE_WIDTH * found_bytes,
         )
         fit_bytes = self.n_colors * self.fit_bytes_per_color + self.engine_bytes
         fit_bytes += _COPIES_ON_THE_WAY * found_bytes
         if self.engine_bytes:  # it reads the pixels again
-            fit_bytes += n_threads * _COPIES_IN_TASK * _BANDS * self.count_pixels
+            fit_bytes += n_threads * COPIES_IN_TASK * _BANDS * self.count_pixels
         # Of a tree that is merged branch by branch, each level has a histogram that waits.
         waiting_bytes = found_bytes * self.n_count_tasks.bit_length()
         counting_bytes = n_threads * task_bytes + waiting_bytes
@@ -326,66 +307,28 @@ def plan_collection(
     )
 
 
-def plan_raster_chunks(
-    shape: tuple[int, int],
-    unit: tuple[int, int],
-    pixel_bytes: int,
-    *,
-    on_threads: bool,
-    requested: ChunkOptions | None = None,
-) -> tuple[int, int]:
-    """Return rows and columns of a task on a raster: whole storage units, of so many bytes.
+def plan_saved_counts(n_pixels: int, n_saved: int) -> int:
+    """Return what counts of earlier images add to the memory of a job, in bytes, at most.
+
+    They stay in memory; the fit is to more colours, and the job's own counts wait for its end.
 
     Parameters
     ----------
-    shape, unit, requested
-        As in `plan_chunks`.
-    pixel_bytes : int
-        Bytes of all bands of a pixel.
-    on_threads : bool
-        Whether tasks run on threads of this process, where they may be smaller.
+    n_pixels : int
+        Pixels of the job's images.
+    n_saved : int
+        Distinct colours of earlier ones.
 
     Examples
     --------
-    >>> plan_raster_chunks((9000, 9000), (256, 256), 16, on_threads=True)
-    (256, 8192)
+    >>> plan_saved_counts(10**9, 0), plan_saved_counts(0, 1000), plan_saved_counts(500, 1000)
+    (0, 52000, 58000)
     """
-    target = RASTER_TASK_BYTES if on_threads else _CLUSTER_FACTOR * RASTER_TASK_BYTES
-    pixels = max(1, target // pixel_bytes)
-    return plan_chunks(shape, unit, requested=requested, target_pixels=pixels)
-
-
-def plan_rasters(
-    task_bytes: int,
-    task_pixels: int,
-    *,
-    label_bytes: int,
-    sample_bytes: int,
-    n_processes: int = 0,
-    n_threads: int = 1,
-) -> int:
-    """Return an upper bound of the memory for fitting and labelling rasters.
-
-    Parameters
-    ----------
-    task_bytes, task_pixels : int
-        What the largest task reads.
-    label_bytes : int
-        Bytes of the labels that one file of a store holds.
-    sample_bytes : int
-        Bytes of the sample that a fit begins on.
-    n_processes, n_threads
-        As in `plan_image`.
-
-    Returns
-    -------
-    int
-        Bytes of driver and workers together.
-    """
-    reading = _RASTER_COPIES * task_bytes + _ROW_BYTES * task_pixels
-    labelling = (_WAITING_BLOCKS + _COPIES_IN_TASK) * label_bytes
-    processes = (1 + n_processes) * (PROCESS_BYTES + RASTER_CACHE_BYTES)
-    return processes + n_threads * (reading + labelling) + _SAMPLE_COPIES * sample_bytes
+    if n_saved == 0:
+        return 0
+    n_own = min(n_pixels, N_CODES)
+    n_added = min(n_own + n_saved, N_CODES) - n_own
+    return BYTES_PER_COLOR * (n_own + n_saved) + _FIT_BYTES_PER_COLOR * n_added
 
 
 def check_budget(projected_bytes: int, budget_bytes: int | None, what: str) -> None:
@@ -419,7 +362,7 @@ def check_budget(projected_bytes: int, budget_bytes: int | None, what: str) -> N
 def _count_task_bytes(n_pixels: int) -> int:
     """Return the peak bytes of counting one block: block, raw copy, scratch and result."""
     found = min(n_pixels, N_CODES)
-    return _COPIES_IN_TASK * _BANDS * n_pixels + SCRATCH_BYTES + _COLLECT_BYTES_PER_COLOR * found
+    return COPIES_IN_TASK * _BANDS * n_pixels + SCRATCH_BYTES + _COLLECT_BYTES_PER_COLOR * found
 
 
 def _n_pixels(chunks: tuple[int, int], shape: tuple[int, int]) -> int:

@@ -10,7 +10,8 @@ from dask_quant.fit_options import FitOptions
 from dask_quant.histogram import ColorHistogram
 from dask_quant.options import as_path, make_run_options, require
 from dask_quant.routes.choose import count_sources
-from dask_quant.routes.common import Job, check_sources
+from dask_quant.routes.common import Job, check_any_sources
+from dask_quant.saved_counts import read_counts
 from dask_quant.sinks.curve import check_curve_output, write_curve
 
 if TYPE_CHECKING:
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
 
 
 def elbow(
-    data: Sources | ColorHistogram | Any,
+    data: Sources | ColorHistogram | Any | None,
     numbers: Sequence[int] = range(2, 65),
     out: str | Path | None = None,
     *,
     space: str = "srgb",
     seed: int = 0,
+    histogram: Any = (),
+    save_histogram: str | Path | None = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     cluster: ClusterOptions | None = None,
@@ -43,11 +46,16 @@ def elbow(
     Parameters
     ----------
     data : ColorHistogram, str, Path, sequence of paths, NumPy or Dask array
-        Colours that were counted, or images as `quantize` takes them, all together.
+        Colours that were counted, or images as `quantize` takes them, all together. None where
+        there are those of ``histogram`` alone.
     numbers : sequence of int, default range(2, 65)
         Numbers of colours, 1 to 65536.
     out : str or Path, optional
         ``.csv``, ``.json``, ``.png``, ``.svg`` or ``.pdf`` to write the scores to.
+    histogram : str, Path, ColorHistogram or sequence of them, optional
+        Counts of earlier images, added to those of ``data``; the curve is of all of them.
+    save_histogram : str or Path, optional
+        ``.npz`` file for the counts that were fitted to, see `write_histogram`.
     space, seed, overwrite, chunks, cluster, listener
         As in `quantize`.
 
@@ -68,11 +76,16 @@ def elbow(
     path = None if out is None else as_path(out, "out")
     if path is not None:
         check_curve_output(path, overwrite=overwrite)
-    if isinstance(data, ColorHistogram):
-        histogram = data
-    else:
-        histogram = count_sources(Job("elbow", fit, run, listener), check_sources(data))
-    curve = trace_curve(histogram, chosen, space=space, seed=seed, listener=listener)
-    if path is not None:
-        write_curve(curve, path, overwrite=overwrite)
+    saved = read_counts(
+        *(histogram, save_histogram, path), fit=fit, overwrite=overwrite, shows_all=True
+    )
+    with saved.keep():
+        if isinstance(data, ColorHistogram):
+            counts = saved.extend(data)
+        else:
+            job = Job("elbow", fit, run, listener, saved=saved)
+            counts = count_sources(job, check_any_sources(data, saved))
+        curve = trace_curve(counts, chosen, space=space, seed=seed, listener=listener)
+        if path is not None:
+            write_curve(curve, path, overwrite=overwrite)
     return curve

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from dask_quant.given_colors import Color, as_colors, check_use
+from dask_quant.given_colors import Color, as_colors, check_refit, check_use
 from dask_quant.method_options import DEFAULT_INIT, KMEANS, as_init, check_method
 from dask_quant.options import MAX_SEED, check_n_colors, require, set_integers
 
@@ -135,6 +135,8 @@ class FitOptions:
     """Colours that the palette holds in any case; the others are fitted around them."""
     recolor: tuple[Color, ...] = ()
     """Colours to paint the entries in, the darkest entry in the first; none: in their own."""
+    refit: tuple[Color, ...] = ()
+    """Colours of an old palette to start from, whose indices they keep; none: a fit of its own."""
     target: Target | None = None
     """What the fewest colours are to meet, of which ``n_colors`` are then the most."""
 
@@ -142,7 +144,7 @@ class FitOptions:
         set_integers(self, "n_colors", "seed", optional=False)
         set_integers(self, "n_init", "max_iter")
         check_n_colors(self.n_colors)
-        for name in ("keep", "recolor"):
+        for name in ("keep", "recolor", "refit"):
             object.__setattr__(self, name, as_colors(getattr(self, name), name))
         n_keep, n_recolor = len(self.keep), len(self.recolor)
         check_use(n_keep, n_recolor, self.n_colors, self.engine, self.fits_pixels)
@@ -198,6 +200,7 @@ class FitOptions:
         )
         object.__setattr__(self, "init", as_init(self.init))
         check_method(self)
+        check_refit(self)
         if self.target is not None:
             self._check_target(self.target)
 

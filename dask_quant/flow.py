@@ -13,9 +13,10 @@ from dask_quant.borders import LINE_COLORS, label_borders
 from dask_quant.color_spaces import find_space
 from dask_quant.dithering import dither_image
 from dask_quant.events import Stopwatch, ignore_event
-from dask_quant.fit.fitting import fit_given, fit_histogram
+from dask_quant.fit.fitting import fit_given
 from dask_quant.histogram import ColorHistogram
 from dask_quant.kernels.assign import label_block, table_of_colors
+from dask_quant.saved_counts import SavedCounts
 from dask_quant.sinks.atomic import write_file_atomically
 from dask_quant.sinks.png import label_chunks
 from dask_quant.sources.pillow import read_image
@@ -69,6 +70,7 @@ def quantize_file(
     *,
     palette: Palette | None = None,
     dither: str = "none",
+    saved: SavedCounts | None = None,
     outline: Path | None = None,
     overwrite: bool = False,
     listener: Listener = ignore_event,
@@ -88,6 +90,8 @@ def quantize_file(
         Palette to use as it is.
     dither : str, default "none"
         One of `dask_quant.fit_options.DITHERS`; the palette is the same for all.
+    saved : SavedCounts, optional
+        Counts of earlier images that the palette is fitted to as well; figures are of this one.
     outline : Path, optional
         PNG to draw the borders of the labels to.
     overwrite : bool, default False
@@ -106,6 +110,7 @@ def quantize_file(
         *(pixels, out, options),
         palette=palette,
         dither=dither,
+        saved=saved,
         outline=outline,
         overwrite=overwrite,
         listener=listener,
@@ -120,6 +125,7 @@ def quantize_pixels(
     *,
     palette: Palette | None = None,
     dither: str = "none",
+    saved: SavedCounts | None = None,
     outline: Path | None = None,
     overwrite: bool = False,
     listener: Listener = ignore_event,
@@ -134,7 +140,7 @@ def quantize_pixels(
         histogram = ColorHistogram.from_pixels(pixels)
     with watch.measure("fit"):
         if palette is None:
-            fit = fit_histogram(histogram, options, listener)
+            fit = (saved or SavedCounts()).fit(histogram, options, listener)
         else:
             fit = fit_given(histogram, palette, options.space)
     with watch.measure("relabel"):

@@ -13,8 +13,9 @@ from dask.delayed import delayed
 
 from dask_quant.array_flow import align_blocks, check_label_output, fill_store, write_labels
 from dask_quant.borders import LINE_COLORS, PAPER
-from dask_quant.chunking import PROCESS_BYTES, RASTER_CACHE_BYTES, plan_chunks
+from dask_quant.chunking import COPIES_IN_TASK, PROCESS_BYTES, WAITING_BLOCKS, plan_chunks
 from dask_quant.graphs.borders import line_blocks
+from dask_quant.raster_plan import RASTER_CACHE_BYTES
 from dask_quant.sinks.atomic import partial_folder, put_in_place
 from dask_quant.sinks.class_store import geo_attributes, read_strips
 from dask_quant.sinks.geotiff import write_label_raster
@@ -38,12 +39,6 @@ if TYPE_CHECKING:
 
 RASTER_SUFFIXES = (".tif", ".tiff")
 """Suffixes of GeoTIFFs."""
-
-_COPIES = 2
-"""Copies of what is read or written: the array, and the parts that its codec makes of it."""
-
-_WAITING_BLOCKS = 4
-"""Blocks per thread that may be on the way, as while labels are written."""
 
 _JOINED_NAME = "joined.tif"
 """File that borders are joined to, before it gets its final name."""
@@ -111,7 +106,8 @@ def plan_outline_bytes(
     unit_rows, unit_columns = _write_unit(outline, shape)
     is_cut = columns > unit_columns  # strips of a PNG, for a store
     most = unit_rows * unit_columns if is_cut else (rows + unit_rows) * columns
-    blocks = _COPIES * label_bytes * rows * columns + (_COPIES + _WAITING_BLOCKS) * most
+    blocks = COPIES_IN_TASK * label_bytes * rows * columns
+    blocks += (COPIES_IN_TASK + WAITING_BLOCKS) * most
     # Strips that are cut up wait until there is a row of shards.
     waiting = (label_bytes + 1) * (rows + unit_rows) * columns if is_cut else 0
     processes = (1 + n_processes) * (PROCESS_BYTES + RASTER_CACHE_BYTES)

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dask_quant.array_flow import fill_store
-from dask_quant.chunking import plan_raster_chunks
 from dask_quant.errors import OptionError, OutputExistsError, SourceError
 from dask_quant.events import Notice
 from dask_quant.graphs.pixels import mark_parts
+from dask_quant.raster_plan import plan_raster_chunks
 from dask_quant.sinks.store_layout import image_shards
 from dask_quant.sinks.store_marker import read_store_source
 from dask_quant.sinks.store_start import make_raster_group, start_image_store, start_raster_store

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dask_quant.errors import OptionError
 from dask_quant.events import ignore_event
 from dask_quant.fit_options import FitOptions, check_dither, make_target
+from dask_quant.given_colors import count_refit
 from dask_quant.options import MAX_COLORS, as_path, make_run_options
 from dask_quant.palette import MAX_COLORS_8BIT, as_palette
-from dask_quant.routes.choose import (
-    describe_sources,
-    fit_sources,
-    plan_sources,
-    relabel_sources,
-)
-from dask_quant.routes.common import Job, check_sources, is_array
+from dask_quant.routes.choose import fit_sources, plan_sources, relabel_sources
+from dask_quant.routes.common import Job, check_any_sources, check_sources
 from dask_quant.routes.outlining import as_outline
+from dask_quant.saved_counts import read_counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,13 +22,15 @@ if TYPE_CHECKING:
 
     from dask_quant.events import Listener
     from dask_quant.fit_options import Target
+    from dask_quant.histogram import ColorHistogram
     from dask_quant.options import ClusterOptions, RunOptions
     from dask_quant.palette import Palette
-    from dask_quant.results import ImageInfo, Report
+    from dask_quant.results import Report
     from dask_quant.routes.common import Sources
     from dask_quant.routes.planning import JobPlan
 
     Colors = str | Sequence[str] | ArrayLike
+    Counts = str | Path | ColorHistogram | Sequence[str | Path | ColorHistogram]
 
 
 def quantize(
@@ -57,6 +55,9 @@ def quantize(
     target_psnr: float | None = None,
     target_mse: float | None = None,
     target_delta_e: float | None = None,
+    refit: Colors = (),
+    histogram: Counts = (),
+    save_histogram: str | Path | None = None,
     outline: str | Path | None = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
@@ -126,6 +127,15 @@ def quantize(
     target_psnr, target_mse, target_delta_e : float, optional
         Take the fewest colours, ``n_colors`` at most, that reach this PSNR in dB, this mse, or this
         mean CIEDE2000 difference. Fits of several numbers of colours are made for it.
+    refit : Palette, str, sequence or array_like, optional
+        Old palette, given as for ``keep``, to start from: plain k-means in ``space`` that keeps
+        indices. Entry ``i`` is what entry ``i`` has become; one that wins no pixel stays as it is.
+        Further entries come after them; by default there are none.
+    histogram : str, Path, ColorHistogram or sequence of them, optional
+        Counts of earlier images, ``.npz`` files or values. The palette, and its order, come from
+        all images together; counts, mse and what else is told are of the pixels written.
+    save_histogram : str or Path, optional
+        ``.npz`` file for the exact counts that were fitted to, see `write_histogram`.
     outline : str or Path, optional
         ``.png`` or ``.zarr`` to draw the borders of the labels of one image to, black on white, as
         `find_borders` finds them. Not with ``dither``.
@@ -172,10 +182,13 @@ def quantize(
         weight_power=weight_power,
         keep=keep,
         recolor=recolor,
+        refit=refit,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
-    job = _make_job(fit, run, listener, per_image, dither, outline)
-    return relabel_sources(job, check_sources(sources), as_path(out, "out"))
+    counts = (histogram, save_histogram)
+    job = _make_job(fit, run, listener, per_image, dither, outline, counts, out)
+    with job.saved.keep():
+        return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 
 
 def apply_palette(
@@ -242,6 +255,9 @@ def make_palette(
     target_psnr: float | None = None,
     target_mse: float | None = None,
     target_delta_e: float | None = None,
+    refit: Colors = (),
+    histogram: Counts = (),
+    save_histogram: str | Path | None = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -259,8 +275,11 @@ def make_palette(
         As in `quantize`.
     weight_power, keep
         As in `quantize`.
-    target_psnr, target_mse, target_delta_e
+    target_psnr, target_mse, target_delta_e, refit, save_histogram
         As in `quantize`.
+    histogram : str, Path, ColorHistogram or sequence of them, optional
+        As in `quantize`, but the figures are of all images together. With it, ``sources`` may be
+        None.
     overwrite, chunks, persist, cluster, listener
         As in `quantize`.
 
@@ -289,10 +308,16 @@ def make_palette(
         init=init,
         weight_power=weight_power,
         keep=keep,
+        refit=refit,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
-    job = Job("palette", fit, run, listener)
-    return fit_sources(job, check_sources(sources), as_path(out, "out"))
+    path = as_path(out, "out")
+    saved = read_counts(
+        *(histogram, save_histogram, path), fit=fit, overwrite=overwrite, shows_all=True
+    )
+    job = Job("palette", fit, run, listener, saved=saved)
+    with saved.keep():
+        return fit_sources(job, check_any_sources(sources, saved), path)
 
 
 def plan_job(
@@ -317,6 +342,9 @@ def plan_job(
     target_psnr: float | None = None,
     target_mse: float | None = None,
     target_delta_e: float | None = None,
+    refit: Colors = (),
+    histogram: Counts = (),
+    save_histogram: str | Path | None = None,
     outline: str | Path | None = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
@@ -325,7 +353,7 @@ def plan_job(
 ) -> JobPlan:
     """Say what `quantize` would do: images, tasks, bytes, memory. **Eager**; nothing is written.
 
-    Only headers are read; no cluster is started.
+    Only headers and histograms are read; no cluster is started.
 
     Parameters
     ----------
@@ -333,9 +361,9 @@ def plan_job(
         As in `quantize`.
     n_init, max_iter, tol, init, weight_power, keep, recolor
         As in `quantize`.
-    target_psnr, target_mse, target_delta_e
+    target_psnr, target_mse, target_delta_e, refit, histogram, save_histogram, outline
         As in `quantize`.
-    outline, overwrite, chunks, persist, cluster
+    overwrite, chunks, persist, cluster
         As in `quantize`.
 
     Returns
@@ -364,9 +392,11 @@ def plan_job(
         weight_power=weight_power,
         keep=keep,
         recolor=recolor,
+        refit=refit,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
-    job = _make_job(fit, run, ignore_event, per_image, dither, outline)
+    counts = (histogram, save_histogram)
+    job = _make_job(fit, run, ignore_event, per_image, dither, outline, counts, out)
     return plan_sources(job, check_sources(sources), as_path(out, "out"))
 
 
@@ -378,6 +408,8 @@ def _make_fit(
 ) -> FitOptions:
     """Return how to fit from what users give: ``targets`` are PSNR, mse and CIEDE2000."""
     target = make_target(*targets)
+    if n_colors is None:
+        n_colors = count_refit(given["refit"])
     return FitOptions(n_colors=_most_colors(n_colors, target, out), target=target, **given)
 
 
@@ -388,11 +420,24 @@ def _make_job(
     per_image: bool,
     dither: str,
     outline: str | Path | None,
+    counts: tuple[Counts, str | Path | None],
+    out: str | Path,
 ) -> Job:
     """Return a job that fits and relabels."""
     chosen = check_dither(dither, fit.recolor)
     lines = as_outline(outline, chosen)
-    return Job("quantize", fit, run, listener, per_image=per_image, dither=chosen, outline=lines)
+    path = as_path(out, "out")
+    saved = read_counts(*counts, path, fit=fit, overwrite=run.overwrite, per_image=per_image)
+    return Job(
+        "quantize",
+        fit,
+        run,
+        listener,
+        per_image=per_image,
+        dither=chosen,
+        outline=lines,
+        saved=saved,
+    )
 
 
 def _most_colors(n_colors: int | None, target: Target | None, out: str | Path) -> int:
@@ -403,36 +448,3 @@ def _most_colors(n_colors: int | None, target: Target | None, out: str | Path) -
         return FitOptions.n_colors
     suffix = as_path(out, "out").suffix.lower()
     return MAX_COLORS_8BIT if suffix in ("", ".png", ".act") else MAX_COLORS
-
-
-def describe_images(
-    sources: Sources,
-    *,
-    chunks: int | tuple[int, int] | None = None,
-    cluster: ClusterOptions | None = None,
-    listener: Listener = ignore_event,
-) -> list[ImageInfo]:
-    """Say what images are and how many distinct colours each has, exactly. **Eager**.
-
-    Parameters
-    ----------
-    sources : str, Path or sequence of them
-        Files, folders, globs, Zarr stores, ``-`` for standard input or ``@list.txt``.
-    chunks, cluster, listener
-        As in `quantize`.
-
-    Returns
-    -------
-    list of ImageInfo
-        One for each image, in the order in which they were found.
-
-    Raises
-    ------
-    DaskQuantError
-        When an image that was given by name cannot be read, or none can.
-    """
-    if is_array(sources):
-        message = "Got an array to describe; give paths, or count its colours with count_colors."
-        raise OptionError(message)
-    run = make_run_options(False, chunks, None, cluster)
-    return describe_sources(Job("info", FitOptions(), run, listener), check_sources(sources))

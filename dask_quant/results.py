@@ -60,9 +60,9 @@ class Report:
     input_bytes: int
     """Bytes of the inputs as stored; for arrays, in memory."""
     output_bytes: int
-    """Bytes of the outputs as stored."""
+    """Bytes of the images or the palette as stored."""
     outputs: tuple[str, ...]
-    """Files, stores or folders written."""
+    """Files, stores or folders written, saved counts last."""
     quarantined: tuple[Quarantined, ...]
     """Inputs that were set aside, each with its reason."""
     seconds: Mapping[str, float]

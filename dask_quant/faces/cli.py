@@ -13,12 +13,14 @@ import click
 import dask_quant as dq
 from dask_quant.faces import terminal
 from dask_quant.faces.cli_options import (
+    ANY_SOURCES,
     BAND_OPTIONS,
     CHUNK_OPTIONS,
     CLASS_FIT_OPTIONS,
     CLASS_NAMES,
     CLASS_OUTPUTS,
     CLUSTER_OPTIONS,
+    COUNT_OPTIONS,
     DITHER,
     DRY_RUN,
     FIT_OPTIONS,
@@ -28,6 +30,7 @@ from dask_quant.faces.cli_options import (
     OVERWRITE,
     PATH,
     RECOLOR,
+    REFIT,
     SCORE_OPTIONS,
     SCORES_OUT,
     SEARCH_OPTIONS,
@@ -97,6 +100,8 @@ def cli() -> None:
 @OUT
 @FIT_OPTIONS
 @RECOLOR
+@REFIT
+@COUNT_OPTIONS
 @click.option("--per-image", is_flag=True, help="A palette for each image, not one for all.")
 @DITHER
 @OUTLINE
@@ -125,7 +130,7 @@ def quantize(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **
 
 
 @cli.command()
-@SOURCES
+@ANY_SOURCES
 @click.option(
     "-o",
     "--out",
@@ -135,6 +140,8 @@ def quantize(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **
     help="Palette file: .gpl, .hex, .json, .pal, .act, .ase, .clr, .qml, or .png for a picture.",
 )
 @FIT_OPTIONS
+@REFIT
+@COUNT_OPTIONS
 @SEARCH_OPTIONS
 @CHUNK_OPTIONS
 @OVERWRITE
@@ -243,7 +250,7 @@ def segment(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
 
 
 @cli.command()
-@SOURCES
+@ANY_SOURCES
 @click.option(
     "-k",
     "--colors",
@@ -254,6 +261,7 @@ def segment(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
     help="Numbers of colours: 2,5,10 or 2:64.",
 )
 @SCORES_OUT
+@COUNT_OPTIONS
 @SPACE
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of every random draw.")
 @click.option("--chunks", metavar="N|ROWS,COLS", help="Pixels per task of a large image.")

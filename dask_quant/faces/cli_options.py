@@ -35,6 +35,18 @@ def _combine(*options: Decorator) -> Decorator:
 
 SOURCES = click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 
+ANY_SOURCES = click.argument("sources", nargs=-1, metavar="[SOURCE...]")
+
+COUNT_OPTIONS = _combine(
+    click.option("--histogram", multiple=True, type=PATH, metavar="FILE.npz",
+                 help="Add counts of earlier images before the fit; may be given several times."),
+    click.option("--save-histogram", type=PATH, metavar="FILE.npz",
+                 help="Write the exact counts that were fitted to."),
+)  # fmt: skip
+
+REFIT = click.option("--refit", metavar="FILE",
+                     help="Old palette to start from; its entries keep their indices.")  # fmt: skip
+
 FIT_OPTIONS = _combine(
     click.option("-k", "--colors", "n_colors", type=int, metavar="N",
                  help="Colours of the palette, 1 to 65536. [default: 16, or what a target takes]"),
@@ -198,6 +210,8 @@ def fit_options(given: dict[str, Any]) -> dict[str, Any]:
         options["method"] = parse_methods(options.pop("methods"))
     if "dithers" in options:
         options["dither"] = parse_dithers(options.pop("dithers"))
+    if options.get("refit") is not None:
+        options["refit"] = dq.read_palette(Path(options["refit"]))
     if options["init"] not in STARTS:
         options["init"] = dq.read_palette(Path(options["init"]))
     return options

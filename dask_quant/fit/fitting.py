@@ -15,6 +15,7 @@ from dask_quant.fit.methods import fit_by_method
 from dask_quant.fit.palette_fit import PaletteFit
 from dask_quant.fit.recolor import paint_classes
 from dask_quant.fit.refine import apply_palette, finish_palette
+from dask_quant.fit.refit import refit_palette
 from dask_quant.fit.target import find_fewest
 from dask_quant.method_options import KMEANS
 
@@ -72,6 +73,8 @@ def fit_histogram(
 
 def _fit_boxes(boxes: ColorBoxes, options: FitOptions, listener: Listener) -> PaletteFit:
     """Fit a palette to weighted colours, not painted in others yet."""
+    if options.refit:
+        return refit_palette(boxes, options, listener)
     pins = np.array(options.keep, dtype=np.uint8).reshape(-1, 3)
     if len(pins) == options.n_colors or boxes.count_colors(pins) <= options.n_colors:
         listener(Event("fit", 1, 1, "rounds"))

@@ -71,6 +71,13 @@ def paint_classes(
         raise PixelFormatError(message)
     painted = np.empty_like(entries)
     painted[np.lexsort((pack_colors(entries), measure_luminance(entries)))] = colors
+    return paint_entries(boxes, finished, painted)
+
+
+def paint_entries(
+    boxes: ColorBoxes, finished: FinishedPalette, painted: NDArray[np.uint8]
+) -> FinishedPalette:
+    """Return a palette whose entries are painted in as many colours, one by one."""
     return replace(
         finished,
         palette=Palette(painted, finished.palette.counts),

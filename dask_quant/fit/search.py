@@ -91,7 +91,7 @@ def _restart(
     columns, weights = seeding_points(boxes, n_centroids)
     n_iter, n_alike = 0, 0
     lowest, best = math.inf, None
-    given_cost = _measure_cost(columns, pins)
+    given_cost = measure_cost(columns, pins)
     for restart in range(plan.n_init):
         stream = mix_seed(seed, restart)
         first = seed_block(
@@ -130,7 +130,7 @@ def seeding_points(
     return np.ascontiguousarray(columns), weights.astype(np.float64)
 
 
-def _measure_cost(
+def measure_cost(
     columns: NDArray[np.float64], pins: NDArray[np.uint8 | np.uint16]
 ) -> NDArray[np.float64]:
     """Return the squared distances of points ``(3, n)`` to the nearest pin; none without any."""

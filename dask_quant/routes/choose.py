@@ -18,8 +18,10 @@ from dask_quant.routes.common import (
     check_label_suffix,
     discover_images,
     is_array,
+    is_nothing,
     wants_file,
 )
+from dask_quant.routes.from_counts import fit_counts, take_counts
 from dask_quant.routes.inspect import describe_inputs
 from dask_quant.routes.memory import count_in_memory, fit_in_memory, relabel_in_memory
 from dask_quant.routes.outlining import check_outline_name, refuse_outline
@@ -62,6 +64,8 @@ def fit_sources(job: Job, sources: Sources | Any, out: Path) -> Report:
     """Fit one palette to whatever ``sources`` are and write it to a palette file. **Eager**."""
     check_output(out, overwrite=job.run.overwrite)
     check_palette_name(out)
+    if is_nothing(sources):
+        return fit_counts(job, out)
     if is_array(sources):
         from dask_quant.routes.chunked import fit_chunked
 
@@ -80,7 +84,17 @@ def fit_sources(job: Job, sources: Sources | Any, out: Path) -> Report:
 
 
 def count_sources(job: Job, sources: Sources | Any) -> ColorHistogram:
-    """Count the colours of whatever ``sources`` are, of all images together. **Eager**."""
+    """Count the colours of whatever ``sources`` are, of all images together. **Eager**.
+
+    Saved counts of the job are added.
+    """
+    if is_nothing(sources):
+        return take_counts(job)
+    return job.saved.extend(_count_images(job, sources))
+
+
+def _count_images(job: Job, sources: Sources | Any) -> ColorHistogram:
+    """Count the colours of images, all together."""
     if is_array(sources):
         from dask_quant.routes.chunked import count_pixels
 

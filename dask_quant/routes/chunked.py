@@ -16,14 +16,20 @@ from dask_quant.array_flow import (
 from dask_quant.chunking import check_budget
 from dask_quant.dither_flow import write_dithered
 from dask_quant.dither_plan import plan_dithered
-from dask_quant.fit.fitting import fit_given
 from dask_quant.flow import describe_fit, retell_outcome
 from dask_quant.graphs.relabel import relabel_blocks
 from dask_quant.graphs.scalable import plan_fit_bytes
 from dask_quant.outline_flow import WrittenLabels, plan_outline_bytes, write_outline
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.persist import persist_image
-from dask_quant.routes.common import check_persist, is_array, report_one, write_palette_file
+from dask_quant.routes.common import (
+    check_persist,
+    fit_or_take,
+    is_array,
+    plan_saved_bytes,
+    report_one,
+    write_palette_file,
+)
 from dask_quant.routes.executing import open_executor
 from dask_quant.sinks.png import bit_depth_for
 from dask_quant.sources.arrays import as_image
@@ -164,14 +170,16 @@ def _fit_source(
     """Count one image and fit, or take, its palette; what that took is given up here."""
     image = _open_to_count(job, source, plan)
     with job.watch.measure("count"):
-        histogram = count_image(image, executor)
+        histogram = job.saved.extend(count_image(image, executor))
     if out.suffix.lower() == ".png":
-        bit_depth_for(min(job.fit.n_colors, len(histogram)))  # before the fit, which takes longer
+        n_found = max(len(histogram), len(job.saved.earlier))
+        n_entries = max(len(job.fit.refit), min(job.fit.n_colors, n_found))
+        bit_depth_for(n_entries)  # before the fit, which takes longer
     with job.watch.measure("fit"):
-        if job.palette is not None:
-            fit = fit_given(histogram, job.palette, job.fit.space)
-        else:
+        if job.fit.fits_pixels:
             fit = fit_image(image, histogram, job.fit, executor)
+        else:
+            fit = fit_or_take(job, histogram)
         return describe_fit(histogram, fit)
 
 
@@ -251,6 +259,8 @@ def plan_source(
         weight_power=job.fit.weight_power,
         requested=job.run.chunks,
     )
+    saved_bytes = plan_saved_bytes(job, source.shape[0] * source.shape[1])
+    plan = replace(plan, projected_bytes=plan.projected_bytes + saved_bytes)
     if job.outline is not None and out is not None:
         needed = plan_outline_bytes(
             *(out, source.shape, job.outline),

@@ -18,6 +18,7 @@ from dask_quant.routes.common import (
     count_file_bytes,
     fit_or_take,
     make_report,
+    plan_saved_bytes,
     warn_fewer,
     write_palette_file,
 )
@@ -136,11 +137,12 @@ def _count_items(job: Job, found: Discovery, out: Path) -> tuple[list[Item], Cou
 def fit_many(job: Job, found: Discovery, out: Path) -> Report:
     """Write the one palette of many images."""
     items, counted, peak = _count_items(job, found, out)
+    histogram = job.saved.extend(counted.histogram)
     with job.watch.measure("fit"):
-        fit = fit_or_take(job, counted.histogram)
+        fit = fit_or_take(job, histogram)
     return make_report(
         job,
-        write_palette_file(job, describe_fit(counted.histogram, fit), out),
+        write_palette_file(job, describe_fit(histogram, fit), out),
         n_images=len(counted.readable),
         n_ignored=found.n_ignored,
         input_bytes=count_stored_bytes(items, counted.readable),
@@ -189,12 +191,14 @@ def _check_collection_budget(job: Job, items: Sequence[Item], executor: Executor
     limit = job.run.cluster.memory_limit_bytes
     if limit is None:
         return
+    sizes = [count_header_pixels(item.source) for item in items]
     projected = plan_collection(
-        [count_header_pixels(item.source) for item in items],
+        sizes,
         n_processes=executor.n_processes,
         n_threads=executor.n_threads,
         weight_power=job.fit.weight_power,
     )
+    projected += plan_saved_bytes(job, sum(sizes))
     check_budget(projected, limit, f"{executor.n_threads} images side by side")
 
 

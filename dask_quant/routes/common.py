@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dask_quant import __version__
+from dask_quant.chunking import plan_saved_counts
 from dask_quant.errors import FewerColorsWarning, OptionError, OutputError, SourceError
 from dask_quant.events import Stopwatch
-from dask_quant.fit.fitting import fit_given, fit_histogram
+from dask_quant.fit.fitting import fit_given
 from dask_quant.options import as_path
 from dask_quant.results import Report, explained_variance
+from dask_quant.saved_counts import SavedCounts
 from dask_quant.sinks.palette_file import write_palette
 from dask_quant.sources.discover import STDIN, Discovery, discover
 
@@ -67,8 +69,20 @@ class Job:
     """How labels are dithered; the palette does not depend on it."""
     outline: Path | None = None
     """Where the borders of labels are drawn, too; None: nowhere."""
+    saved: SavedCounts = field(default_factory=SavedCounts)
+    """Counts of earlier images that the fit is to, beside those of this job."""
     watch: Stopwatch = field(default_factory=Stopwatch)
     """Measures the stages."""
+
+
+def check_any_sources(sources: Any, saved: SavedCounts) -> Any:
+    """Return what `check_sources` does; None, where there are saved counts, is no source at all."""
+    return check_sources([] if sources is None and len(saved.earlier) else sources)
+
+
+def is_nothing(sources: Any) -> bool:
+    """Return whether ``sources``, which were checked, are none at all."""
+    return isinstance(sources, list) and len(sources) == 0
 
 
 def is_array(sources: Any) -> bool:
@@ -148,7 +162,12 @@ def fit_or_take(job: Job, histogram: ColorHistogram) -> PaletteFit:
     """Return the fit of a histogram, with the palette of the job where one is given."""
     if job.palette is not None:
         return fit_given(histogram, job.palette, job.fit.space)
-    return fit_histogram(histogram, job.fit, job.listener)
+    return job.saved.fit(histogram, job.fit, job.listener)
+
+
+def plan_saved_bytes(job: Job, n_pixels: int) -> int:
+    """Return the bytes that counts of earlier images add to a job on as many pixels."""
+    return plan_saved_counts(n_pixels, len(job.saved.earlier))
 
 
 def write_palette_file(job: Job, outcome: ImageOutcome, out: Path) -> ImageOutcome:
@@ -208,7 +227,7 @@ def make_report(
         n_iter=totals.n_iter,
         input_bytes=input_bytes,
         output_bytes=totals.output_bytes,
-        outputs=outputs,
+        outputs=(*outputs, *job.saved.outputs),
         quarantined=quarantined,
         seconds=job.watch.summary(),
         peak_rss_bytes=peak,

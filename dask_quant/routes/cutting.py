@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dask_quant.chunking import check_budget, plan_raster_chunks, plan_rasters
+from dask_quant.chunking import check_budget
 from dask_quant.options import format_bytes
 from dask_quant.persist import persist_rasters, persisted_unit
 from dask_quant.raster_flow import CutRaster, cut_rasters, keep_pixels
+from dask_quant.raster_plan import plan_raster_chunks, plan_rasters
 from dask_quant.row_flow import SAMPLE_NUMBERS
 from dask_quant.sinks.sieve import SIEVE_BYTES
 from dask_quant.sinks.store_layout import label_shards

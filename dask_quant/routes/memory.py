@@ -8,7 +8,13 @@ from dask_quant.chunking import check_budget, plan_collection
 from dask_quant.flow import describe_fit, quantize_file
 from dask_quant.histogram import ColorHistogram
 from dask_quant.process import peak_rss_bytes
-from dask_quant.routes.common import fit_or_take, read_source, report_one, write_palette_file
+from dask_quant.routes.common import (
+    fit_or_take,
+    plan_saved_bytes,
+    read_source,
+    report_one,
+    write_palette_file,
+)
 from dask_quant.sinks.atomic import check_output
 from dask_quant.sinks.png import bit_depth_for
 from dask_quant.sources.pillow import read_header, read_image
@@ -37,6 +43,7 @@ def relabel_in_memory(job: Job, path: str, out: Path, n_ignored: int) -> Report:
         palette=job.palette,
         dither=job.dither,
         outline=job.outline,
+        saved=job.saved,
         overwrite=job.run.overwrite,
         listener=job.listener,
         watch=job.watch,
@@ -47,7 +54,7 @@ def relabel_in_memory(job: Job, path: str, out: Path, n_ignored: int) -> Report:
 def fit_in_memory(job: Job, path: str, out: Path, n_ignored: int) -> Report:
     """Write the palette of one image without Dask."""
     source, input_bytes = read_source(path)
-    histogram = _count_source(job, source)
+    histogram = job.saved.extend(_count_source(job, source))
     with job.watch.measure("fit"):
         fit = fit_or_take(job, histogram)
     outcome = write_palette_file(job, describe_fit(histogram, fit), out)
@@ -73,7 +80,7 @@ def _check_memory(job: Job, source: str | BytesIO) -> None:
     """Refuse an image that does not fit the memory limit, where there is one."""
     limit = job.run.cluster.memory_limit_bytes
     if limit is not None:
-        projected = plan_collection(
-            [read_header(source).n_pixels], weight_power=job.fit.weight_power
-        )
+        n_pixels = read_header(source).n_pixels
+        projected = plan_collection([n_pixels], weight_power=job.fit.weight_power)
+        projected += plan_saved_bytes(job, n_pixels)
         check_budget(projected, limit, "one image in memory")

@@ -14,6 +14,7 @@ from dask_quant.routes.chunked import open_source, plan_source
 from dask_quant.routes.collections import count_header_pixels, plan_items
 from dask_quant.routes.common import (
     check_label_suffix,
+    plan_saved_bytes,
     read_source,
     wants_file,
 )
@@ -104,6 +105,7 @@ def _plan_collection(job: Job, found: Discovery, out: Path) -> JobPlan:
     projected = plan_collection(
         sizes, n_processes=n_processes, n_threads=n_threads, weight_power=job.fit.weight_power
     )
+    projected += plan_saved_bytes(job, sum(sizes))
     check_budget(projected, job.run.cluster.memory_limit_bytes, "images of this size")
     return JobPlan(
         len(items),
@@ -113,7 +115,7 @@ def _plan_collection(job: Job, found: Discovery, out: Path) -> JobPlan:
         3 * sum(sizes),
         _label_bytes(job, sum(sizes)),
         projected,
-        tuple(str(item.out) for item in items),
+        (*(str(item.out) for item in items), *job.saved.outputs),
     )
 
 
@@ -122,6 +124,7 @@ def _plan_in_one_go(job: Job, found: Discovery, out: Path) -> JobPlan:
     source, _ = read_source(found.inputs[0].path)
     n_pixels = read_header(source).n_pixels
     projected = plan_collection([n_pixels], weight_power=job.fit.weight_power)
+    projected += plan_saved_bytes(job, n_pixels)
     check_budget(projected, job.run.cluster.memory_limit_bytes, "one image in memory")
     outputs = _check_outputs(job, out)
     label_bytes = _label_bytes(job, n_pixels)
@@ -133,7 +136,7 @@ def _check_outputs(job: Job, out: Path) -> tuple[str, ...]:
     paths = [path for path in (out, job.outline) if path is not None]
     for path in paths:
         check_label_output(path, overwrite=job.run.overwrite)
-    return tuple(map(str, paths))
+    return (*map(str, paths), *job.saved.outputs)
 
 
 def _label_bytes(job: Job, n_pixels: int) -> int:

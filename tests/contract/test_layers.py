@@ -47,6 +47,7 @@ LAYERS = (
     "class_table",
     "segment_report",
     "chunking",
+    "raster_plan",
     # Bytes to lazy arrays, lazy arrays to lazy arrays, labels to bytes.
     "sources",
     "graphs",
@@ -58,6 +59,8 @@ LAYERS = (
     "row_flow",
     "row_input",
     "scalable",
+    # Counts of earlier images.
+    "saved_counts",
     # One image in memory, one image in chunks, many images; then the way that a call takes.
     "flow",
     "array_flow",
@@ -72,6 +75,7 @@ LAYERS = (
     # What users call. The faces come last, for they call what the package exports.
     "comparison",
     "color_choice",
+    "image_infos",
     "pipeline",
     "segmentation",
     "arrays",
@@ -82,7 +86,7 @@ LAYERS = (
 )
 """Modules and subpackages; each imports only what stands above it. New ones get a place here."""
 
-PURE_LAYERS = LAYERS[: LAYERS.index("chunking") + 1]
+PURE_LAYERS = LAYERS[: LAYERS.index("raster_plan") + 1]
 """Layers that know neither Dask nor files, so that plain arrays test them."""
 
 LAZY_LAYERS = ("sources", "graphs")

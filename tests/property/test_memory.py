@@ -74,6 +74,25 @@ def test_the_projection_holds_with_every_color_there_is(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("source", ["store", "picture", "none"])
+def test_the_projection_holds_with_every_color_in_saved_counts(every_color, tmp_path, source):
+    codes = np.arange(N_CODES, dtype=np.uint32)
+    every = dq.ColorHistogram(codes, 1 + codes.astype(np.int64) % 1000)
+    dq.write_histogram(every, tmp_path / "all.npz")
+    Image.fromarray(scattered_colors(1 << 16).reshape(256, 256, 3)).save(tmp_path / "small.png")
+    path = {"store": every_color, "picture": tmp_path / "small.png", "none": None}[source]
+    counts = ("--histogram", tmp_path / "all.npz", "--save-histogram", tmp_path / "sum.npz")
+    few = ("-k", 2, "--n-init", 1, "--max-iter", 1)
+    if path is None:
+        report = run("-o", tmp_path / "p.hex", *few, *counts, command="palette")
+        plain = dq.plan_job(tmp_path / "small.png", tmp_path / "o.png", histogram=every)
+    else:
+        report = run(path, "-o", tmp_path / "o.zarr", *few, *counts)
+        plain = dq.plan_job(path, tmp_path / "o.zarr", histogram=every)
+    assert plain.projected_bytes / 4 < report["peak_rss_bytes"] < plain.projected_bytes
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "dither"), [("o.png", "bayer"), ("o.zarr", "floyd-steinberg")])
 def test_the_projection_holds_with_dithering(tmp_path, name, dither):
     store = tmp_path / "wide.zarr"

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from dask_quant.chunking import PROCESS_BYTES, RASTER_CACHE_BYTES
+from dask_quant.chunking import PROCESS_BYTES
 from dask_quant.outline_flow import plan_outline_bytes, read_chunks
+from dask_quant.raster_plan import RASTER_CACHE_BYTES
 
 PNG, STORE, RASTER = Path("a.png"), Path("a.zarr"), Path("a.tif")
 

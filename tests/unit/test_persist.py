@@ -168,7 +168,7 @@ def test_floats_that_are_not_finite_mean_nothing(tmp_path, executor):
 
 
 def test_a_store_of_several_files_is_cut_as_the_raster_is(tmp_path, executor, monkeypatch):
-    monkeypatch.setattr("dask_quant.chunking.RASTER_TASK_BYTES", 16 * 32 * 3 * 2)
+    monkeypatch.setattr("dask_quant.raster_plan.RASTER_TASK_BYTES", 16 * 32 * 3 * 2)
     raster = open_as_it_is(
         write_raster(tmp_path / "a.tif", tiled=True, blockxsize=32, blockysize=16)
     )
