@@ -15,7 +15,7 @@ from dask_quant.fit.fitting import fit_given, fit_histogram
 from dask_quant.histogram import ColorHistogram
 from dask_quant.kernels.assign import build_table, label_block, table_of_colors
 from dask_quant.sinks.atomic import write_file_atomically
-from dask_quant.sinks.png import label_chunks
+from dask_quant.sinks.label_file import encode_labels
 from dask_quant.sources.pillow import read_image
 
 if TYPE_CHECKING:
@@ -70,14 +70,15 @@ def quantize_file(
     listener: Listener = ignore_event,
     watch: Stopwatch | None = None,
 ) -> ImageOutcome:
-    """Relabel one image file as an indexed PNG. **Eager**.
+    """Relabel one image file as a label file. **Eager**.
 
     Parameters
     ----------
     source : str, Path or file
         Image that Pillow opens.
     out : Path
-        PNG to write, whole or not at all.
+        File to write, whole or not at all, of a suffix of
+        `dask_quant.sinks.label_file.FILE_SUFFIXES`.
     options : FitOptions
         How to fit a palette; of a ``palette`` that is given, the space alone is looked at.
     palette : Palette, optional
@@ -98,6 +99,7 @@ def quantize_file(
         pixels = read_image(source)
     return quantize_pixels(
         *(pixels, out, options),
+        source=source,
         palette=palette,
         dither=dither,
         overwrite=overwrite,
@@ -111,15 +113,16 @@ def quantize_pixels(
     out: Path,
     options: FitOptions,
     *,
+    source: object = None,
     palette: Palette | None = None,
     dither: str = "none",
     overwrite: bool = False,
     listener: Listener = ignore_event,
     watch: Stopwatch | None = None,
 ) -> ImageOutcome:
-    """Relabel one image in memory, uint8 ``(y, x, 3)``, as an indexed PNG. **Eager**.
+    """Relabel one image in memory, uint8 ``(y, x, 3)``, as a label file. **Eager**.
 
-    The other parameters are those of `quantize_file`.
+    The other parameters are those of `quantize_file`; ``source`` is what pixels were read from.
     """
     watch = watch or Stopwatch()
     with watch.measure("count"):
@@ -132,7 +135,7 @@ def quantize_pixels(
     with watch.measure("relabel"):
         labels, outcome = _label_and_describe(pixels, histogram, fit, dither)
     with watch.measure("write"):
-        chunks = label_chunks(labels, fit.palette)
+        chunks = encode_labels(labels, fit.palette, out, source)
         n_bytes = write_file_atomically(out, chunks, overwrite=overwrite)
     return replace(outcome, output_bytes=n_bytes)
 

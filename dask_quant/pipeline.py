@@ -15,7 +15,7 @@ from dask_quant.routes.choose import (
     plan_sources,
     relabel_sources,
 )
-from dask_quant.routes.common import Job, check_sources, is_array
+from dask_quant.routes.common import Job, check_sources, choose_suffix, is_array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +39,7 @@ def quantize(
     out: str | Path,
     *,
     n_colors: int | None = None,
+    format: str | None = None,
     per_image: bool = False,
     dither: str = "none",
     method: str = "kmeans",
@@ -70,11 +71,14 @@ def quantize(
         Files, folders, globs, Zarr stores, ``-`` for standard input or ``@list.txt``; or one image
         as an array, uint8 ``(y, x, 3)`` or ``(y, x)``.
     out : str or Path
-        For one image, the ``.png`` or ``.zarr`` to write; else the folder to write into, which
-        mirrors the tree of the sources.
+        For one image, the ``.png``, ``.gif``, ``.tif``, ``.npz`` or ``.zarr`` to write; else the
+        folder to write into, which mirrors the tree of the sources.
     n_colors : int, optional
         Colours of the palette, 1 to 65536; None: 16, or with a target as many as it takes and the
         output can hold. Where the images hold fewer, so does the palette.
+    format : str, optional
+        What the images of a folder become: ``png``, ``gif``, ``tif``, ``tiff`` or ``npz``. None:
+        ``png``.
     per_image : bool, default False
         Whether each image gets a palette of its own; else all share one, fitted to all of them.
     dither : {"none", "bayer", "blue-noise", "floyd-steinberg"}, default "none"
@@ -151,7 +155,7 @@ def quantize(
         When the images hold fewer colours than were asked for.
     """
     fit = _make_fit(
-        out,
+        as_path(out, "out").suffix or choose_suffix(format, out),
         n_colors,
         (target_psnr, target_mse, target_delta_e),
         method=method,
@@ -168,7 +172,7 @@ def quantize(
         recolor=recolor,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
-    job = _make_job(fit, run, listener, per_image, dither)
+    job = _make_job(fit, run, listener, per_image, dither, choose_suffix(format, out))
     return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 
 
@@ -177,6 +181,7 @@ def apply_palette(
     out: str | Path,
     palette: Palette | ArrayLike,
     *,
+    format: str | None = None,
     space: str = "srgb",
     dither: str = "none",
     overwrite: bool = False,
@@ -194,7 +199,7 @@ def apply_palette(
         sRGB integers 0 to 255 ``(n_colors, 3)``.
     space : {"srgb", "linear", "oklab", "lab"}, default "srgb"
         Where the nearest colour of a pixel is found.
-    sources, out, dither, overwrite, chunks, persist, cluster, listener
+    sources, out, format, dither, overwrite, chunks, persist, cluster, listener
         As in `quantize`.
 
     Returns
@@ -210,7 +215,8 @@ def apply_palette(
     run = make_run_options(overwrite, chunks, persist, cluster)
     given = as_palette(palette)
     fit = FitOptions(n_colors=len(given), space=space)
-    job = Job("apply", fit, run, listener, palette=given, dither=check_dither(dither, space))
+    chosen, suffix = check_dither(dither, space), choose_suffix(format, out)
+    job = Job("apply", fit, run, listener, palette=given, dither=chosen, suffix=suffix)
     return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 
 
@@ -266,7 +272,7 @@ def make_palette(
         One of the classes of `dask_quant.errors`; its message is one line.
     """
     fit = _make_fit(
-        out,
+        as_path(out, "out").suffix,
         n_colors,
         (target_psnr, target_mse, target_delta_e),
         method=method,
@@ -291,6 +297,7 @@ def plan_job(
     out: str | Path,
     *,
     n_colors: int | None = None,
+    format: str | None = None,
     per_image: bool = False,
     dither: str = "none",
     method: str = "kmeans",
@@ -319,7 +326,7 @@ def plan_job(
 
     Parameters
     ----------
-    sources, out, n_colors, per_image, dither, method, engine, effort, space, seed
+    sources, out, n_colors, format, per_image, dither, method, engine, effort, space, seed
         As in `quantize`.
     n_init, max_iter, tol, init, weight_power, keep, recolor
         As in `quantize`.
@@ -339,7 +346,7 @@ def plan_job(
         What `quantize` would raise before it starts.
     """
     fit = _make_fit(
-        out,
+        as_path(out, "out").suffix or choose_suffix(format, out),
         n_colors,
         (target_psnr, target_mse, target_delta_e),
         method=method,
@@ -356,37 +363,42 @@ def plan_job(
         recolor=recolor,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
-    job = _make_job(fit, run, ignore_event, per_image, dither)
+    job = _make_job(fit, run, ignore_event, per_image, dither, choose_suffix(format, out))
     return plan_sources(job, check_sources(sources), as_path(out, "out"))
 
 
 def _make_fit(
-    out: str | Path,
+    suffix: str,
     n_colors: int | None,
     targets: tuple[float | None, float | None, float | None],
     **given: Any,
 ) -> FitOptions:
     """Return how to fit from what users give: ``targets`` are PSNR, mse and CIEDE2000."""
     target = make_target(*targets)
-    return FitOptions(n_colors=_most_colors(n_colors, target, out), target=target, **given)
+    return FitOptions(n_colors=_most_colors(n_colors, target, suffix), target=target, **given)
 
 
 def _make_job(
-    fit: FitOptions, run: RunOptions, listener: Listener, per_image: bool, dither: str
+    fit: FitOptions,
+    run: RunOptions,
+    listener: Listener,
+    per_image: bool,
+    dither: str,
+    suffix: str,
 ) -> Job:
     """Return a job that fits and relabels."""
     chosen = check_dither(dither, fit.space, fit.recolor)
-    return Job("quantize", fit, run, listener, per_image=per_image, dither=chosen)
+    return Job("quantize", fit, run, listener, per_image=per_image, dither=chosen, suffix=suffix)
 
 
-def _most_colors(n_colors: int | None, target: Target | None, out: str | Path) -> int:
-    """Return the colours to fit, or the most that may be: what files of ``out`` can hold."""
+def _most_colors(n_colors: int | None, target: Target | None, suffix: str) -> int:
+    """Return the colours to fit, or the most that may be: what files of ``suffix`` can hold."""
     if n_colors is not None:
         return n_colors
     if target is None:
         return FitOptions.n_colors
-    suffix = as_path(out, "out").suffix.lower()
-    return MAX_COLORS_8BIT if suffix in ("", ".png", ".act") else MAX_COLORS
+    few = suffix.lower() in ("", ".png", ".gif", ".act")
+    return MAX_COLORS_8BIT if few else MAX_COLORS
 
 
 def describe_images(

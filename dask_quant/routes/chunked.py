@@ -12,6 +12,7 @@ from dask_quant.array_flow import (
     fit_image,
     write_labels,
     write_unit,
+    writes_strips,
 )
 from dask_quant.chunking import check_budget
 from dask_quant.dither_flow import write_dithered
@@ -24,7 +25,7 @@ from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.persist import persist_image
 from dask_quant.routes.common import check_persist, is_array, report_one, write_palette_file
 from dask_quant.routes.executing import open_executor
-from dask_quant.sinks.png import bit_depth_for
+from dask_quant.sinks.label_file import check_color_number, check_image_shape
 from dask_quant.sources.arrays import as_image
 from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.opening import open_image
@@ -95,12 +96,15 @@ def _relabel_source(
     palette, overwrite = outcome.palette, job.run.overwrite
     if job.dither == "none":
         labels = relabel_blocks(pixels, outcome.classes or palette, job.fit.space)
-        n_bytes = write_labels(labels, palette, out, executor, overwrite=overwrite)
+        n_bytes = write_labels(
+            *(labels, palette, out, executor), overwrite=overwrite, source=source.image
+        )
     else:
         n_bytes, tally = write_dithered(
             *(pixels, palette, job.dither, out, executor),
             overwrite=overwrite,
             decodes_whole=source.decodes_whole,
+            source=source.image,
         )
         outcome = retell_outcome(outcome, tally)
     return replace(outcome, output_bytes=n_bytes)
@@ -144,8 +148,8 @@ def _fit_source(
     image = _open_to_count(job, source, plan)
     with job.watch.measure("count"):
         histogram = count_image(image, executor)
-    if out.suffix.lower() == ".png":
-        bit_depth_for(min(job.fit.n_colors, len(histogram)))  # before the fit, which takes longer
+    # Before the fit, which takes longer.
+    check_color_number(out, min(job.fit.n_colors, len(histogram)))
     with job.watch.measure("fit"):
         if job.palette is not None:
             fit = fit_given(histogram, job.palette, job.fit.space)
@@ -176,8 +180,8 @@ def _prepare_source(
 
 def _check_palette_size(palette: Palette | None, out: Path) -> None:
     """Raise `OutputError` when a palette that is given has too many colours for ``out``."""
-    if palette is not None and out.suffix.lower() == ".png":
-        bit_depth_for(len(palette))
+    if palette is not None:
+        check_color_number(out, len(palette))
 
 
 def _plan_engine_bytes(job: Job, source: ChunkedSource, n_processes: int, n_threads: int) -> int:
@@ -215,13 +219,15 @@ def plan_source(
     job: Job, source: ChunkedSource, out: Path | None, *, n_processes: int, n_threads: int
 ) -> ChunkPlan:
     """Plan one image in chunks, and refuse what does not fit."""
+    if out is not None:
+        check_image_shape(out, source.shape)
     plan = plan_dithered(
         source.shape,
         dither=job.dither,
         read_unit=source.unit,
         write_unit=(1, 1) if out is None else write_unit(source.shape, out),
         # Strips are of few rows, and so must be what they are cut from.
-        relabel_unit=source.unit if out is None or out.suffix == ".zarr" else source.part,
+        relabel_unit=source.part if out is not None and writes_strips(out) else source.unit,
         label_bytes_per_pixel=1 if job.fit.n_colors <= MAX_COLORS_8BIT else 2,
         n_processes=n_processes,
         n_threads=n_threads,
