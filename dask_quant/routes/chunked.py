@@ -14,7 +14,7 @@ from dask_quant.array_flow import (
     write_unit,
     writes_strips,
 )
-from dask_quant.chunking import check_budget
+from dask_quant.chunking import PROCESS_BYTES, check_budget
 from dask_quant.dither_flow import write_dithered
 from dask_quant.dither_plan import plan_dithered
 from dask_quant.fit.fitting import fit_given
@@ -25,7 +25,7 @@ from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.persist import persist_image
 from dask_quant.routes.common import check_persist, is_array, report_one, write_palette_file
 from dask_quant.routes.executing import open_executor
-from dask_quant.sinks.label_file import check_color_number, check_image_shape
+from dask_quant.sinks.label_file import check_color_number, check_image_shape, plan_join_bytes
 from dask_quant.sources.arrays import as_image
 from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.opening import open_image
@@ -37,6 +37,7 @@ from dask_quant.sources.zarr_store import (
     read_unit,
     read_zarr_header,
 )
+from dask_quant.tables import MAX_TABLE_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -236,6 +237,10 @@ def plan_source(
         weight_power=job.fit.weight_power,
         requested=job.run.chunks,
     )
+    if out is not None:
+        join_bytes = plan_join_bytes(out, source.shape)
+        join_bytes += (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES)
+        plan = replace(plan, projected_bytes=max(plan.projected_bytes, join_bytes))
     rows, columns = plan.count_chunks
     tasks = f"{plan.n_tasks} tasks of up to {rows} x {columns} pixels"
     check_budget(plan.projected_bytes, job.run.cluster.memory_limit_bytes, tasks)

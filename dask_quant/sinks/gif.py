@@ -26,6 +26,11 @@ MAX_PIXELS = 1 << 26
 """Pixels of a GIF at most: it is encoded in memory, as one stream (arbitrary)."""
 
 
+GIF_PIXEL_BYTES = 6
+"""Bytes of a pixel while it is encoded: as labels, joined, in Pillow, and up to twice as many in
+the file, which grows by copying."""
+
+
 def check_gif_colors(n_colors: int) -> None:
     """Raise `OutputError` when a GIF cannot hold as many colours."""
     if n_colors > MAX_COLORS_8BIT:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dask_quant.errors import OutputError
-from dask_quant.sinks.gif import check_gif_colors, check_gif_shape
+from dask_quant.sinks.gif import GIF_PIXEL_BYTES, check_gif_colors, check_gif_shape
 from dask_quant.sinks.png import bit_depth_for
 from dask_quant.sinks.row_files import GifFile, NpzFile, make_png_file
 from dask_quant.sinks.tiff import make_tiff_file
@@ -88,6 +88,11 @@ def encode_labels(
     """
     file = plan_label_file(out, labels.shape, labels.dtype, len(palette), source)
     return file.encode(labels, palette)
+
+
+def plan_join_bytes(out: Path, shape: tuple[int, int]) -> int:
+    """Return what it takes to join the parts of ``out``, an image of ``shape``, in bytes."""
+    return GIF_PIXEL_BYTES * shape[0] * shape[1] if out.suffix.lower() == ".gif" else 0
 
 
 def check_color_number(out: Path, n_colors: int) -> None:
