@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from dask.delayed import delayed
 
-from dask_quant.errors import FitError, OutputError
+from dask_quant.errors import FitError
 from dask_quant.events import Event
 from dask_quant.execute import MAX_TASKS_PER_GRAPH, Executor
 from dask_quant.fit.fitting import finish_fit, fit_histogram
@@ -25,21 +25,14 @@ from dask_quant.row_flow import RowFitOptions, SpreadRows, fit_rows
 from dask_quant.sinks.atomic import (
     check_output,
     partial_folder,
-    partial_path,
     put_in_place,
-    report_os_errors,
+    write_file_atomically,
 )
-from dask_quant.sinks.png import (
-    bit_depth_for,
-    deflate_level,
-    dump_strip,
-    encode_strip,
-    load_strip,
-    strip_rows,
-    write_png,
-)
+from dask_quant.sinks.label_file import TIFF_SUFFIXES, plan_label_file
+from dask_quant.sinks.png import strip_rows
 from dask_quant.sinks.store_layout import label_shards
 from dask_quant.sinks.store_start import start_store
+from dask_quant.sinks.tiff_layout import TiffLayout
 from dask_quant.sinks.zarr_store import (
     check_store,
     discard_store,
@@ -58,6 +51,7 @@ if TYPE_CHECKING:
     from dask_quant.fit.palette_fit import PaletteFit
     from dask_quant.fit_options import FitOptions
     from dask_quant.palette import Palette
+    from dask_quant.sinks.label_file import LabelFile
 
 DASK_ML_MAX_ITER = 300
 """Lloyd iterations of `dask_ml.cluster.KMeans` when nothing else is said: its own default."""
@@ -70,8 +64,8 @@ STRIP_TASKS_PER_THREAD = 4
 """Tasks per thread that compress strips in one graph: the blocks of labels that they are cut from
 are wide, and wait for one another, so that few may be on the way (arbitrary)."""
 
-JOINED_NAME = "joined.png"
-"""File that strips are joined to, before it gets its final name."""
+JOINED_NAME = "joined"
+"""File that parts are joined to, before it gets its final name."""
 
 
 def count_image(image: da.Array, executor: Executor) -> ColorHistogram:
@@ -183,10 +177,17 @@ def _draw_start(
 
 
 def write_unit(shape: tuple[int, int], out: Path) -> tuple[int, int]:
-    """Return rows and columns of what ``out`` stores as a unit: a shard or a strip."""
+    """Return rows and columns of what ``out`` stores as a unit: a shard, a block or a strip."""
     if out.suffix.lower() == ".zarr":
         return label_shards(shape)
+    if out.suffix.lower() in TIFF_SUFFIXES:
+        return TiffLayout(shape, np.dtype(np.uint8)).block
     return strip_rows(shape[1]), shape[1]
+
+
+def writes_strips(out: Path) -> bool:
+    """Return whether ``out`` stores strips of few rows rather than squares."""
+    return out.suffix.lower() not in (".zarr", *TIFF_SUFFIXES)
 
 
 def check_label_output(out: Path, *, overwrite: bool) -> None:
@@ -198,11 +199,18 @@ def check_label_output(out: Path, *, overwrite: bool) -> None:
 
 
 def write_labels(
-    labels: da.Array, palette: Palette, out: Path, executor: Executor, *, overwrite: bool
+    labels: da.Array,
+    palette: Palette,
+    out: Path,
+    executor: Executor,
+    *,
+    overwrite: bool,
+    source: Any = None,
 ) -> int:
-    """Write labels ``(y, x)`` to ``out``, a ``.zarr`` or ``.png``, by tasks. **Eager**.
+    """Write labels ``(y, x)`` to ``out``, a ``.zarr`` or a label file, by tasks. **Eager**.
 
-    Labels that are not chunked in whole shards or strips are rechunked first.
+    Labels that are not chunked in whole shards, blocks or strips are rechunked first. ``source`` is
+    what the pixels are read from.
 
     Returns
     -------
@@ -215,7 +223,8 @@ def write_labels(
     if out.suffix.lower() == ".zarr":
         store = start_store(out, labels.shape, palette, overwrite=overwrite)
         return fill_store(aligned, store, out, executor, overwrite=overwrite, stage="relabel")
-    return _write_png(aligned, palette, out, executor, overwrite=overwrite)
+    file = plan_label_file(out, labels.shape, labels.dtype, len(palette), source)
+    return _write_file(aligned, file, palette, out, executor, overwrite=overwrite)
 
 
 def fill_store(
@@ -244,85 +253,67 @@ def fill_store(
         discard_store(temporary)
 
 
-def _write_png(
-    labels: da.Array, palette: Palette, out: Path, executor: Executor, *, overwrite: bool
-) -> int:
-    """Compress strips by tasks, let one task join them, then give the file its name."""
-    effort = strip_effort(labels.shape, palette)
-    with partial_folder(out) as folder:
-        write_strips = delayed(write_strip_files, pure=False)
-        run_on_blocks(
-            labels,
-            executor,
-            lambda b, at: write_strips(folder, b, first_row=at[0], **effort),
-            max_blocks=STRIP_TASKS_PER_THREAD * executor.n_threads,
-        )
-        return finish_png(folder, labels.shape, palette, out, executor, overwrite=overwrite)
-
-
-def strip_effort(shape: tuple[int, int], palette: Palette) -> dict[str, int]:
-    """Return how `write_strip_files` compresses an image of ``shape``."""
-    return {"depth": bit_depth_for(len(palette)), "level": deflate_level(shape)}
-
-
-def finish_png(
-    folder: Path,
-    shape: tuple[int, int],
+def _write_file(
+    labels: da.Array,
+    file: LabelFile,
     palette: Palette,
     out: Path,
     executor: Executor,
     *,
     overwrite: bool,
 ) -> int:
-    """Let a task join the strips of ``folder``, name the file, and return its bytes. **Eager**."""
-    join = delayed(join_strip_files, pure=False)
-    joined = join(folder, shape, palette)
+    """Write parts by tasks, let one task join them, then give the file its name."""
+    with partial_folder(out) as folder:
+        write_parts = delayed(write_part_files, pure=False)
+        shared = delayed(file, pure=True, traverse=False)
+        run_on_blocks(
+            labels,
+            executor,
+            lambda b, at: write_parts(folder, shared, b, at),
+            max_blocks=limit_blocks(file, labels.shape, executor),
+        )
+        return finish_file(folder, file, palette, out, executor, overwrite=overwrite)
+
+
+def limit_blocks(file: LabelFile, shape: tuple[int, int], executor: Executor) -> int | None:
+    """Return how many blocks may be on the way at a time; None: any number."""
+    is_wide = file.unit[1] >= shape[1]
+    return STRIP_TASKS_PER_THREAD * executor.n_threads if is_wide else None
+
+
+def finish_file(
+    folder: Path,
+    file: LabelFile,
+    palette: Palette,
+    out: Path,
+    executor: Executor,
+    *,
+    overwrite: bool,
+) -> int:
+    """Let a task join the parts of ``folder``, name the file, and return its bytes. **Eager**."""
+    join = delayed(join_part_files, pure=False)
+    joined = join(folder, file, palette)
     n_bytes: int = executor.compute(joined, stage="write", leaves=[joined])
     put_in_place(folder / JOINED_NAME, out, overwrite=overwrite)
     return n_bytes
 
 
-def write_strip_files(
-    folder: Path, labels: NDArray[np.uint8], *, first_row: int, depth: int, level: int
+def write_part_files(
+    folder: Path, file: LabelFile, labels: NDArray[np.uint8], at: tuple[int, int]
 ) -> int:
-    """Compress whole rows of labels, one file per strip, named by its first row. **Eager**."""
+    """Write whole units of labels as parts of a file, and return their pixels. **Eager**."""
     if labels.size == 0:  # an array may have empty chunks
         return 0
-    rows = strip_rows(labels.shape[1])
-    with report_os_errors(folder):
-        for begin in range(0, len(labels), rows):
-            own_rows = labels[begin : begin + rows]
-            strip = encode_strip(own_rows, bit_depth=depth, level=level)
-            # Written again after a retry, the same bytes come under the same name, and whole:
-            # a worker given up for dead may still write while another one joins.
-            path = folder / f"{first_row + begin}.strip"
-            part = partial_path(path)
-            part.write_bytes(dump_strip(strip))
-            part.replace(path)
-    return labels.size
+    return file.put(folder, labels, at)
 
 
-def join_strip_files(folder: Path, shape: tuple[int, int], palette: Palette) -> int:
-    """Join the strips of ``folder`` to a PNG in it, and return its bytes. **Eager**.
+def join_part_files(folder: Path, file: LabelFile, palette: Palette) -> int:
+    """Join the parts of ``folder`` to a file in it, and return its bytes. **Eager**.
 
     Not under its final name: run again, its worker having died, this would find that taken.
     """
-    height, width = shape
-    strips = (
-        load_strip((folder / f"{row}.strip").read_bytes())
-        for row in range(0, height, strip_rows(width))
-    )
-    joined = folder / JOINED_NAME
-    try:
-        return write_png(
-            joined, strips, width=width, height=height, palette=palette, overwrite=True
-        )
-    except FileNotFoundError as error:
-        message = (
-            f"A strip in {str(folder)!r} is missing on this worker ({error}); all workers must see "
-            "the folder of the output under the same path."
-        )
-        raise OutputError(message) from error
+    chunks = file.join(folder, palette)
+    return write_file_atomically(folder / JOINED_NAME, chunks, overwrite=True)
 
 
 def run_on_blocks(

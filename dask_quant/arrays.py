@@ -24,6 +24,7 @@ from dask_quant.histogram import ColorHistogram
 from dask_quant.options import MAX_COLORS, as_path
 from dask_quant.palette import as_palette
 from dask_quant.routes.common import check_label_suffix
+from dask_quant.sinks.label_file import check_color_number, check_image_shape
 from dask_quant.sources.opening import open_image
 
 if TYPE_CHECKING:
@@ -314,14 +315,15 @@ def write(
     overwrite: bool = False,
     listener: Listener = ignore_event,
 ) -> int:
-    """Write labels as an indexed PNG or a Zarr store. **Eager**.
+    """Write labels as a picture with a palette, as arrays or as a Zarr store. **Eager**.
 
     Parameters
     ----------
     labels : array_like or Dask array
         Palette indices, integers ``(y, x)``, below ``len(palette)``.
     out : str or Path
-        ``.png`` (up to 256 colours) or ``.zarr``; appears only when it is whole.
+        ``.png`` or ``.gif`` (up to 256 colours), ``.tif``, ``.npz`` or ``.zarr``; appears only
+        when it is whole.
     palette : Palette or array_like
         Colours of the labels, as in `relabel`.
     overwrite : bool, default False
@@ -343,7 +345,10 @@ def write(
     """
     path, colors = as_path(out, "out"), as_palette(palette)
     check_label_suffix(path, n_inputs=1)
-    typed = _as_labels(labels).map_blocks(
+    given = _as_labels(labels)
+    check_image_shape(path, given.shape)
+    check_color_number(path, len(colors))
+    typed = given.map_blocks(
         _narrow_labels,
         colors,
         dtype=colors.label_dtype,

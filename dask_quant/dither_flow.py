@@ -16,10 +16,9 @@ from dask_quant.array_flow import (
     STRIP_TASKS_PER_THREAD,
     align_blocks,
     check_label_output,
-    finish_png,
+    finish_file,
     run_on_blocks,
-    strip_effort,
-    write_strip_files,
+    write_part_files,
     write_unit,
 )
 from dask_quant.dithering import Tally, dither_block
@@ -30,6 +29,7 @@ from dask_quant.graphs.dither import (
     whole_rows,
 )
 from dask_quant.sinks.atomic import partial_folder
+from dask_quant.sinks.label_file import plan_label_file
 from dask_quant.sinks.store_start import start_store, tell_counts
 from dask_quant.sinks.zarr_store import discard_store, finish_store, store_block
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from dask_quant.execute import Executor
     from dask_quant.kernels.assign import Labels
     from dask_quant.palette import Palette
+    from dask_quant.sinks.label_file import LabelFile
 
     Put: TypeAlias = Callable[[Labels, tuple[int, int]], int]
     """Writes labels whose first pixel is at a row and a column, on any worker."""
@@ -66,8 +67,9 @@ def write_dithered(
     space: str = "srgb",
     overwrite: bool,
     decodes_whole: bool = False,
+    source: Any = None,
 ) -> tuple[int, Tally]:
-    """Dither ``(y, x, 3)`` uint8 and write the labels to a ``.zarr`` or ``.png``. **Eager**.
+    """Dither ``(y, x, 3)`` uint8 and write the labels to a ``.zarr`` or a file. **Eager**.
 
     The nearest entry is found in ``space``. ``decodes_whole`` says that all of the image is decoded
     for any part of it. Error diffusion then goes through it in one wave: there is nothing to be
@@ -92,7 +94,8 @@ def write_dithered(
         relabel = partial(_dither_ordered, blocks, palette, dither, space, executor)
     if out.suffix.lower() == ".zarr":
         return _write_store(relabel, shape, palette, out, overwrite=overwrite)
-    return _write_png(relabel, shape, palette, out, executor, overwrite=overwrite)
+    file = plan_label_file(out, shape, palette.label_dtype, len(palette), source)
+    return _write_file(relabel, file, palette, out, executor, overwrite=overwrite)
 
 
 def _write_store(
@@ -108,33 +111,24 @@ def _write_store(
         discard_store(temporary)
 
 
-def _write_png(
+def _write_file(
     relabel: Relabel,
-    shape: tuple[int, int],
+    file: LabelFile,
     palette: Palette,
     out: Path,
     executor: Executor,
     *,
     overwrite: bool,
 ) -> tuple[int, Tally]:
-    """Write strips, join them, and give the file its name."""
-    effort = strip_effort(shape, palette)
+    """Write parts, join them, and give the file its name."""
     with partial_folder(out) as folder:
-        tally = relabel(partial(put_in_strips, folder, effort))
-        n_bytes = finish_png(folder, shape, palette, out, executor, overwrite=overwrite)
-        return n_bytes, tally
+        tally = relabel(partial(write_part_files, folder, file))
+        return finish_file(folder, file, palette, out, executor, overwrite=overwrite), tally
 
 
 def put_in_store(store: Path, labels: NDArray[np.uint8], at: tuple[int, int]) -> int:
     """Write whole shards of labels and return their pixels. **Eager**."""
     return store_block(store, labels, offset=at)
-
-
-def put_in_strips(
-    folder: Path, effort: dict[str, int], labels: NDArray[np.uint8], at: tuple[int, int]
-) -> int:
-    """Write whole strips of labels and return their pixels. **Eager**."""
-    return write_strip_files(folder, labels, first_row=at[0], **effort)
 
 
 def _dither_ordered(

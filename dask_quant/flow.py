@@ -18,7 +18,7 @@ from dask_quant.histogram import ColorHistogram
 from dask_quant.kernels.assign import label_block, table_of_colors
 from dask_quant.saved_counts import SavedCounts
 from dask_quant.sinks.atomic import write_file_atomically
-from dask_quant.sinks.png import label_chunks
+from dask_quant.sinks.label_file import encode_labels
 from dask_quant.sources.pillow import read_image
 from dask_quant.tables import make_table
 
@@ -76,14 +76,15 @@ def quantize_file(
     listener: Listener = ignore_event,
     watch: Stopwatch | None = None,
 ) -> ImageOutcome:
-    """Relabel one image file as an indexed PNG. **Eager**.
+    """Relabel one image file as a label file. **Eager**.
 
     Parameters
     ----------
     source : str, Path or file
         Image that Pillow opens.
     out : Path
-        PNG to write, whole or not at all.
+        File to write, whole or not at all, of a suffix of
+        `dask_quant.sinks.label_file.FILE_SUFFIXES`.
     options : FitOptions
         How to fit a palette; of a ``palette`` that is given, the space alone is looked at.
     palette : Palette, optional
@@ -108,6 +109,7 @@ def quantize_file(
         pixels = read_image(source)
     return quantize_pixels(
         *(pixels, out, options),
+        source=source,
         palette=palette,
         dither=dither,
         saved=saved,
@@ -123,6 +125,7 @@ def quantize_pixels(
     out: Path,
     options: FitOptions,
     *,
+    source: object = None,
     palette: Palette | None = None,
     dither: str = "none",
     saved: SavedCounts | None = None,
@@ -131,9 +134,9 @@ def quantize_pixels(
     listener: Listener = ignore_event,
     watch: Stopwatch | None = None,
 ) -> ImageOutcome:
-    """Relabel one image in memory, uint8 ``(y, x, 3)``, as an indexed PNG. **Eager**.
+    """Relabel one image in memory, uint8 ``(y, x, 3)``, as a label file. **Eager**.
 
-    The other parameters are those of `quantize_file`.
+    The other parameters are those of `quantize_file`; ``source`` is what pixels were read from.
     """
     watch = watch or Stopwatch()
     with watch.measure("count"):
@@ -146,11 +149,11 @@ def quantize_pixels(
     with watch.measure("relabel"):
         labels, outcome = _label_and_describe(pixels, histogram, fit, dither)
     with watch.measure("write"):
-        chunks = label_chunks(labels, fit.palette)
+        chunks = encode_labels(labels, fit.palette, out, source)
         n_bytes = write_file_atomically(out, chunks, overwrite=overwrite)
     if outline is not None:
         with watch.measure("outline"):
-            chunks = label_chunks(label_borders(labels), LINE_COLORS)
+            chunks = encode_labels(label_borders(labels), LINE_COLORS, outline)
             n_bytes += write_file_atomically(outline, chunks, overwrite=overwrite)
     return replace(outcome, output_bytes=n_bytes)
 

@@ -10,7 +10,7 @@ from dask_quant.given_colors import count_refit
 from dask_quant.options import MAX_COLORS, as_path, make_run_options
 from dask_quant.palette import MAX_COLORS_8BIT, as_palette
 from dask_quant.routes.choose import fit_sources, plan_sources, relabel_sources
-from dask_quant.routes.common import Job, check_any_sources, check_sources
+from dask_quant.routes.common import Job, check_any_sources, check_sources, choose_suffix
 from dask_quant.routes.outlining import as_outline
 from dask_quant.saved_counts import read_counts
 
@@ -38,6 +38,7 @@ def quantize(
     out: str | Path,
     *,
     n_colors: int | None = None,
+    format: str | None = None,
     per_image: bool = False,
     dither: str = "none",
     method: str = "kmeans",
@@ -73,11 +74,14 @@ def quantize(
         Files, folders, globs, Zarr stores, ``-`` for standard input or ``@list.txt``; or one image
         as an array, uint8 ``(y, x, 3)`` or ``(y, x)``.
     out : str or Path
-        For one image, the ``.png`` or ``.zarr`` to write; else the folder to write into, which
-        mirrors the tree of the sources.
+        For one image, the ``.png``, ``.gif``, ``.tif``, ``.npz`` or ``.zarr`` to write; else the
+        folder to write into, which mirrors the tree of the sources.
     n_colors : int, optional
         Colours of the palette, 1 to 65536; None: 16, or with a target as many as it takes and the
         output can hold. Where the images hold fewer, so does the palette.
+    format : str, optional
+        What the images of a folder become: ``png``, ``gif``, ``tif``, ``tiff`` or ``npz``. None:
+        ``png``.
     per_image : bool, default False
         Whether each image gets a palette of its own; else all share one, fitted to all of them.
     dither : {"none", "bayer", "blue-noise", "floyd-steinberg"}, default "none"
@@ -167,7 +171,7 @@ def quantize(
         When the images hold fewer colours than were asked for.
     """
     fit = _make_fit(
-        out,
+        as_path(out, "out").suffix or choose_suffix(format, out),
         n_colors,
         (target_psnr, target_mse, target_delta_e),
         method=method,
@@ -185,8 +189,8 @@ def quantize(
         refit=refit,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
-    counts = (histogram, save_histogram)
-    job = _make_job(fit, run, listener, per_image, dither, outline, counts, out)
+    counts, suffix = (histogram, save_histogram), choose_suffix(format, out)
+    job = _make_job(fit, run, listener, per_image, dither, suffix, outline, counts, out)
     with job.saved.keep():
         return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 
@@ -196,6 +200,7 @@ def apply_palette(
     out: str | Path,
     palette: Palette | ArrayLike,
     *,
+    format: str | None = None,
     space: str = "srgb",
     dither: str = "none",
     outline: str | Path | None = None,
@@ -214,7 +219,7 @@ def apply_palette(
         sRGB integers 0 to 255 ``(n_colors, 3)``.
     space : {"srgb", "linear", "oklab", "lab"}, default "srgb"
         Where the nearest colour of a pixel is found.
-    sources, out, dither, outline, overwrite, chunks, persist, cluster, listener
+    sources, out, format, dither, outline, overwrite, chunks, persist, cluster, listener
         As in `quantize`.
 
     Returns
@@ -230,9 +235,18 @@ def apply_palette(
     run = make_run_options(overwrite, chunks, persist, cluster)
     given = as_palette(palette)
     fit = FitOptions(n_colors=len(given), space=space)
-    chosen = check_dither(dither)
+    chosen, suffix = check_dither(dither), choose_suffix(format, out)
     lines = as_outline(outline, chosen)
-    job = Job("apply", fit, run, listener, palette=given, dither=chosen, outline=lines)
+    job = Job(
+        "apply",
+        fit,
+        run,
+        listener,
+        palette=given,
+        dither=chosen,
+        suffix=suffix,
+        outline=lines,
+    )
     return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 
 
@@ -294,7 +308,7 @@ def make_palette(
         One of the classes of `dask_quant.errors`; its message is one line.
     """
     fit = _make_fit(
-        out,
+        as_path(out, "out").suffix,
         n_colors,
         (target_psnr, target_mse, target_delta_e),
         method=method,
@@ -325,6 +339,7 @@ def plan_job(
     out: str | Path,
     *,
     n_colors: int | None = None,
+    format: str | None = None,
     per_image: bool = False,
     dither: str = "none",
     method: str = "kmeans",
@@ -357,7 +372,7 @@ def plan_job(
 
     Parameters
     ----------
-    sources, out, n_colors, per_image, dither, method, engine, effort, space, seed
+    sources, out, n_colors, format, per_image, dither, method, engine, effort, space, seed
         As in `quantize`.
     n_init, max_iter, tol, init, weight_power, keep, recolor
         As in `quantize`.
@@ -377,7 +392,7 @@ def plan_job(
         What `quantize` would raise before it starts.
     """
     fit = _make_fit(
-        out,
+        as_path(out, "out").suffix or choose_suffix(format, out),
         n_colors,
         (target_psnr, target_mse, target_delta_e),
         method=method,
@@ -395,13 +410,13 @@ def plan_job(
         refit=refit,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
-    counts = (histogram, save_histogram)
-    job = _make_job(fit, run, ignore_event, per_image, dither, outline, counts, out)
+    counts, suffix = (histogram, save_histogram), choose_suffix(format, out)
+    job = _make_job(fit, run, ignore_event, per_image, dither, suffix, outline, counts, out)
     return plan_sources(job, check_sources(sources), as_path(out, "out"))
 
 
 def _make_fit(
-    out: str | Path,
+    suffix: str,
     n_colors: int | None,
     targets: tuple[float | None, float | None, float | None],
     **given: Any,
@@ -410,7 +425,7 @@ def _make_fit(
     target = make_target(*targets)
     if n_colors is None:
         n_colors = count_refit(given["refit"])
-    return FitOptions(n_colors=_most_colors(n_colors, target, out), target=target, **given)
+    return FitOptions(n_colors=_most_colors(n_colors, target, suffix), target=target, **given)
 
 
 def _make_job(
@@ -419,6 +434,7 @@ def _make_job(
     listener: Listener,
     per_image: bool,
     dither: str,
+    suffix: str,
     outline: str | Path | None,
     counts: tuple[Counts, str | Path | None],
     out: str | Path,
@@ -435,16 +451,17 @@ def _make_job(
         listener,
         per_image=per_image,
         dither=chosen,
+        suffix=suffix,
         outline=lines,
         saved=saved,
     )
 
 
-def _most_colors(n_colors: int | None, target: Target | None, out: str | Path) -> int:
-    """Return the colours to fit, or the most that may be: what files of ``out`` can hold."""
+def _most_colors(n_colors: int | None, target: Target | None, suffix: str) -> int:
+    """Return the colours to fit, or the most that may be: what files of ``suffix`` can hold."""
     if n_colors is not None:
         return n_colors
     if target is None:
         return FitOptions.n_colors
-    suffix = as_path(out, "out").suffix.lower()
-    return MAX_COLORS_8BIT if suffix in ("", ".png", ".act") else MAX_COLORS
+    few = suffix.lower() in ("", ".png", ".gif", ".act")
+    return MAX_COLORS_8BIT if few else MAX_COLORS

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
-from dask_quant.sinks import png, store_layout
+from dask_quant.sinks import png, store_layout, tiff_layout
 from dask_quant.sources.samples import find_sample_images
 
 # The same examples in every run: a failure is a change of the code, never of the draw.
@@ -92,9 +92,11 @@ def digest_output():
 
 @pytest.fixture
 def small_units(monkeypatch):
-    """Strips of 560 pixels and shards of 32 x 32, so that small images have several."""
+    """Strips of 560 pixels, shards and blocks of 32 x 32, so that small images have several."""
     monkeypatch.setattr(png, "STRIP_PIXELS", 560)
     monkeypatch.setattr(store_layout, "CHUNK_SIDE", 16)
     monkeypatch.setattr(store_layout, "SHARD_SIDE", 32)
+    monkeypatch.setattr(tiff_layout, "TILE_SIDE", 16)
+    monkeypatch.setattr(tiff_layout, "BLOCK_SIDE", 32)
     assert png.strip_rows(70) == 8
     assert store_layout.label_shards((50, 70)) == (32, 32)

@@ -24,6 +24,7 @@ from dask_quant.faces.cli_options import (
     DITHER,
     DRY_RUN,
     FIT_OPTIONS,
+    FORMAT,
     IN_MEMORY,
     OUT,
     OUTLINE,
@@ -98,6 +99,7 @@ def cli() -> None:
 @cli.command()
 @SOURCES
 @OUT
+@FORMAT
 @FIT_OPTIONS
 @RECOLOR
 @REFIT
@@ -168,6 +170,7 @@ def palette(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
     "--model", type=PATH, metavar="FILE.json", help="Classes that segment wrote, for rasters."
 )
 @OUT
+@FORMAT
 @DITHER
 @OUTLINE
 @CHUNK_OPTIONS
@@ -192,7 +195,11 @@ def apply(
     with terminal.run_command("apply", quiet=quiet, as_json=as_json) as screen:
         classes = take(given, *CLASS_NAMES)
         if model is not None and palette_file is None:
-            for name, value, default in (("space", space, "srgb"), ("dither", dither, "none")):
+            chosen = given.pop("format")
+            for name, value, default in (
+                *(("space", space, "srgb"), ("dither", dither, "none")),
+                ("format", chosen, None),
+            ):
                 if value != default:
                     message = f"Got --{name} {value} with classes; it is for --palette."
                     raise dq.OptionError(message)

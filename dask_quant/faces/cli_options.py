@@ -176,7 +176,11 @@ SCORES_OUT = click.option("-o", "--out", type=PATH, metavar="FILE",
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the plan and do nothing.")
 OUT = click.option("-o", "--out", type=PATH, required=True, metavar="OUT",
-                   help="For one image a .png or .zarr, else a folder.")  # fmt: skip
+                   help="For one image a .png, .gif, .tif, .npz or .zarr, "
+                        "else a folder.")  # fmt: skip
+FORMAT = click.option("--format", metavar="NAME",
+                      help="What images of a folder become: png, gif, tif, "
+                           "npz. [default: png]")  # fmt: skip
 
 
 def take(given: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from dask_quant.array_flow import (
     fit_image,
     write_labels,
     write_unit,
+    writes_strips,
 )
-from dask_quant.chunking import check_budget
+from dask_quant.chunking import PROCESS_BYTES, check_budget
 from dask_quant.dither_flow import write_dithered
 from dask_quant.dither_plan import plan_dithered
 from dask_quant.flow import describe_fit, retell_outcome
@@ -31,7 +32,8 @@ from dask_quant.routes.common import (
     write_palette_file,
 )
 from dask_quant.routes.executing import open_executor
-from dask_quant.sinks.png import bit_depth_for
+from dask_quant.routes.outlining import check_outlined
+from dask_quant.sinks.label_file import check_color_number, check_image_shape, plan_join_bytes
 from dask_quant.sources.arrays import as_image
 from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.opening import open_image
@@ -43,6 +45,7 @@ from dask_quant.sources.zarr_store import (
     read_unit,
     read_zarr_header,
 )
+from dask_quant.tables import MAX_TABLE_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +80,7 @@ class ChunkedSource:
 
 def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
     """Relabel one image as a Dask array."""
+    check_outlined(job.outline, out)
     for path in (out, job.outline):
         if path is not None:
             check_label_output(path, overwrite=job.run.overwrite)
@@ -106,13 +110,16 @@ def _relabel_source(
     palette, overwrite = outcome.palette, job.run.overwrite
     if job.dither == "none":
         labels = relabel_blocks(pixels, outcome.classes or palette, job.fit.space)
-        n_bytes = write_labels(labels, palette, out, executor, overwrite=overwrite)
+        n_bytes = write_labels(
+            *(labels, palette, out, executor), overwrite=overwrite, source=source.image
+        )
     else:
         n_bytes, tally = write_dithered(
             *(pixels, palette, job.dither, out, executor),
             space=job.fit.space,
             overwrite=overwrite,
             decodes_whole=source.decodes_whole,
+            source=source.image,
         )
         outcome = retell_outcome(outcome, tally, job.fit.space)
     return replace(outcome, output_bytes=n_bytes)
@@ -171,10 +178,9 @@ def _fit_source(
     image = _open_to_count(job, source, plan)
     with job.watch.measure("count"):
         histogram = job.saved.extend(count_image(image, executor))
-    if out.suffix.lower() == ".png":
-        n_found = max(len(histogram), len(job.saved.earlier))
-        n_entries = max(len(job.fit.refit), min(job.fit.n_colors, n_found))
-        bit_depth_for(n_entries)  # before the fit, which takes longer
+    n_found = max(len(histogram), len(job.saved.earlier))
+    n_entries = max(len(job.fit.refit), min(job.fit.n_colors, n_found))
+    check_color_number(out, n_entries)  # before the fit, which takes longer
     with job.watch.measure("fit"):
         if job.fit.fits_pixels:
             fit = fit_image(image, histogram, job.fit, executor)
@@ -205,8 +211,8 @@ def _prepare_source(
 
 def _check_palette_size(palette: Palette | None, out: Path) -> None:
     """Raise `OutputError` when a palette that is given has too many colours for ``out``."""
-    if palette is not None and out.suffix.lower() == ".png":
-        bit_depth_for(len(palette))
+    if palette is not None:
+        check_color_number(out, len(palette))
 
 
 def _plan_engine_bytes(job: Job, source: ChunkedSource, n_processes: int, n_threads: int) -> int:
@@ -244,13 +250,15 @@ def plan_source(
     job: Job, source: ChunkedSource, out: Path | None, *, n_processes: int, n_threads: int
 ) -> ChunkPlan:
     """Plan one image in chunks, and refuse what does not fit."""
+    if out is not None:
+        check_image_shape(out, source.shape)
     plan = plan_dithered(
         source.shape,
         dither=job.dither,
         read_unit=source.unit,
         write_unit=(1, 1) if out is None else write_unit(source.shape, out),
         # Strips are of few rows, and so must be what they are cut from.
-        relabel_unit=source.unit if out is None or out.suffix == ".zarr" else source.part,
+        relabel_unit=source.part if out is not None and writes_strips(out) else source.unit,
         label_bytes_per_pixel=1 if job.fit.n_colors <= MAX_COLORS_8BIT else 2,
         n_processes=n_processes,
         n_threads=n_threads,
@@ -269,6 +277,10 @@ def plan_source(
             n_threads=n_threads,
         )
         plan = replace(plan, projected_bytes=max(plan.projected_bytes, needed))
+    if out is not None:
+        join_bytes = plan_join_bytes(out, source.shape)
+        join_bytes += (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES)
+        plan = replace(plan, projected_bytes=max(plan.projected_bytes, join_bytes))
     rows, columns = plan.count_chunks
     tasks = f"{plan.n_tasks} tasks of up to {rows} x {columns} pixels"
     check_budget(plan.projected_bytes, job.run.cluster.memory_limit_bytes, tasks)

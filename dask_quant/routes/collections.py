@@ -24,6 +24,7 @@ from dask_quant.routes.common import (
 )
 from dask_quant.routes.executing import open_executor
 from dask_quant.sinks.atomic import check_output, resolve_all_below
+from dask_quant.sinks.label_file import check_color_number
 from dask_quant.sources.discover import STDIN, is_zarr_store
 from dask_quant.sources.output_names import plan_output_names
 from dask_quant.sources.reading import read_any_header
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 def relabel_many(job: Job, found: Discovery, out: Path) -> Report:
     """Relabel many images, with one palette or one each."""
     _check_plain_collection(job, found)
-    items = plan_items(found, out, overwrite=job.run.overwrite)
+    _check_palette_size(job)
+    items = plan_items(found, out, overwrite=job.run.overwrite, suffix=job.suffix)
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
         _check_collection_budget(job, items, executor)
         if job.per_image:
@@ -168,7 +170,13 @@ def _check_plain_collection(job: Job, found: Discovery) -> None:
             raise OptionError(message)
 
 
-def plan_items(found: Discovery, out: Path, *, overwrite: bool) -> list[Item]:
+def _check_palette_size(job: Job) -> None:
+    """Raise `OutputError` when a palette that is given has too many colours for the files."""
+    if job.palette is not None:
+        check_color_number(Path(f"x{job.suffix}"), len(job.palette))
+
+
+def plan_items(found: Discovery, out: Path, *, overwrite: bool, suffix: str = ".png") -> list[Item]:
     """Return what is read and written for each input, having checked that the outputs are free."""
     if out.exists() and not out.is_dir():
         message = f"Got the output {str(out)!r} for images in a folder, but it is a file."
@@ -176,7 +184,7 @@ def plan_items(found: Discovery, out: Path, *, overwrite: bool) -> list[Item]:
     if not overwrite and out.is_dir() and any(out.iterdir()):
         message = f"{str(out)!r} exists and is not empty; use --overwrite to write into it."
         raise OutputExistsError(message)
-    names = plan_output_names([entry.relative for entry in found.inputs], ".png")
+    names = plan_output_names([entry.relative for entry in found.inputs], suffix)
     items = [
         Item(entry.path, target)
         for entry, target in zip(found.inputs, resolve_all_below(out, names), strict=True)

@@ -19,6 +19,7 @@ from dask_quant.fit.fitting import fit_given
 from dask_quant.options import as_path
 from dask_quant.results import Report, explained_variance
 from dask_quant.saved_counts import SavedCounts
+from dask_quant.sinks.label_file import FILE_SUFFIXES
 from dask_quant.sinks.palette_file import write_palette
 from dask_quant.sources.discover import STDIN, Discovery, discover
 
@@ -39,13 +40,15 @@ if TYPE_CHECKING:
 SMALL_PIXELS = 1 << 26
 """Pixels up to which one image is handled in one go: half a gigabyte of pixels and labels."""
 
-LABEL_SUFFIXES = (".png", ".zarr")
+LABEL_SUFFIXES = (*FILE_SUFFIXES, ".zarr")
 """Suffixes of the label files that can be written."""
 
 LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
 """Suffixes of files that would blur a palette."""
 
-OTHER_SUFFIXES = frozenset({".gif", ".tif", ".tiff", ".bmp", ".webp", ".avif", ".jp2", ".ppm"})
+OTHER_SUFFIXES = frozenset(
+    {".gif", ".tif", ".tiff", ".bmp", ".webp", ".avif", ".jp2", ".ppm", ".npy"}
+)
 """Suffixes that name an image file, so that an output of that name is not taken for a folder."""
 
 
@@ -71,6 +74,8 @@ class Job:
     """Where the borders of labels are drawn, too; None: nowhere."""
     saved: SavedCounts = field(default_factory=SavedCounts)
     """Counts of earlier images that the fit is to, beside those of this job."""
+    suffix: str = ".png"
+    """Suffix of the files that images of a collection are written to."""
     watch: Stopwatch = field(default_factory=Stopwatch)
     """Measures the stages."""
 
@@ -123,6 +128,36 @@ def wants_file(out: Path, found: Discovery) -> bool:
     return False
 
 
+def choose_suffix(name: str | None, out: str | Path) -> str:
+    """Return the suffix of the files that the format ``name`` is for; None: PNG.
+
+    Raises
+    ------
+    OptionError
+        When it is not known, or ``out`` names a file of another format.
+
+    Examples
+    --------
+    >>> choose_suffix("TIF", "out"), choose_suffix(None, "out.zarr")
+    ('.tif', '.png')
+    """
+    if name is None:
+        return ".png"
+    path = as_path(out, "out")
+    suffix = f".{str(name).lower().removeprefix('.')}"
+    if suffix not in FILE_SUFFIXES:
+        known = ", ".join(known.removeprefix(".") for known in FILE_SUFFIXES)
+        message = f"Got the format {name!r}; images of a folder become one of {known}."
+        raise OptionError(message)
+    named = path.suffix.lower()
+    if named in LABEL_SUFFIXES and named != suffix and not path.is_dir():
+        message = (
+            f"Got the format {name!r} for {str(out)!r}, whose name says another; name a folder."
+        )
+        raise OptionError(message)
+    return suffix
+
+
 def check_label_suffix(out: Path, *, n_inputs: int) -> None:
     """Raise `OutputError` unless ``out`` names a kind of file that can hold labels."""
     suffix = out.suffix.lower()
@@ -133,7 +168,11 @@ def check_label_suffix(out: Path, *, n_inputs: int) -> None:
         )
         raise OutputError(message)
     if suffix not in LABEL_SUFFIXES:
-        message = f"Got the output {str(out)!r}; one image is written as .png or .zarr."
+        hint = "; .npz holds labels and palette" if suffix == ".npy" else ""
+        message = (
+            f"Got the output {str(out)!r}; one image is written as .png, .gif, .tif, .npz or "
+            f".zarr{hint}."
+        )
         raise OutputError(message)
     if n_inputs > 1:
         message = f"Got {n_inputs} images for the one file {str(out)!r}; name a folder instead."

@@ -16,7 +16,7 @@ from dask_quant.routes.common import (
     write_palette_file,
 )
 from dask_quant.sinks.atomic import check_output
-from dask_quant.sinks.png import bit_depth_for
+from dask_quant.sinks.label_file import check_color_number, check_image_shape
 from dask_quant.sources.pillow import read_header, read_image
 
 if TYPE_CHECKING:
@@ -33,8 +33,11 @@ def relabel_in_memory(job: Job, path: str, out: Path, n_ignored: int) -> Report:
     if job.outline is not None:
         check_output(job.outline, overwrite=job.run.overwrite)
     if job.palette is not None:
-        bit_depth_for(len(job.palette))
+        check_color_number(out, len(job.palette))
     source, input_bytes = read_source(path)
+    if out.suffix.lower() == ".gif":
+        header = read_header(source)
+        check_image_shape(out, (header.height, header.width))
     _check_memory(job, source)
     outcome = quantize_file(
         source,

@@ -51,6 +51,16 @@ def as_outline(outline: Any, dither: str = "none") -> Path | None:
     return None if outline is None else as_path(outline, "outline")
 
 
+def check_outlined(outline: Path | None, out: Path) -> None:
+    """Raise `OutputError` when labels in parts go to a file that cannot be read back in parts."""
+    if outline is not None and out.suffix.lower() not in OUTLINE_SUFFIXES:
+        message = (
+            f"Got --outline with the output {str(out)!r} of a large image, which is not read back "
+            f"in parts; write {' or '.join(OUTLINE_SUFFIXES)}."
+        )
+        raise OutputError(message)
+
+
 def refuse_outline(n_images: int, out: Path) -> None:
     """Raise `OutputError`: there is not the one file of labels that an outline is drawn of."""
     what = f"{n_images} images" if n_images > 1 else f"the folder {str(out)!r}"

@@ -100,7 +100,7 @@ def _plan_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> JobPlan
 def _plan_collection(job: Job, found: Discovery, out: Path) -> JobPlan:
     """Plan the images that go to a folder."""
     n_processes, n_threads = _count_side_by_side(job)
-    items = plan_items(found, out, overwrite=job.run.overwrite)
+    items = plan_items(found, out, overwrite=job.run.overwrite, suffix=job.suffix)
     sizes = [count_header_pixels(item.source) for item in items]
     projected = plan_collection(
         sizes, n_processes=n_processes, n_threads=n_threads, weight_power=job.fit.weight_power

@@ -11,6 +11,7 @@ import mosaic
 import numpy as np
 import photo as photo_command
 import pytest
+import tiff_out
 import zarr
 from PIL import Image
 
@@ -114,6 +115,27 @@ def test_photo_benchmark_reports_commands_and_steps(capsys, tmp_path):
     assert report["rows"][0]["best_s"] > 0
     assert report["rows"][-1]["best_s"] > 0
     assert {"import Numba", "fit", "write"} <= {step["what"] for step in report["steps"]}
+
+
+def test_tiff_benchmark_measures_job_and_floor_and_compares(capsys, tmp_path):
+    given = ["--work", str(tmp_path), "--megapixels", "18", "--json"]
+    assert tiff_out.main(given) == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert row["wrong"] == 0
+    assert 0 < row["floor_mb"] < row["file_mb"] < 2 * row["floor_mb"]
+    assert row["peak_mb"] > 50
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tiff_benchmark_counts_pixels_that_differ(tmp_path):
+    shape, out = (600, 700), tmp_path / "a.tif"
+    tiff_out.run_job(shape, out)
+    assert tiff_out.count_wrong_pixels(out, shape) == 0
+    pattern = tiff_out.make_pattern()
+    pattern[0, 0] += 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiff_out, "make_pattern", lambda: pattern)
+        assert tiff_out.count_wrong_pixels(out, shape) >= 1
 
 
 def test_dither_benchmark_reports_every_way_and_tells_a_missed_aim(capsys, monkeypatch):

@@ -117,6 +117,7 @@ THIRD_PARTY = {
     "google_crc32c": ("sources",),
     "PIL": ("sources", "sinks"),
     "rasterio": ("sources", "sinks"),
+    "imagecodecs": ("sinks",),
     "sklearn": ("fit", "class_scores", "row_input", "scalable", "estimator"),
     "matplotlib": ("palette", "sinks"),
     "xarray": ("accessor",),
@@ -125,7 +126,15 @@ THIRD_PARTY = {
 }
 """Which layers know which package. None that is missing here is used at all."""
 
-SLOW_PACKAGES = ("dask_ml", "distributed", "matplotlib", "rasterio", "rich", "sklearn")
+SLOW_PACKAGES = (
+    "dask_ml",
+    "distributed",
+    "imagecodecs",
+    "matplotlib",
+    "rasterio",
+    "rich",
+    "sklearn",
+)
 """Packages that may be imported inside a function: optional, or too slow for every start."""
 
 FACES_KNOW = (

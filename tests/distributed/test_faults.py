@@ -22,8 +22,8 @@ TIMEOUT_S = 90
 
 COUNT = "dask_quant.graphs.counting:count_block_colors"
 TO_ZARR = "dask_quant.sinks.zarr_store:store_block"
-TO_PNG = "dask_quant.array_flow:write_strip_files"
-JOIN_PNG = "dask_quant.array_flow:join_strip_files"
+TO_PNG = "dask_quant.array_flow:write_part_files"
+JOIN_PNG = "dask_quant.array_flow:join_part_files"
 COUNT_BATCH = "dask_quant.job:count_batch"
 RELABEL_BATCH = "dask_quant.job:relabel_batch"
 QUANTIZE_BATCH = "dask_quant.job:quantize_batch"

@@ -44,7 +44,7 @@ def assert_all_equal(done, read_tree, figures):
         assert said[scheduler] == said["threads"], scheduler
 
 
-@pytest.mark.parametrize("name", ["out.png", "out.zarr"])
+@pytest.mark.parametrize("name", ["out.png", "out.zarr", "out.tif", "out.gif", "out.npz"])
 def test_one_image_in_chunks_is_the_same_everywhere(
     name, client, store, picture, tmp_path, read_tree, figures
 ):
@@ -58,14 +58,20 @@ def test_one_image_in_chunks_is_the_same_everywhere(
     )
     assert_all_equal(done, read_tree, figures)
     out, report = done["cluster"]
-    labels = zarr.open_array(out / "0", mode="r")[:] if name.endswith("zarr") else read_png(out)
+    labels = read_labels(out)
     painted = report.palette.colors[labels]
     error = np.square(painted.astype(np.int32) - picture).sum(dtype=np.int64) / labels.size
     assert report.mse == pytest.approx(error, rel=1e-12)
 
 
 @pytest.mark.parametrize(
-    ("name", "dither"), [("out.png", "blue-noise"), ("out.zarr", "floyd-steinberg")]
+    ("name", "dither"),
+    [
+        ("out.png", "blue-noise"),
+        ("out.zarr", "floyd-steinberg"),
+        ("out.tif", "bayer"),
+        ("out.tif", "floyd-steinberg"),
+    ],
 )
 def test_one_dithered_image_in_chunks_is_the_same_everywhere(
     name, dither, client, store, picture, tmp_path, read_tree, figures
@@ -212,7 +218,7 @@ def test_relative_paths_start_where_the_client_is(client, photo, tmp_path, monke
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["out.png", "out.zarr"])
+@pytest.mark.parametrize("name", ["out.png", "out.zarr", "out.tif"])
 def test_no_pixel_passes_through_the_client(name, client, tmp_path, monkeypatch):
     pixels = np.random.default_rng(3).integers(0, 4, (2000, 1000, 1), dtype=np.uint8)
     pixels = np.concatenate([60 * pixels, 20 * pixels, 255 - pixels], axis=2)
@@ -228,11 +234,7 @@ def test_no_pixel_passes_through_the_client(name, client, tmp_path, monkeypatch)
     monkeypatch.undo()
     sent = sum_sent(client) - before
     assert 0 < sent < pixels.nbytes / 100
-    labels = (
-        zarr.open_array(tmp_path / name / "0", mode="r")[:]
-        if name.endswith("zarr")
-        else read_png(tmp_path / name)
-    )
+    labels = read_labels(tmp_path / name)
     assert labels.shape == pixels.shape[:2]
     assert len(np.unique(labels)) == 3
 
@@ -246,8 +248,15 @@ def sum_sent(client):
     return sum(client.run(count_sent).values())
 
 
+def read_labels(path):
+    """The labels of any output."""
+    if path.suffix == ".zarr":
+        return zarr.open_array(path / "0", mode="r")[:]
+    return np.load(path)["labels"] if path.suffix == ".npz" else read_png(path)
+
+
 def read_png(path):
-    """The labels of an indexed PNG."""
+    """The labels of an indexed picture."""
     with Image.open(path) as image:
         assert image.mode == "P"
         return np.asarray(image)

@@ -61,6 +61,7 @@ def every_color(tmp_path_factory):
     [
         ("o.zarr", None, {}),
         ("o.png", (4096, 4096), {}),
+        ("o.tif", None, {}),
         ("o.zarr", None, {"space": "oklab"}),
         ("o.zarr", None, {"weight_power": 0.5}),
     ],
@@ -93,7 +94,9 @@ def test_the_projection_holds_with_every_color_in_saved_counts(every_color, tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "dither"), [("o.png", "bayer"), ("o.zarr", "floyd-steinberg")])
+@pytest.mark.parametrize(
+    ("name", "dither"), [("o.png", "bayer"), ("o.zarr", "floyd-steinberg"), ("o.gif", "none")]
+)
 def test_the_projection_holds_with_dithering(tmp_path, name, dither):
     store = tmp_path / "wide.zarr"
     pixels = scattered_colors(1 << 20).reshape(512, 2048, 3)

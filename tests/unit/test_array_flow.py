@@ -24,6 +24,7 @@ from dask_quant.palette import Palette
 PIXELS = np.random.default_rng(0).integers(0, 9, (50, 70, 3), dtype=np.uint8)
 LABELS = np.random.default_rng(1).integers(0, 5, (50, 70), dtype=np.uint8)
 PALETTE = Palette(np.arange(15).reshape(5, 3) * 16)
+NAMES = ["o.png", "o.zarr", "o.gif", "o.tif", "o.npz"]
 CHUNKS = [(50, 70), (7, 9), (1, 70), (50, 1), ((3, 40, 7), (69, 1))]
 
 
@@ -35,7 +36,10 @@ def executor(request):
 def read_back(path):
     if path.suffix == ".zarr":
         return zarr.open_group(path, mode="r")["0"][...]
-    return np.asarray(Image.open(path))
+    if path.suffix == ".npz":
+        return np.load(path)["labels"]
+    with Image.open(path) as image:
+        return np.asarray(image)
 
 
 @pytest.mark.parametrize("chunks", CHUNKS)
@@ -63,7 +67,7 @@ def test_waves_count_and_write_the_same(monkeypatch, tmp_path, executor, width, 
         assert count_image(image, listening) == ColorHistogram.from_pixels(PIXELS)
     assert len(graphs) >= 72 // width
     assert sum("count_block_colors" in str(key) for graph in graphs for key in graph) == 72
-    for name in ("o.png", "o.zarr"):
+    for name in NAMES:
         labels = da.from_array(LABELS, chunks=(6, 9))
         write_labels(labels, PALETTE, tmp_path / name, listening, overwrite=False)
         np.testing.assert_array_equal(read_back(tmp_path / name), LABELS)
@@ -76,7 +80,7 @@ def test_waves_count_and_write_the_same(monkeypatch, tmp_path, executor, width, 
     assert counts == sorted(counts)
 
 
-@pytest.mark.parametrize("name", ["o.png", "o.zarr"])
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("chunks", CHUNKS)
 def test_labels_of_any_chunks_are_written_whole(
     tmp_path, executor, name, chunks, small_units, digest_output
@@ -87,12 +91,12 @@ def test_labels_of_any_chunks_are_written_whole(
     whole = tmp_path / "whole" / name
     write_labels(da.from_array(LABELS, chunks=-1), PALETTE, whole, executor, overwrite=False)
     assert digest_output(tmp_path / name) == digest_output(whole)
-    if name == "o.png":
+    if name != "o.zarr":
         assert n_bytes == whole.stat().st_size
     assert {path.name for path in tmp_path.iterdir()} == {name, "whole"}
 
 
-@pytest.mark.parametrize("name", ["o.png", "o.zarr"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_task_that_fails_leaves_neither_output_nor_remains(tmp_path, executor, name, small_units):
     def tear(block, block_info=None):
         if block_info[0]["chunk-location"] == (1, 0):
@@ -105,7 +109,7 @@ def test_a_task_that_fails_leaves_neither_output_nor_remains(tmp_path, executor,
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["o.png", "o.zarr"])
+@pytest.mark.parametrize("name", NAMES)
 def test_what_exists_is_replaced_only_when_asked(tmp_path, executor, name):
     labels = da.from_array(LABELS, chunks=-1)
     write_labels(labels, PALETTE, tmp_path / name, executor, overwrite=False)
@@ -120,10 +124,11 @@ def test_what_exists_is_replaced_only_when_asked(tmp_path, executor, name):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_a_strip_that_another_machine_kept_is_named(tmp_path, executor, monkeypatch):
-    monkeypatch.setattr(array_flow, "write_strip_files", lambda *_, **__: 0)
+@pytest.mark.parametrize("name", ["o.png", "o.gif", "o.tif", "o.npz"])
+def test_a_part_that_another_machine_kept_is_named(tmp_path, executor, monkeypatch, name):
+    monkeypatch.setattr(array_flow, "write_part_files", lambda *_, **__: 0)
     with pytest.raises(OutputError, match="all workers must see"):
-        write_labels(da.from_array(LABELS), PALETTE, tmp_path / "o.png", executor, overwrite=False)
+        write_labels(da.from_array(LABELS), PALETTE, tmp_path / name, executor, overwrite=False)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -169,6 +174,6 @@ def test_few_blocks_of_strips_are_on_the_way(tmp_path, executor, small_units):
     with Callback(start=graphs.append):
         write_labels(labels, PALETTE, tmp_path / "o.png", executor, overwrite=False)
     most = array_flow.STRIP_TASKS_PER_THREAD * executor.n_threads
-    written = [sum("write_strip_files" in str(key) for key in graph) for graph in graphs]
+    written = [sum("write_part_files" in str(key) for key in graph) for graph in graphs]
     assert 0 < max(written) <= most
     np.testing.assert_array_equal(read_back(tmp_path / "o.png"), LABELS)

@@ -302,3 +302,43 @@ def test_waves_count_what_one_graph_does(executor, images, monkeypatch, width):
     assert done == sorted(done)
     assert (done[0], done[-1]) == (0, len(items))
     assert {event.total for event in events} == {len(items)}
+
+
+@pytest.mark.parametrize("per_image", [False, True])
+@pytest.mark.parametrize("suffix", ["gif", "tif", "npz"])
+def test_images_of_a_folder_become_files_of_the_format(tmp_path, per_image, suffix):
+    rng = np.random.default_rng(5)
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        pixels = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "in" / f"{name}.png")
+    options = {"n_colors": 4, "per_image": per_image}
+    dq.quantize(tmp_path / "in", tmp_path / "png", **options)
+    report = dq.quantize(tmp_path / "in", tmp_path / "out", format=suffix.upper(), **options)
+    for name in ("a", "b"):
+        path = tmp_path / "out" / f"{name}.{suffix}"
+        with Image.open(tmp_path / "png" / f"{name}.png") as image:
+            expected = np.asarray(image)
+        if suffix == "npz":
+            found = np.load(path)["labels"]
+        else:
+            with Image.open(path) as image:
+                found = np.asarray(image)
+        np.testing.assert_array_equal(found, expected)
+    written = list((tmp_path / "out").iterdir())
+    assert report.output_bytes == sum(path.stat().st_size for path in written)
+    assert sorted(report.outputs) == sorted(map(str, written))
+
+
+def test_a_palette_too_large_for_the_format_is_refused_before_counting(tmp_path):
+    Image.new("RGB", (3, 3)).save(tmp_path / "a.png")
+    codes = np.arange(300)
+    palette = Palette(np.stack([codes % 256, codes // 256, codes * 0], axis=1))
+    heard = []
+    with pytest.raises(OutputError, match="Got 300 colours"):
+        dq.apply_palette(
+            [tmp_path / "a.png"], tmp_path / "out", palette, format="gif", listener=heard.append
+        )
+    assert heard == []
+    dq.apply_palette([tmp_path / "a.png"], tmp_path / "out", palette, format="tif")
+    assert (tmp_path / "out" / "a.tif").is_file()

@@ -218,10 +218,13 @@ def test_options_for_one_image_are_refused_for_many(tmp_path, folder):
 def test_outputs_that_cannot_be_are_refused_with_the_reason(tmp_path, picture):
     with pytest.raises(OutputError, match="JPEG"):
         dq.quantize(picture, tmp_path / "o.jpg")
-    with pytest.raises(OutputError, match=r"\.png or \.zarr"):
-        dq.quantize(picture, tmp_path / "o.tif")
-    with pytest.raises(OutputError, match="256"):
-        dq.quantize(picture, tmp_path / "o.png", n_colors=300)
+    with pytest.raises(OutputError, match=r"\.png, \.gif, \.tif, \.npz or \.zarr"):
+        dq.quantize(picture, tmp_path / "o.webp")
+    with pytest.raises(OutputError, match=r"or \.zarr; \.npz holds labels and palette"):
+        dq.quantize(picture, tmp_path / "o.npy")
+    for name in ("o.png", "o.gif"):
+        with pytest.raises(OutputError, match="256"):
+            dq.quantize(picture, tmp_path / name, n_colors=300)
     assert names_below(tmp_path) == {"cat.png"}
 
 
