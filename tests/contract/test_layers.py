@@ -62,6 +62,7 @@ LAYERS = (
     "array_flow",
     "dither_flow",
     "dither_plan",
+    "stream_flow",
     "raster_flow",
     "class_output",
     "persist",
@@ -97,6 +98,7 @@ THIRD_PARTY = {
             "execute",
             "array_flow",
             "dither_flow",
+            "stream_flow",
             "persist",
             "job",
             "arrays",
@@ -113,13 +115,16 @@ THIRD_PARTY = {
     "rasterio": ("sources", "sinks"),
     "sklearn": ("fit", "class_scores", "row_input", "scalable", "estimator"),
     "matplotlib": ("palette", "sinks"),
+    "pyvips": ("sources",),
     "xarray": ("accessor",),
     "click": ("faces",),
     "rich": ("faces",),
 }
 """Which layers know which package. None that is missing here is used at all."""
 
-SLOW_PACKAGES = ("dask_ml", "distributed", "matplotlib", "rasterio", "rich", "sklearn")
+SLOW_PACKAGES = (
+    *("dask_ml", "distributed", "matplotlib", "pyvips", "rasterio", "rich", "sklearn"),
+)
 """Packages that may be imported inside a function: optional, or too slow for every start."""
 
 FACES_KNOW = (
