@@ -1,23 +1,23 @@
-"""JPEG in strips of rows, from top to bottom, by libvips or by GDAL, whichever is installed.
+"""JPEG in strips of rows, from top to bottom, by libvips, where that is installed.
 
-Pillow decodes a JPEG as a whole. Both libraries read one row of blocks after another. A progressive
-file holds all rows in each of its scans: its coefficients are held in memory, two bytes each.
+Pillow decodes a JPEG as a whole; libvips reads one row of blocks after another. A progressive file
+holds all rows in each of its scans: its coefficients are held in memory, two bytes each.
 
 Notes
 -----
-Both use libjpeg-turbo as Pillow does, and give the same pixels. 320 Mpx (20000 x 16000), one core:
-libvips 3.6 s; see `read_jpeg_strips` for GDAL.
+libvips decodes as Pillow does, with libjpeg-turbo, and gives the same pixels. GDAL could read
+strips too, but as rasterio 1.4.4 brings it, it gives others: up to 18 levels away where chroma was
+subsampled, so that what is installed would show in the output.
 """
 
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from dask_quant.errors import SourceError
-from dask_quant.sources.gdal_state import borrow_gdal, show_gdal_cause
 from dask_quant.sources.header import show_cause, show_path
 from dask_quant.sources.large_header import walk_jpeg
 
@@ -30,10 +30,9 @@ _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 """Markers of frames in several scans."""
 
 
-def find_jpeg_reader() -> str | None:
-    """Return ``vips`` or ``gdal``, whichever is installed; None: neither."""
-    packages = {"pyvips": "vips", "rasterio": "gdal"}
-    return next((name for package, name in packages.items() if find_spec(package)), None)
+def can_read_jpeg_strips() -> bool:
+    """Return whether libvips is installed."""
+    return find_spec("pyvips") is not None
 
 
 def is_progressive(file: IO[bytes]) -> bool:
@@ -42,7 +41,7 @@ def is_progressive(file: IO[bytes]) -> bool:
 
 
 def read_jpeg_strips(
-    path: str, shape: tuple[int, int], *, rows: int, reader: str
+    path: str, shape: tuple[int, int], *, rows: int
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the pixels of a JPEG of grey or colour from top to bottom, as they are stored.
 
@@ -54,8 +53,6 @@ def read_jpeg_strips(
         Its rows and columns.
     rows : int
         Rows of a strip; the last may have fewer.
-    reader : str
-        What `find_jpeg_reader` found.
 
     Yields
     ------
@@ -65,53 +62,27 @@ def read_jpeg_strips(
     Raises
     ------
     SourceError
-        When it is truncated or otherwise damaged, as far as the library finds that out.
+        When it is truncated or otherwise damaged, as far as the library finds that out, or has
+        come to be another image.
     """
-    read = {"vips": _read_by_vips, "gdal": _read_by_gdal}[reader]
-    for strip in read(path, shape, rows):
-        if strip.shape[2] not in (1, 3):
-            message = f"Cannot read {show_path(path)}: it has {strip.shape[2]} bands."
-            raise SourceError(message)
-        yield np.repeat(strip, 3, axis=2) if strip.shape[2] == 1 else strip
-
-
-def _cut_rows(height: int, rows: int) -> Iterator[tuple[int, int]]:
-    """Yield the first row and the number of rows of every strip."""
-    return ((top, min(rows, height - top)) for top in range(0, height, rows))
-
-
-def _read_by_vips(path: str, shape: tuple[int, int], rows: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield strips ``(rows, x, band)`` that libvips reads."""
-    import pyvips
-
+    name = show_path(path)
+    try:
+        import pyvips
+    except (ImportError, OSError) as error:  # found, but not the library that it stands on
+        message = f"Cannot read {name}: libvips does not load ({show_cause(error)})."
+        raise SourceError(message) from error
     try:
         image = pyvips.Image.jpegload(path, access="sequential", fail_on="truncated")
+        if (image.height, image.width) != shape or image.bands not in (1, 3):
+            found = f"{image.height} x {image.width} pixels and {image.bands} bands"
+            message = f"Cannot read {name}: it has {found} where its header said something else."
+            raise SourceError(message)
         region = pyvips.Region.new(image)
-        for top, n_rows in _cut_rows(shape[0], rows):
+        for top in range(0, shape[0], rows):
+            n_rows = min(rows, shape[0] - top)
             data = region.fetch(0, top, shape[1], n_rows)
-            yield np.frombuffer(data, dtype=np.uint8).reshape(n_rows, shape[1], image.bands)
-    except (pyvips.Error, ValueError) as error:
-        raise _damaged(path, show_cause(error)) from error
-
-
-def _read_by_gdal(path: str, shape: tuple[int, int], rows: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield strips ``(rows, x, band)`` that GDAL reads."""
-    import rasterio
-    from rasterio.errors import RasterioError
-    from rasterio.windows import Window
-
-    try:
-        with (
-            borrow_gdal(GDAL_ERROR_ON_LIBJPEG_WARNING="TRUE"),
-            rasterio.open(path, driver="JPEG") as dataset,
-        ):
-            for top, n_rows in _cut_rows(shape[0], rows):
-                bands: NDArray[Any] = dataset.read(window=Window(0, top, shape[1], n_rows))
-                yield np.ascontiguousarray(bands.transpose(1, 2, 0))
-    except RasterioError as error:
-        raise _damaged(path, show_gdal_cause(error)) from error
-
-
-def _damaged(path: str, cause: str) -> SourceError:
-    """Return the error for a file that a library cannot read."""
-    return SourceError(f"Cannot read {show_path(path)}: {cause}.")
+            strip = np.frombuffer(data, dtype=np.uint8).reshape(n_rows, shape[1], image.bands)
+            yield np.repeat(strip, 3, axis=2) if image.bands == 1 else strip
+    except pyvips.Error as error:
+        message = f"Cannot read {name}: {show_cause(error)}."
+        raise SourceError(message) from error

@@ -238,7 +238,7 @@ def read_png_strips(
     above = np.zeros(header.row_bytes, dtype=np.uint8)
     try:
         with open(path, "rb", buffering=_BUFFER_BYTES) as file, ThreadPoolExecutor(1) as pool:
-            data = _ImageData(file, header, name)
+            data = ImageData(file, header, name)
             sizes = [min(rows, header.height - top) for top in range(0, header.height, rows)]
             ahead = pool.submit(data.read_rows, sizes[0])
             for number, size in enumerate(sizes):
@@ -259,7 +259,7 @@ def read_png_strips(
         raise _damaged(name, show_cause(error)) from error
 
 
-class _ImageData:
+class ImageData:
     """The image data of an open PNG, inflated as it is asked for."""
 
     def __init__(self, file: IO[bytes], header: PngHeader, name: str) -> None:

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 from dask_quant.errors import MemoryBudgetError, SourceError
 from dask_quant.sources.bands import OPAQUE, refuse_transparency
 from dask_quant.sources.header import show_cause, show_path
-from dask_quant.sources.jpeg_strips import find_jpeg_reader, is_progressive, read_jpeg_strips
+from dask_quant.sources.jpeg_strips import (
+    can_read_jpeg_strips,
+    is_progressive,
+    read_jpeg_strips,
+)
 from dask_quant.sources.pillow import check_mode, read_orientation
 from dask_quant.sources.pillow_state import MAX_PIXELS
 from dask_quant.sources.png_strips import read_png_header, read_png_strips
@@ -48,7 +52,7 @@ class ImageStream:
     orientation: int
     """EXIF orientation that is still to be applied, 1 to 8."""
     reader: str
-    """``png``, ``vips`` or ``gdal``."""
+    """``png`` or ``jpeg``."""
     strip_rows: int
     """Rows of a strip."""
     memory_bytes: int
@@ -72,7 +76,7 @@ class ImageStream:
         """
         if self.reader == "png":
             return self._read_png()
-        return read_jpeg_strips(self.path, self.stored, rows=self.strip_rows, reader=self.reader)
+        return read_jpeg_strips(self.path, self.stored, rows=self.strip_rows)
 
     def _read_png(self) -> Iterator[NDArray[np.uint8]]:
         """Yield the strips of a PNG, all of them opaque."""
@@ -136,14 +140,13 @@ def open_stream(header: ImageHeader, *, limit_bytes: int | None = None) -> Image
         row_bytes = found.row_bytes * (_DEEP_COPIES if found.bit_depth == 16 else 1)
         return _make_stream(header, "png", (found.height, found.width), row_bytes, 0)
     check_mode(header)
-    reader = find_jpeg_reader()
-    if reader is None:
-        why = "reading a JPEG in strips needs libvips or GDAL"
-        _check_whole(header, why, 'install one with pip install "dask-quant[vips]"')
+    if not can_read_jpeg_strips():
+        why = "reading a JPEG in strips needs libvips"
+        _check_whole(header, why, 'install it with pip install "dask-quant[vips]"')
         return None
     held = _count_held_bytes(header, limit_bytes)
     stored = _stored_shape(header)
-    return _make_stream(header, reader, stored, _BANDS * stored[1], held)
+    return _make_stream(header, "jpeg", stored, _BANDS * stored[1], held)
 
 
 def _stored_shape(header: ImageHeader) -> tuple[int, int]:
