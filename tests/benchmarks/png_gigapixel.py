@@ -78,6 +78,8 @@ class Row:
     """Seconds of the job's process, start-up and all."""
     ratio: float
     """The last over the two before."""
+    cpu_ratio: float
+    """The same of processor seconds, which other users of the machine disturb less."""
     decode_s: float
     """Seconds of decoding and counting."""
     fit_s: float
@@ -162,27 +164,32 @@ def read_strips(path: Path) -> Iterator[NDArray[np.uint8]]:
     return (colors for colors, _ in read_png_strips(str(path), header, rows=rows))
 
 
-def time_reading(path: Path) -> float:
-    """Return the seconds of reading a PNG in strips."""
-    begin = time.perf_counter()
+def read_clocks() -> NDArray[np.float64]:
+    """Return wall and processor seconds since some moment."""
+    return np.array([time.perf_counter(), time.process_time()])
+
+
+def time_reading(path: Path) -> NDArray[np.float64]:
+    """Return the wall and processor seconds of reading a PNG in strips."""
+    begin = read_clocks()
     for _ in read_strips(path):
         pass
-    return time.perf_counter() - begin
+    return read_clocks() - begin
 
 
-def time_deflating(path: Path) -> float:
-    """Return the seconds of deflating the rows of a PNG of ours again, on threads."""
+def time_deflating(path: Path) -> NDArray[np.float64]:
+    """Return the wall and processor seconds of deflating the rows of our PNG again, on threads."""
     with path.open("rb") as file:
         header = read_png_header(file, name=path.name)
         level, rows = deflate_level((header.height, header.width)), strip_rows(header.width)
-        data, seconds = ImageData(file, header, path.name), 0.0
+        data, seconds = ImageData(file, header, path.name), np.zeros(2)
         sizes = [min(rows, header.height - top) for top in range(0, header.height, rows)]
         with ThreadPoolExecutor(N_THREADS) as pool:
             for first in range(0, len(sizes), 4 * N_THREADS):
                 strips = [data.read_rows(size) for size in sizes[first : first + 4 * N_THREADS]]
-                begin = time.perf_counter()
+                begin = read_clocks()
                 list(pool.map(lambda strip: zlib.compress(strip.data, level), strips))
-                seconds += time.perf_counter() - begin
+                seconds += read_clocks() - begin
     return seconds
 
 
@@ -208,15 +215,17 @@ def measure(image: Path, gigapixels: float, work: Path, n_colors: int, options: 
     report = json.loads(run.output)
     stages = report["seconds"]
     palette = np.array([list(bytes.fromhex(c[1:])) for c in report["palette"]], dtype=np.uint8)
-    read_s, deflate_s = time_reading(image), time_deflating(out)
+    reading, deflating = time_reading(image), time_deflating(out)
+    floor_s, floor_cpu_s = reading + deflating
     row = Row(
         gigapixels=gigapixels,
         colors=report["n_unique_colors"],
         input_mb=image.stat().st_size / 1e6,
-        read_s=read_s,
-        deflate_s=deflate_s,
+        read_s=reading[0],
+        deflate_s=deflating[0],
         job_s=run.seconds,
-        ratio=run.seconds / (read_s + deflate_s),
+        ratio=run.seconds / floor_s,
+        cpu_ratio=run.cpu_seconds / floor_cpu_s,
         decode_s=stages.get("decode", 0.0),
         fit_s=stages["fit"],
         relabel_s=stages["relabel"],

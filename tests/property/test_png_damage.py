@@ -68,9 +68,10 @@ def read_or_refuse(path, data, rows=3):
     try:
         return read_strips(path, rows)
     except SourceError as error:
-        assert "\n" not in str(error)
-        assert str(error).startswith("Cannot read ")
-        return None
+        message = str(error)
+    assert "\n" not in message
+    assert message.startswith("Cannot read ")
+    return None
 
 
 @pytest.fixture

@@ -99,11 +99,12 @@ def test_chunks_without_data_are_passed_over(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("color_type", "depth", "key"), [(0, 1, [1]), (0, 4, [9]), (0, 8, [77]), (2, 16, [1, 2, 3])]
+    ("color_type", "depth", "key"),
+    [(0, 1, [1]), (0, 1, [255]), (0, 4, [9]), (0, 8, [77]), (2, 16, [1, 2, 3])],
 )
 def test_the_transparent_colour_is_that_of_the_samples_as_stored(tmp_path, color_type, depth, key):
     samples = np.zeros((2, 8 * N_SAMPLES[color_type]), dtype=np.uint16)
-    samples[1, : len(key)] = key
+    samples[1, : len(key)] = np.array(key) & ((1 << depth) - 1)
     if depth == 16:
         rows = samples.astype(">u2").view(np.uint8).reshape(2, -1)
     else:
