@@ -21,24 +21,35 @@ from dask_quant.raster_plan import plan_raster_chunks
 from dask_quant.sinks.store_layout import image_shards
 from dask_quant.sinks.store_marker import read_store_source
 from dask_quant.sinks.store_start import make_raster_group, start_image_store, start_raster_store
+from dask_quant.sinks.zarr_store import check_store
 from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.opening import open_image
 from dask_quant.sources.pillow import read_header
 from dask_quant.sources.raster_file import RasterHeader, list_raster_files
 from dask_quant.sources.rasters import split_raster
+from dask_quant.sources.scratch import open_scratch
 from dask_quant.sources.zarr_store import open_zarr_samples
+from dask_quant.stream_flow import decode_stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dask_quant.execute import Executor
     from dask_quant.sources.rasters import Raster
+    from dask_quant.sources.strips import ImageStream
 
 _NAME_DIGITS = 32
 """Digits of a digest that name a store in its group."""
 
 
-def persist_image(image: Any, store: Path, executor: Executor, *, overwrite: bool) -> Path:
+def persist_image(
+    image: Any,
+    store: Path,
+    executor: Executor,
+    *,
+    overwrite: bool,
+    stream: ImageStream | None = None,
+) -> Path:
     """Return ``store``, which holds the pixels of ``image``, decoded now if need be. **Eager**.
 
     Parameters
@@ -51,6 +62,8 @@ def persist_image(image: Any, store: Path, executor: Executor, *, overwrite: boo
         Decodes and writes.
     overwrite : bool
         Whether a store of another image is replaced.
+    stream : ImageStream, optional
+        How ``image`` is read in strips; None: it is decoded as a whole.
 
     Raises
     ------
@@ -73,8 +86,23 @@ def persist_image(image: Any, store: Path, executor: Executor, *, overwrite: boo
                 "--overwrite to replace it, or choose another name."
             )
             raise OutputExistsError(message)
-    _write_store(image, store, digest, executor, overwrite=overwrite)
+    if stream is not None:
+        _write_stream(stream, store, digest, executor, overwrite=overwrite)
+    else:
+        _write_store(image, store, digest, executor, overwrite=overwrite)
     return store
+
+
+def _write_stream(
+    stream: ImageStream, store: Path, digest: str, executor: Executor, *, overwrite: bool
+) -> None:
+    """Decode a stream to a scratch file beside a new store, and fill that from it by tasks."""
+    store = store.absolute()
+    check_store(store, overwrite=overwrite)
+    with decode_stream(stream, store, executor) as (scratch, _):
+        temporary = start_image_store(store, stream.shape, digest, overwrite=overwrite)
+        pixels = open_scratch(scratch, chunks=image_shards(stream.shape))
+        fill_store(pixels, temporary, store, executor, overwrite=overwrite, stage="persist")
 
 
 def _write_store(

@@ -25,6 +25,7 @@ from dask_quant.routes.from_counts import fit_counts, take_counts
 from dask_quant.routes.inspect import describe_inputs
 from dask_quant.routes.memory import count_in_memory, fit_in_memory, relabel_in_memory
 from dask_quant.routes.outlining import check_outline_name, refuse_outline
+from dask_quant.routes.streams import needs_strips
 from dask_quant.sinks.atomic import check_output
 from dask_quant.sinks.palette_file import check_palette_name
 from dask_quant.sources.discover import STDIN, Discovery, discover, is_zarr_store
@@ -197,7 +198,10 @@ def _stays_in_memory(job: Job, path: str, out: Path | None) -> bool:
         return True
     if asks_for_dask or is_zarr_store(path):
         return False
-    return read_header(path).n_pixels <= SMALL_PIXELS
+    header = read_header(path)
+    if header.n_pixels > SMALL_PIXELS:
+        return False
+    return not needs_strips(header, run.cluster.memory_limit_bytes)
 
 
 def _has_active_client() -> bool:

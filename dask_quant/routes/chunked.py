@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,21 +34,26 @@ from dask_quant.routes.common import (
 )
 from dask_quant.routes.executing import open_executor
 from dask_quant.routes.outlining import check_outlined
+from dask_quant.routes.streams import needs_strips
 from dask_quant.sinks.label_file import check_color_number, check_image_shape, plan_join_bytes
 from dask_quant.sources.arrays import as_image
 from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.opening import open_image
 from dask_quant.sources.pillow import read_header
 from dask_quant.sources.reading import read_any_header
+from dask_quant.sources.scratch import ScratchImage, open_scratch
+from dask_quant.sources.strips import open_stream
 from dask_quant.sources.zarr_store import (
     decode_unit,
     open_zarr_array,
     read_unit,
     read_zarr_header,
 )
+from dask_quant.stream_flow import STAGE, count_stream, decode_stream
 from dask_quant.tables import MAX_TABLE_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from dask_quant.chunking import ChunkPlan
@@ -58,6 +64,11 @@ if TYPE_CHECKING:
     from dask_quant.results import Report
     from dask_quant.routes.common import Job
     from dask_quant.sources.header import ImageHeader
+    from dask_quant.sources.strips import ImageStream
+
+
+SCRATCH_UNIT = (512, 512)
+"""What is read at a time of a scratch file, which has no units; as of a store."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,7 @@ class ChunkedSource:
     """One image as the chunked flow reads it."""
 
     image: Any
-    """Path of a file or store, or an array."""
+    """Path of a file or store, or an array, or a scratch file."""
     shape: tuple[int, int]
     """Rows and columns."""
     unit: tuple[int, int]
@@ -76,6 +87,10 @@ class ChunkedSource:
     """Whether any part costs a decode of all."""
     input_bytes: int
     """Bytes as stored."""
+    stream: ImageStream | None = None
+    """How a file is read that is decoded once, in strips."""
+    histogram: ColorHistogram | None = None
+    """Its colours, where they were counted while it was decoded."""
 
 
 def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
@@ -85,12 +100,14 @@ def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Repor
         if path is not None:
             check_label_output(path, overwrite=job.run.overwrite)
     _check_palette_size(job.palette, out)
-    with open_executor(job.run.cluster, job.listener, job.watch) as executor:
-        source, plan, input_bytes = _prepare_source(job, image, out, executor)
+    with (
+        open_executor(job.run.cluster, job.listener, job.watch) as executor,
+        _prepare_source(job, image, out, executor) as (source, plan, input_bytes),
+    ):
         outcome = _fit_source(job, source, plan, out, executor)
         with job.watch.measure("relabel"):
             chunks = None if _is_dask(source.image) else plan.relabel_chunks
-            pixels = open_image(source.image, chunks=chunks)
+            pixels = _open_pixels(source.image, chunks)
             outcome = _relabel_source(job, source, pixels, outcome, out, executor)
         if job.outline is not None:
             outcome = _draw_borders(job, source, outcome, out, job.outline, executor)
@@ -142,8 +159,14 @@ def _draw_borders(
 
 def fit_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
     """Write the palette of one image, read as a Dask array."""
-    with open_executor(job.run.cluster, job.listener, job.watch) as executor:
-        source, plan, input_bytes = _prepare_source(job, image, out, executor)
+    with (
+        open_executor(job.run.cluster, job.listener, job.watch) as executor,
+        _prepare_source(*(job, image, out, executor), reads_again=job.fit.fits_pixels) as (
+            source,
+            plan,
+            input_bytes,
+        ),
+    ):
         outcome = _fit_source(job, source, plan, out, executor)
         peak = executor.peak_rss_bytes()
     outcome = write_palette_file(job, outcome, out)
@@ -158,26 +181,38 @@ def count_chunked(job: Job, path: str) -> tuple[ImageHeader, int]:
 def count_pixels(job: Job, image: Any) -> ColorHistogram:
     """Count the colours of one image, read as a Dask array."""
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
-        source = open_source(image)
+        source = open_source(image, limit_bytes=job.run.cluster.memory_limit_bytes)
         n_processes, n_threads = executor.n_processes, executor.n_threads
         plan = plan_source(job, source, None, n_processes=n_processes, n_threads=n_threads)
         with job.watch.measure("count"):
+            if source.stream is not None:
+                return count_stream(source.stream, executor)
             return count_image(_open_to_count(job, source, plan), executor)
 
 
 def _open_to_count(job: Job, source: ChunkedSource, plan: ChunkPlan) -> Any:
     """Return the image, a Dask array, in the chunks that its colours are counted in."""
     own_chunks = _is_dask(source.image) and not job.run.chunks.given
-    return open_image(source.image, chunks=None if own_chunks else plan.count_chunks)
+    return _open_pixels(source.image, None if own_chunks else plan.count_chunks)
+
+
+def _open_pixels(image: Any, chunks: tuple[int, int] | None) -> Any:
+    """Return an image, a Dask array, in ``chunks``; None: those that it has."""
+    if isinstance(image, ScratchImage):
+        return open_scratch(image, chunks=chunks or image.shape[:2])
+    return open_image(image, chunks=chunks)
 
 
 def _fit_source(
     job: Job, source: ChunkedSource, plan: ChunkPlan, out: Path, executor: Executor
 ) -> ImageOutcome:
     """Count one image and fit, or take, its palette; what that took is given up here."""
-    image = _open_to_count(job, source, plan)
+    image = None
+    if source.histogram is None or job.fit.fits_pixels:
+        image = _open_to_count(job, source, plan)
     with job.watch.measure("count"):
-        histogram = job.saved.extend(count_image(image, executor))
+        counted = source.histogram or count_image(image, executor)
+        histogram = job.saved.extend(counted)
     n_found = max(len(histogram), len(job.saved.earlier))
     n_entries = max(len(job.fit.refit), min(job.fit.n_colors, n_found))
     check_color_number(out, n_entries)  # before the fit, which takes longer
@@ -189,24 +224,52 @@ def _fit_source(
         return describe_fit(histogram, fit)
 
 
+@contextmanager
 def _prepare_source(
-    job: Job, image: Any, out: Path, executor: Executor
-) -> tuple[ChunkedSource, ChunkPlan, int]:
-    """Return the source to read, its plan, and the bytes of the image as it was given.
+    job: Job, image: Any, out: Path, executor: Executor, *, reads_again: bool = True
+) -> Iterator[tuple[ChunkedSource, ChunkPlan, int]]:
+    """Give the source to read, its plan, and the bytes of the image as it was given.
 
-    With ``--persist`` the image is decoded into its store first, once its plan was found to fit.
+    With ``--persist`` the image is decoded into its store first, once its plan was found to fit;
+    what is read in strips is decoded once, to a scratch file if its pixels are read again.
     """
     n_processes, n_threads = executor.n_processes, executor.n_threads
-    given = open_source(image)
+    given = open_source(image, limit_bytes=job.run.cluster.memory_limit_bytes)
     plan = plan_source(job, given, out, n_processes=n_processes, n_threads=n_threads)
-    if job.run.persist is None:
-        return given, plan, given.input_bytes
-    check_persist(job.run.persist, out)
-    with job.watch.measure("persist"):
-        store = persist_image(image, job.run.persist, executor, overwrite=job.run.overwrite)
-    source = open_source(store)
-    plan = plan_source(job, source, out, n_processes=n_processes, n_threads=n_threads)
-    return source, plan, given.input_bytes
+    if job.run.persist is not None:
+        check_persist(job.run.persist, out)
+        with job.watch.measure("persist"):
+            store = persist_image(
+                *(image, job.run.persist, executor),
+                overwrite=job.run.overwrite,
+                stream=given.stream,
+            )
+        source = open_source(store)
+        plan = plan_source(job, source, out, n_processes=n_processes, n_threads=n_threads)
+        yield source, plan, given.input_bytes
+    elif given.stream is None:
+        yield given, plan, given.input_bytes
+    else:
+        with _decode_source(job, given, out, executor, reads_again=reads_again) as source:
+            yield source, plan, given.input_bytes
+
+
+@contextmanager
+def _decode_source(
+    job: Job, given: ChunkedSource, out: Path, executor: Executor, *, reads_again: bool
+) -> Iterator[ChunkedSource]:
+    """Give a source that is read in strips, counted, and decoded if it is read again."""
+    assert given.stream is not None, "only streams are decoded"
+    if not reads_again:
+        with job.watch.measure(STAGE):
+            histogram = count_stream(given.stream, executor)
+        yield replace(given, histogram=histogram)
+        return
+    with ExitStack() as stack:
+        with job.watch.measure(STAGE):
+            decoding = decode_stream(given.stream, out, executor)
+            scratch, histogram = stack.enter_context(decoding)
+        yield replace(given, image=scratch, histogram=histogram)
 
 
 def _check_palette_size(palette: Palette | None, out: Path) -> None:
@@ -225,8 +288,12 @@ def _plan_engine_bytes(job: Job, source: ChunkedSource, n_processes: int, n_thre
     return 0
 
 
-def open_source(image: Any) -> ChunkedSource:
-    """Return shape and storage unit of an image, from headers alone."""
+def open_source(image: Any, *, limit_bytes: int | None = None) -> ChunkedSource:
+    """Return shape and storage unit of an image, from headers alone.
+
+    A file that takes more than ``limit_bytes`` of memory when it is decoded whole is read in
+    strips if it can be.
+    """
     if is_array(image):
         array = as_image(image)
         unit = array.chunksize[:2] if _is_dask(image) else (1, array.shape[1])
@@ -234,6 +301,11 @@ def open_source(image: Any) -> ChunkedSource:
     if not is_zarr_store(image):
         header = read_header(image)
         shape, unit = (header.height, header.width), (1, header.width)
+        if needs_strips(header, limit_bytes):
+            stream = open_stream(header, limit_bytes=limit_bytes)
+            if stream is not None:
+                given = (image, shape, SCRATCH_UNIT, unit, False, header.input_bytes)
+                return ChunkedSource(*given, stream=stream)
         return ChunkedSource(image, shape, unit, unit, True, header.input_bytes)
     header = read_zarr_header(image)
     shape, array = (header.height, header.width), open_zarr_array(image)
@@ -281,6 +353,9 @@ def plan_source(
         join_bytes = plan_join_bytes(out, source.shape)
         join_bytes += (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES)
         plan = replace(plan, projected_bytes=max(plan.projected_bytes, join_bytes))
+    if source.stream is not None:
+        held = source.stream.memory_bytes
+        plan = replace(plan, projected_bytes=plan.projected_bytes + held)
     rows, columns = plan.count_chunks
     tasks = f"{plan.n_tasks} tasks of up to {rows} x {columns} pixels"
     check_budget(plan.projected_bytes, job.run.cluster.memory_limit_bytes, tasks)

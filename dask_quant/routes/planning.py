@@ -82,7 +82,7 @@ def _plan_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> JobPlan
     """Plan one image that is cut into chunks."""
     check_label_suffix(out, n_inputs=1)
     n_processes, n_threads = _count_side_by_side(job)
-    source = open_source(image)
+    source = open_source(image, limit_bytes=job.run.cluster.memory_limit_bytes)
     plan = plan_source(job, source, out, n_processes=n_processes, n_threads=n_threads)
     outputs = _check_outputs(job, out)
     return JobPlan(

@@ -12,7 +12,7 @@ import os
 import re
 import stat
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from PIL import Image, UnidentifiedImageError
 from dask_quant.errors import DaskQuantError, PixelFormatError, SourceError, SourceNotFoundError
 from dask_quant.sources.bands import OPAQUE
 from dask_quant.sources.header import ImageHeader, show_cause, show_path
+from dask_quant.sources.large_header import read_large_header
 from dask_quant.sources.pillow_pixels import to_array
 from dask_quant.sources.pillow_state import MAX_PIXELS, borrow_pillow
 from dask_quant.sources.png_chunks import check_image_data, read_bit_depth, read_late_metadata
@@ -38,10 +39,12 @@ __all__ = [
     "FORMATS",
     "MAX_PIXELS",
     "SUFFIXES",
+    "check_mode",
     "check_supported",
     "looks_like_image",
     "read_header",
     "read_image",
+    "read_orientation",
 ]
 
 _BANDS_OF_MODE = {"1": 1, "L": 1, "P": 1, "LA": 2, "PA": 2, "RGB": 3, "RGBA": 4}
@@ -99,12 +102,30 @@ def read_header(source: str | Path | IO[bytes]) -> ImageHeader:
     SourceNotFoundError
         When there is no such file.
     SourceError
-        When it is not an image, its header is damaged, or it has more than `MAX_PIXELS` pixels.
+        When it is not an image, its header is damaged, or it has more than `MAX_PIXELS` pixels
+        and is neither PNG nor JPEG.
     PixelFormatError
         When its samples are of a kind that cannot even be opened.
     """
-    with _open(source) as opened:
-        return opened.header
+    large = read_large_header(source)
+    with _open(source if large is None else large.shrunken) as opened:
+        if large is None:
+            return opened.header
+        stored = replace(opened.header, height=large.height, width=large.width)
+        return _turn(replace(stored, input_bytes=large.input_bytes), opened.orientation)
+
+
+def read_orientation(source: str | Path) -> int:
+    """Return the EXIF orientation that is still to be applied to an image as decoded, 1 to 8.
+
+    Raises
+    ------
+    SourceNotFoundError, SourceError, PixelFormatError
+        As `read_header` does.
+    """
+    large = read_large_header(source)
+    with _open(source if large is None else large.shrunken) as opened:
+        return opened.orientation
 
 
 def read_image(
@@ -168,6 +189,12 @@ def check_supported(header: ImageHeader, *, max_pixels: int | None = None) -> No
     limit = MAX_PIXELS if max_pixels is None else min(max_pixels, MAX_PIXELS)
     if header.n_pixels > limit:
         raise SourceError(_too_large(name, header.n_pixels, limit))
+    check_mode(header)
+
+
+def check_mode(header: ImageHeader) -> None:
+    """Raise `PixelFormatError` unless the mode and the bands of an image are supported."""
+    name = show_path(header.path)
     expected = _BANDS_OF_MODE.get(header.mode)
     if expected is None:
         message = (

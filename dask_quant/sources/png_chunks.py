@@ -21,6 +21,7 @@ _DEPTH_OFFSET = 24
 _PIECE_BYTES = 1 << 20
 """Most bytes of a chunk in memory at a time (arbitrary)."""
 _METADATA_KINDS = (b"eXIf", b"iTXt", b"zTXt", b"tEXt")
+_SKELETON_KINDS = (b"IHDR", b"PLTE", b"tRNS", b"IEND")
 _MAX_METADATA_BYTES = 1 << 24
 """Metadata chunks above this are not looked at (arbitrary; cameras write some KB)."""
 
@@ -112,3 +113,15 @@ def read_late_metadata(file: IO[bytes]) -> bytes:
             kept.append(file.read(12 + min(chunk.size, _MAX_METADATA_BYTES)))
     file.seek(0)
     return file.read(_SIGNATURE_BYTES) + b"".join(kept) if len(kept) > 2 else b""
+
+
+def read_skeleton(file: IO[bytes]) -> bytes:
+    """Return a PNG without its image data: header, palette, transparency, metadata and end."""
+    kept: list[bytes] = []
+    for chunk in _walk_chunks(file):
+        wanted = chunk.kind in _SKELETON_KINDS or chunk.kind in _METADATA_KINDS
+        if wanted and chunk.size <= _MAX_METADATA_BYTES:
+            file.seek(chunk.start - 8)
+            kept.append(file.read(12 + chunk.size))
+    file.seek(0)
+    return file.read(_SIGNATURE_BYTES) + b"".join(kept)

@@ -10,6 +10,7 @@ import label_check
 import mosaic
 import numpy as np
 import photo as photo_command
+import png_gigapixel
 import pytest
 import tiff_out
 import zarr
@@ -56,6 +57,19 @@ def test_gigapixel_benchmark_makes_images_of_scattered_colors(capsys, tmp_path):
     (row,) = run_gigapixel(capsys, "--all-colors", "--work", tmp_path)
     assert row["colors"] == 1732**2
     assert row["wrong"] == 0
+
+
+@pytest.mark.slow
+def test_png_benchmark_measures_a_small_mosaic(capsys, tmp_path, photo):
+    (tmp_path / "data").mkdir()
+    Image.fromarray(photo).save(tmp_path / "data" / "photo.jpg")
+    given = ["--data", tmp_path / "data", "--work", tmp_path / "work", "--gigapixels", "0.0001"]
+    png_gigapixel.main([*map(str, given), "--json", "-k", "4"])
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert row["wrong"] == 0
+    assert row["cpu_ratio"] > 0
+    with Image.open(tmp_path / "work" / "photographs-0.0001.png") as image:
+        assert len(image.convert("RGB").getcolors(1 << 24)) == row["colors"]
 
 
 def test_four_tiles_of_scattered_colors_hold_all_there_are():

@@ -1,0 +1,192 @@
+"""Files that can only be decoded from the top, in strips of rows: large PNG and JPEG."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dask_quant.errors import MemoryBudgetError, SourceError
+from dask_quant.sources.bands import OPAQUE, refuse_transparency
+from dask_quant.sources.header import show_cause, show_path
+from dask_quant.sources.jpeg_strips import (
+    can_read_jpeg_strips,
+    is_progressive,
+    read_jpeg_strips,
+)
+from dask_quant.sources.pillow import check_mode, read_orientation
+from dask_quant.sources.pillow_state import MAX_PIXELS
+from dask_quant.sources.png_strips import read_png_header, read_png_strips
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from dask_quant.sources.header import ImageHeader
+    from dask_quant.sources.png_strips import PngHeader
+
+_STRIP_PIXELS = 1 << 22
+"""Pixels of a strip (arbitrary)."""
+
+_STRIP_COPIES = 6
+"""Strips that are in memory at most: the next as inflated; this one so, as samples and as pixels;
+the one before, which is being counted; and what a library holds."""
+
+_DEEP_COPIES = 4
+"""The same of samples of 16 bits: they themselves, and what their levels are made of."""
+
+_COEFFICIENT_BYTES = 2
+_BANDS = 3
+
+
+@dataclass(frozen=True)
+class ImageStream:
+    """An image file that is read in strips from top to bottom. Can be pickled; opens when read."""
+
+    path: str
+    """Absolute path."""
+    stored: tuple[int, int]
+    """Rows and columns as the file stores them."""
+    orientation: int
+    """EXIF orientation that is still to be applied, 1 to 8."""
+    reader: str
+    """``png`` or ``jpeg``."""
+    strip_rows: int
+    """Rows of a strip."""
+    memory_bytes: int
+    """Upper bound of what reading and counting strips holds, beside tables."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns as seen after the orientation is applied."""
+        rows, columns = self.stored
+        return (rows, columns) if self.orientation < 5 else (columns, rows)
+
+    def read_strips(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield the pixels as stored, sRGB uint8 ``(rows, x, 3)``, from top to bottom. **Eager**.
+
+        Raises
+        ------
+        SourceError
+            When the file is damaged, or is not what it was when the stream was made.
+        PixelFormatError
+            When a pixel is not opaque.
+        """
+        if self.reader == "png":
+            return self._read_png()
+        return read_jpeg_strips(self.path, self.stored, rows=self.strip_rows)
+
+    def _read_png(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield the strips of a PNG, all of them opaque."""
+        name = show_path(self.path)
+        header = _open_png(self.path)
+        if (header.height, header.width) != self.stored or header.is_interlaced:
+            message = f"Cannot read {name}: it was changed; leave it unchanged until all is done."
+            raise SourceError(message)
+        top = 0
+        for colors, alpha in read_png_strips(self.path, header, rows=self.strip_rows):
+            rows = f"{name}, rows {top} to {top + len(colors) - 1},"
+            if alpha is not None:
+                refuse_transparency(int((alpha != OPAQUE).sum()), alpha.size, name=rows)
+            yield colors
+            top += len(colors)
+
+
+def _open_png(path: str) -> PngHeader:
+    """Return the header of a PNG."""
+    name = show_path(path)
+    try:
+        with open(path, "rb") as file:
+            return read_png_header(file, name=name)
+    except SourceError:
+        raise
+    except OSError as error:
+        message = f"Cannot read {name}: {show_cause(error)}."
+        raise SourceError(message) from error
+
+
+def open_stream(header: ImageHeader, *, limit_bytes: int | None = None) -> ImageStream | None:
+    """Return the stream of an image file that is too large to be decoded as a whole.
+
+    Parameters
+    ----------
+    header : ImageHeader
+        Of an image file.
+    limit_bytes : int, optional
+        Memory that the job may take; None: any.
+
+    Returns
+    -------
+    ImageStream or None
+        None where the file can be decoded as a whole only, and is not too large for that.
+
+    Raises
+    ------
+    SourceError
+        When it has too many pixels to be decoded as a whole, and cannot be read in strips.
+    MemoryBudgetError
+        When what decoding it must hold is above the limit.
+    PixelFormatError
+        When its mode is not supported.
+    """
+    if header.format == "PNG":
+        found = _open_png(header.path)
+        if found.is_interlaced:
+            why = "it is interlaced, which cannot be read in strips"
+            _check_whole(header, why, "save it without interlacing, as `vips copy IN OUT` does")
+            return None
+        row_bytes = found.row_bytes * (_DEEP_COPIES if found.bit_depth == 16 else 1)
+        return _make_stream(header, "png", (found.height, found.width), row_bytes, 0)
+    check_mode(header)
+    if not can_read_jpeg_strips():
+        why = "reading a JPEG in strips needs libvips"
+        _check_whole(header, why, 'install it with pip install "dask-quant[vips]"')
+        return None
+    held = _count_held_bytes(header, limit_bytes)
+    stored = _stored_shape(header)
+    return _make_stream(header, "jpeg", stored, _BANDS * stored[1], held)
+
+
+def _stored_shape(header: ImageHeader) -> tuple[int, int]:
+    """Return rows and columns of an image as stored."""
+    if read_orientation(header.path) < 5:
+        return header.height, header.width
+    return header.width, header.height
+
+
+def _make_stream(
+    header: ImageHeader, reader: str, stored: tuple[int, int], row_bytes: int, held_bytes: int
+) -> ImageStream:
+    """Return a stream whose strips are of about as many pixels as they should be."""
+    rows = min(stored[0], max(1, _STRIP_PIXELS // stored[1]))
+    memory = _STRIP_COPIES * rows * max(row_bytes, _BANDS * stored[1]) + held_bytes
+    path, orientation = os.path.abspath(header.path), read_orientation(header.path)
+    return ImageStream(path, stored, orientation, reader, rows, memory)
+
+
+def _check_whole(header: ImageHeader, why: str, way_out: str) -> None:
+    """Raise `SourceError` unless an image may be decoded as a whole."""
+    if header.n_pixels > MAX_PIXELS:
+        message = (
+            f"Cannot read {show_path(header.path)}: {why}, and it has {header.n_pixels} pixels "
+            f"where a file that is decoded as a whole may have {MAX_PIXELS}; {way_out}."
+        )
+        raise SourceError(message)
+
+
+def _count_held_bytes(header: ImageHeader, limit_bytes: int | None) -> int:
+    """Return the bytes of the coefficients that are held of a progressive JPEG; 0 of another."""
+    with open(header.path, "rb") as file:
+        if not is_progressive(file):
+            return 0
+    held = _COEFFICIENT_BYTES * header.bands * header.n_pixels
+    if limit_bytes is not None and held > limit_bytes:
+        message = (
+            f"Got {show_path(header.path)}, a progressive JPEG, of which {held / 1e9:.1f} GB of "
+            f"coefficients are held while it is decoded, above the {limit_bytes / 1e9:.1f} GB of "
+            "--memory-limit; save it as a baseline JPEG first, as `jpegtran` does."
+        )
+        raise MemoryBudgetError(message)
+    return held

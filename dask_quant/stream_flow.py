@@ -1,0 +1,165 @@
+"""Files that are decoded from the top: once, in strips, counting their colours on the way.
+
+What needs the pixels again finds them in a scratch file, which can be read anywhere and by any
+number of tasks. It holds the bare pixels. Processor milliseconds for a megapixel of photographs, on
+one core of a busy machine, zlib 1.2.13:
+
+=====================================  ====
+inflated                               20.7
+filters undone                          2.9
+colours counted                         4.2
+bare pixels written and read            4.7
+written to a store (zstd 1) and read   16.8
+=====================================  ====
+
+Decoding twice, without a scratch file, would take 23.6 more, a store 12.1.
+"""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dask.delayed import delayed
+
+from dask_quant.errors import OutputError, SourceError
+from dask_quant.events import Event, ignore_event
+from dask_quant.histogram import ColorCounter
+from dask_quant.options import format_bytes
+from dask_quant.sinks.atomic import partial_folder, report_os_errors
+from dask_quant.sources.header import show_path
+from dask_quant.sources.scratch import ScratchImage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from dask_quant.events import Listener
+    from dask_quant.execute import Executor
+    from dask_quant.histogram import ColorHistogram
+    from dask_quant.sources.strips import ImageStream
+
+STAGE = "decode"
+"""Name of the stage in events and reports."""
+
+_BANDS = 3
+
+
+def count_stream(stream: ImageStream, executor: Executor) -> ColorHistogram:
+    """Count the colours of a file in one pass, in this process. **Eager**.
+
+    Raises
+    ------
+    SourceError, PixelFormatError
+        As `ImageStream.read_strips` does.
+    """
+    return _count_strips(stream, executor.listener, lambda _: None)
+
+
+@contextmanager
+def decode_stream(
+    stream: ImageStream, beside: Path, executor: Executor
+) -> Iterator[tuple[ScratchImage, ColorHistogram]]:
+    """Decode a file to a scratch file, which is gone after the block, and count its colours.
+
+    **Eager.** One task does it, on a cluster one worker.
+
+    Parameters
+    ----------
+    stream : ImageStream
+        The file.
+    beside : Path
+        What the scratch file lies beside, where all workers see it.
+    executor : Executor
+        Decodes.
+
+    Raises
+    ------
+    OutputError
+        When there is no room for it, or it cannot be written.
+    SourceError, PixelFormatError
+        As `ImageStream.read_strips` does.
+    """
+    beside = beside.absolute()  # workers may have another working folder
+    with partial_folder(beside) as folder:
+        _check_room(stream, folder)
+        scratch = ScratchImage(str(folder / "pixels.raw"), stream.stored, stream.orientation)
+        if executor.client is None:
+            yield scratch, decode_strips(stream, scratch, executor.listener)
+            return
+        decode = delayed(decode_strips, pure=False)(stream, scratch, ignore_event)
+        n_pixels = stream.stored[0] * stream.stored[1]
+        compute = executor.compute
+        histogram = compute(decode, stage=STAGE, leaves=[decode], sizes=[n_pixels], unit="px")
+        yield scratch, histogram
+
+
+def _check_room(stream: ImageStream, folder: Path) -> None:
+    """Raise `OutputError` unless there is room for the pixels of a file."""
+    needed = _BANDS * stream.stored[0] * stream.stored[1]
+    with report_os_errors(folder):
+        free = shutil.disk_usage(folder).free
+    if needed > free:
+        message = (
+            f"Got {format_bytes(free)} of free space in {str(folder.parent)!r}, and decoding "
+            f"{show_path(stream.path)} takes {format_bytes(needed)} there for a while; make room, "
+            "or write the output to another disk."
+        )
+        raise OutputError(message)
+
+
+def decode_strips(stream: ImageStream, scratch: ScratchImage, listener: Listener) -> ColorHistogram:
+    """Write the pixels of a file to ``scratch`` and count their colours. **Eager**.
+
+    Run again, its worker having died, it writes the same bytes under the same name.
+    """
+    with _open_output(Path(scratch.path)) as write:
+        return _count_strips(stream, listener, write)
+
+
+@contextmanager
+def _open_output(path: Path) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
+    """Open a new file, and give the function that writes arrays to it one after the other.
+
+    What the system refuses to do becomes an `OutputError`; other errors of the block are as they
+    were.
+    """
+    with report_os_errors(path):
+        file = open(path, "wb", buffering=0)  # noqa: SIM115
+
+    def write(pixels: NDArray[np.uint8]) -> None:
+        with report_os_errors(path):
+            left = pixels.data.cast("B")
+            while left:
+                left = left[file.write(left) :]
+
+    with file:
+        yield write
+
+
+def _count_strips(
+    stream: ImageStream, listener: Listener, use: Callable[[NDArray[np.uint8]], object]
+) -> ColorHistogram:
+    """Count the colours of a file, a strip on another thread while the next one is decoded."""
+    counter = ColorCounter()
+    n_pixels, n_done = stream.stored[0] * stream.stored[1], 0
+    listener(Event(STAGE, 0, n_pixels, "px"))
+    with ThreadPoolExecutor(1) as pool:
+        counting = pool.submit(int)
+        for strip in stream.read_strips():
+            counting.result()
+            counting = pool.submit(counter.add, strip)
+            use(strip)
+            n_done += strip.size // _BANDS
+            listener(Event(STAGE, n_done, n_pixels, "px"))
+        counting.result()
+    histogram = counter.finish()
+    if histogram.n_pixels != n_pixels:
+        message = f"Cannot read {show_path(stream.path)}: {n_done} of {n_pixels} pixels came."
+        raise SourceError(message)
+    return histogram
