@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dask_quant.comparison import Candidate, Comparison, compare, make_demo
     from dask_quant.errors import (
         ClusterError,
+        ColorProfileWarning,
         DaskQuantError,
         DaskQuantWarning,
         FewerClassesWarning,
@@ -76,6 +77,7 @@ __all__ = [
     "ClusterOptions",
     "ColorCurve",
     "ColorHistogram",
+    "ColorProfileWarning",
     "ColorQuantizer",
     "ColorScore",
     "Comparison",

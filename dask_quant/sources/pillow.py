@@ -1,8 +1,7 @@
 """Image files that Pillow decodes: PNG, JPEG, GIF, BMP, TIFF, WebP, AVIF, JPEG 2000, PPM, QOI.
 
-A file is decoded as a whole, whatever part of it is wanted. What would lose something on its way
-to 8-bit RGB (transparency, deeper samples, CMYK, further bands) is refused, never converted.
-Colour profiles are not applied: pixels are taken as sRGB as stored.
+A file is decoded as a whole, whatever part of it is wanted. `dask_quant.sources.mode_rules` says
+what each mode becomes, and what is refused; embedded colour profiles are applied.
 """
 
 from __future__ import annotations
@@ -21,11 +20,14 @@ from PIL import Image, UnidentifiedImageError
 
 from dask_quant.errors import DaskQuantError, PixelFormatError, SourceError, SourceNotFoundError
 from dask_quant.sources.bands import OPAQUE
+from dask_quant.sources.color_profiles import find_conversion
+from dask_quant.sources.deep_samples import find_way_of_ppm, read_deep, scale_loaded
 from dask_quant.sources.header import ImageHeader, show_cause, show_path
+from dask_quant.sources.mode_rules import check_mode, find_color_space, find_way
 from dask_quant.sources.pillow_pixels import to_array
 from dask_quant.sources.pillow_state import MAX_PIXELS, borrow_pillow
 from dask_quant.sources.png_chunks import check_image_data, read_bit_depth, read_late_metadata
-from dask_quant.sources.sample_depth import describe_tiff, read_bands, read_mode
+from dask_quant.sources.sample_depth import describe_tiff, read_bands, read_bits, read_mode
 from dask_quant.sources.signatures import FORMATS, N_SIGNATURE_BYTES, SUFFIXES, find_format
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from PIL.ImageFile import ImageFile
+
+    from dask_quant.sources.color_profiles import Convert
+    from dask_quant.sources.deep_samples import DeepImage
 
 __all__ = [
     "FORMATS",
@@ -43,9 +48,6 @@ __all__ = [
     "read_header",
     "read_image",
 ]
-
-_BANDS_OF_MODE = {"1": 1, "L": 1, "P": 1, "LA": 2, "PA": 2, "RGB": 3, "RGBA": 4}
-"""Modes that are read, and the bands that each stores."""
 
 _ORIENTATION = 0x0112
 """EXIF tag: how the stored picture is turned."""
@@ -132,19 +134,53 @@ def read_image(
     SourceError
         When it cannot be read, is damaged or truncated, or is too large.
     PixelFormatError
-        When its pixels are not 8-bit grey, palette or RGB, or some are not opaque.
+        When its pixels are of a mode that is not read, or some are not opaque.
+
+    Warns
+    -----
+    ColorProfileWarning
+        When its colour profile cannot be used, and is left out.
 
     Notes
     -----
-    Peak memory is 7 bytes a pixel: 4 for Pillow's copy, 3 for the result.
+    Peak memory is 7 bytes a pixel: 4 for Pillow's copy, 3 for the result; 11, and the bytes of the
+    file, where samples have more than 8 bits.
     """
     with _open(source) as opened:
         check_supported(opened.header, max_pixels=max_pixels)
         if opened.header.format == "PNG":
             check_image_data(opened.file, name=opened.name)
-        opened.image.load()
-        key = _read_transparent_key(opened)
-        return to_array(opened.image, opened.orientation, key=key, name=opened.name)
+        image, key = _decode(opened)
+        return to_array(
+            image,
+            opened.orientation,
+            key=key,
+            convert=_find_conversion(opened.image, image.mode, name=opened.name),
+            name=opened.name,
+        )
+
+
+def _decode(opened: _Opened) -> tuple[ImageFile | DeepImage, NDArray[np.uint8] | None]:
+    """Return the decoded image, and the value that stands for transparent, if there is one."""
+    image, file, name = opened.image, opened.file, opened.name
+    is_ppm = opened.header.format == "PPM"
+    way = find_way_of_ppm(image) if is_ppm else find_way(opened.header)
+    if way == "deep":
+        bits = read_bits(image, file, name=name)
+        return read_deep(image, file, bits, name=name), None
+    bits = 16 if is_ppm or way == "stored" else read_bits(image, file, name=name)
+    image.load()
+    if way == "scaled":
+        return scale_loaded(image, bits, name=name), None
+    return image, _read_transparent_key(opened)
+
+
+def _find_conversion(image: ImageFile, mode: str, *, name: str) -> Convert | None:
+    """Return what converts the levels of a decoded image of ``mode`` to sRGB."""
+    space = find_color_space(mode)
+    profile = image.info.get("icc_profile")
+    data = profile if isinstance(profile, bytes) else None
+    return None if space is None else find_conversion(data, space, name=name)
 
 
 def check_supported(header: ImageHeader, *, max_pixels: int | None = None) -> None:
@@ -168,19 +204,7 @@ def check_supported(header: ImageHeader, *, max_pixels: int | None = None) -> No
     limit = MAX_PIXELS if max_pixels is None else min(max_pixels, MAX_PIXELS)
     if header.n_pixels > limit:
         raise SourceError(_too_large(name, header.n_pixels, limit))
-    expected = _BANDS_OF_MODE.get(header.mode)
-    if expected is None:
-        message = (
-            f"Got {name} with pixels of mode {header.mode}; only 8-bit grey, palette and RGB are "
-            "supported so far, so convert it to 8-bit RGB first."
-        )
-        raise PixelFormatError(message)
-    if header.bands != expected:
-        message = (
-            f"Got {name} with {header.bands} bands, of which mode {header.mode} would show "
-            f"{expected}; more bands are not supported yet, so save those wanted as RGB first."
-        )
-        raise PixelFormatError(message)
+    check_mode(header)
 
 
 def _too_large(name: str, n_pixels: int, limit: int) -> str:
@@ -260,8 +284,8 @@ def _identify(file: IO[bytes], name: str) -> ImageFile:
         held = _describe(file, found)
         if held:
             message = (
-                f"Got {name} with {held}; only 8-bit grey, palette and RGB are supported so far, "
-                "so convert it to 8-bit RGB first."
+                f"Got {name} with {held}, which Pillow does not read; convert it to RGB of 8 or "
+                "16 bits first."
             )
             raise PixelFormatError(message) from error
         message = (

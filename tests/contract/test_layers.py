@@ -109,6 +109,7 @@ THIRD_PARTY = {
     "zarr": ("sources", "sinks"),
     "numcodecs": ("sources",),
     "google_crc32c": ("sources",),
+    "imagecodecs": ("sources",),
     "PIL": ("sources", "sinks"),
     "rasterio": ("sources", "sinks"),
     "sklearn": ("fit", "class_scores", "row_input", "scalable", "estimator"),
@@ -119,7 +120,9 @@ THIRD_PARTY = {
 }
 """Which layers know which package. None that is missing here is used at all."""
 
-SLOW_PACKAGES = ("dask_ml", "distributed", "matplotlib", "rasterio", "rich", "sklearn")
+SLOW_PACKAGES = (
+    *("dask_ml", "distributed", "imagecodecs", "matplotlib", "rasterio", "rich", "sklearn"),
+)
 """Packages that may be imported inside a function: optional, or too slow for every start."""
 
 FACES_KNOW = (
@@ -131,6 +134,7 @@ process is."""
 
 IMPORTS_WITHIN = {
     f"{ROOT}.routes.choose": "a photograph from the shell must not wait for Dask and Zarr",
+    f"{ROOT}.sources.color_profiles": "littlecms is for profiles of tables, which few images have",
     f"{ROOT}.sources.reading": "a folder of photographs must not wait for Dask arrays and Zarr",
 }
 """Modules that import modules of ours inside functions, and why."""
