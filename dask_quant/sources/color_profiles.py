@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from dask_quant.color_spaces import srgb_from_linear
 from dask_quant.errors import ColorProfileWarning
-from dask_quant.kernels.convert_levels import convert_levels_block
+from dask_quant.kernels.convert_levels import SHARE_BITS, convert_levels_block
 from dask_quant.sources.header import show_cause, show_path
 from dask_quant.sources.icc_profile import (
     DamagedProfileError,
@@ -57,6 +58,10 @@ _D50_OF_LINEAR = np.array(
 
 _N_STEPS = 1 << 16
 """Steps of linear light in the table of sRGB levels: at most a twentieth of a level apart."""
+
+_MOST_STEPS = 1 << 19
+"""Light that one level may add, in these steps: three times as much fits 32 bits. ProPhoto's blue
+adds one and a third times 2^16."""
 
 _PROBES_A_SIDE = 18
 """Levels of each band in the colours that tell whether a profile is sRGB: every fifteenth."""
@@ -155,7 +160,7 @@ def _make_conversion(profile: IccProfile, space: str) -> Convert:
     if space == "RGB" and is_plain:
         curves = np.stack([read_curve(profile, name) for name in (b"rTRC", b"gTRC", b"bTRC")])
         matrix = np.linalg.inv(_D50_OF_LINEAR) @ read_matrix(profile)
-        return partial(_convert_colors, curves, matrix)
+        return partial(_convert_colors, _share_light(curves, matrix))
     if space == "GRAY" and is_plain:
         levels = _encode(read_curve(profile, b"kTRC"))
         return partial(_look_up, np.repeat(levels[:, np.newaxis], 3, axis=1))
@@ -180,13 +185,25 @@ def _encoded_steps() -> Levels:
     return _encode(np.linspace(0.0, 1.0, _N_STEPS))
 
 
-def _convert_colors(
-    curves: NDArray[np.float64], matrix: NDArray[np.float64], levels: Levels
-) -> Levels:
-    """Return RGB levels ``(y, x, 3)`` as sRGB, by the curves ``(3, 256)`` and a matrix."""
+def _share_light(curves: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Return what each level adds to the light of each band of sRGB, for `convert_levels_block`.
+
+    ``curves`` are ``(3, 256)``, ``matrix`` is from their light to that of linear sRGB.
+    """
+    shares = matrix.T[:, np.newaxis, :] * curves[:, :, np.newaxis] * (_N_STEPS - 1)
+    if np.abs(shares).max() > _MOST_STEPS:
+        message = "its primaries do not span a space"
+        raise DamagedProfileError(message)
+    whole = np.rint(shares * (1 << SHARE_BITS)).astype(np.int32)
+    whole[0] += 1 << (SHARE_BITS - 1)
+    return whole
+
+
+def _convert_colors(shares: NDArray[np.int32], levels: Levels) -> Levels:
+    """Return RGB levels ``(y, x, 3)`` as sRGB, by what they add to its light."""
     rows = np.ascontiguousarray(levels).reshape(-1, 3)
     converted = np.empty_like(rows)
-    convert_levels_block(rows, curves, matrix, _encoded_steps(), converted)
+    convert_levels_block(rows, shares, _encoded_steps(), converted)
     return converted.reshape(levels.shape)
 
 
@@ -204,11 +221,11 @@ def _tabulate(convert: Convert) -> Convert:
 def _convert_inks(levels: Levels) -> Levels:
     """Return inks ``(y, x, 4)`` as sRGB, as if they were ideal: light passes all of them.
 
-    ``red = 255 (1 - cyan) (1 - black)``, and so on, rounded to the nearest.
+    ``red = 255 (1 - cyan) (1 - black)``, and so on, rounded to the nearest: Pillow's own way.
     """
-    light = 255 - levels.astype(np.uint16)
-    product = light[..., :3] * light[..., 3:] + np.uint16(127)
-    return (product // np.uint16(255)).astype(np.uint8)
+    size = (levels.shape[1], levels.shape[0])
+    inks = np.ascontiguousarray(levels)
+    return np.asarray(Image.frombuffer("CMYK", size, inks, "raw", "CMYK", 0, 1).convert("RGB"))
 
 
 def _changes_nothing(convert: Convert, space: str) -> bool:
