@@ -46,6 +46,7 @@ from dask_quant.sinks.zarr_store import (
     finish_store,
     store_block,
 )
+from dask_quant.sources.reading import read_density
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -198,11 +199,18 @@ def check_label_output(out: Path, *, overwrite: bool) -> None:
 
 
 def write_labels(
-    labels: da.Array, palette: Palette, out: Path, executor: Executor, *, overwrite: bool
+    labels: da.Array,
+    palette: Palette,
+    out: Path,
+    executor: Executor,
+    *,
+    overwrite: bool,
+    source: object = None,
 ) -> int:
     """Write labels ``(y, x)`` to ``out``, a ``.zarr`` or ``.png``, by tasks. **Eager**.
 
-    Labels that are not chunked in whole shards or strips are rechunked first.
+    Labels that are not chunked in whole shards or strips are rechunked first; ``source`` is what
+    the pixels are read from, whose density a PNG states.
 
     Returns
     -------
@@ -215,7 +223,8 @@ def write_labels(
     if out.suffix.lower() == ".zarr":
         store = start_store(out, labels.shape, palette, overwrite=overwrite)
         return fill_store(aligned, store, out, executor, overwrite=overwrite, stage="relabel")
-    return _write_png(aligned, palette, out, executor, overwrite=overwrite)
+    density = read_density(source)
+    return _write_png(aligned, palette, out, executor, density=density, overwrite=overwrite)
 
 
 def fill_store(
@@ -245,7 +254,13 @@ def fill_store(
 
 
 def _write_png(
-    labels: da.Array, palette: Palette, out: Path, executor: Executor, *, overwrite: bool
+    labels: da.Array,
+    palette: Palette,
+    out: Path,
+    executor: Executor,
+    *,
+    density: tuple[int, int] | None,
+    overwrite: bool,
 ) -> int:
     """Compress strips by tasks, let one task join them, then give the file its name."""
     effort = strip_effort(labels.shape, palette)
@@ -257,7 +272,9 @@ def _write_png(
             lambda b, at: write_strips(folder, b, first_row=at[0], **effort),
             max_blocks=STRIP_TASKS_PER_THREAD * executor.n_threads,
         )
-        return finish_png(folder, labels.shape, palette, out, executor, overwrite=overwrite)
+        return finish_png(
+            *(folder, labels.shape, palette, out, executor), density=density, overwrite=overwrite
+        )
 
 
 def strip_effort(shape: tuple[int, int], palette: Palette) -> dict[str, int]:
@@ -272,11 +289,12 @@ def finish_png(
     out: Path,
     executor: Executor,
     *,
+    density: tuple[int, int] | None = None,
     overwrite: bool,
 ) -> int:
     """Let a task join the strips of ``folder``, name the file, and return its bytes. **Eager**."""
     join = delayed(join_strip_files, pure=False)
-    joined = join(folder, shape, palette)
+    joined = join(folder, shape, palette, density)
     n_bytes: int = executor.compute(joined, stage="write", leaves=[joined])
     put_in_place(folder / JOINED_NAME, out, overwrite=overwrite)
     return n_bytes
@@ -302,7 +320,12 @@ def write_strip_files(
     return labels.size
 
 
-def join_strip_files(folder: Path, shape: tuple[int, int], palette: Palette) -> int:
+def join_strip_files(
+    folder: Path,
+    shape: tuple[int, int],
+    palette: Palette,
+    density: tuple[int, int] | None = None,
+) -> int:
     """Join the strips of ``folder`` to a PNG in it, and return its bytes. **Eager**.
 
     Not under its final name: run again, its worker having died, this would find that taken.
@@ -315,7 +338,12 @@ def join_strip_files(folder: Path, shape: tuple[int, int], palette: Palette) -> 
     joined = folder / JOINED_NAME
     try:
         return write_png(
-            joined, strips, width=width, height=height, palette=palette, overwrite=True
+            *(joined, strips),
+            width=width,
+            height=height,
+            palette=palette,
+            density=density,
+            overwrite=True,
         )
     except FileNotFoundError as error:
         message = (

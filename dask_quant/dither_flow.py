@@ -32,6 +32,7 @@ from dask_quant.graphs.dither import (
 from dask_quant.sinks.atomic import partial_folder
 from dask_quant.sinks.store_start import start_store, tell_counts
 from dask_quant.sinks.zarr_store import discard_store, finish_store, store_block
+from dask_quant.sources.reading import read_density
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,11 +66,13 @@ def write_dithered(
     *,
     overwrite: bool,
     decodes_whole: bool = False,
+    source: object = None,
 ) -> tuple[int, Tally]:
     """Dither ``(y, x, 3)`` uint8 and write the labels to a ``.zarr`` or ``.png``. **Eager**.
 
     ``decodes_whole`` says that all of the image is decoded for any part of it. Error diffusion then
     goes through it in one wave: there is nothing to be read ahead, and much to be read again.
+    ``source`` is what the pixels are read from, whose density a PNG states.
 
     Returns
     -------
@@ -89,7 +92,10 @@ def write_dithered(
         relabel = partial(_dither_ordered, align_blocks(image, unit), palette, dither, executor)
     if out.suffix.lower() == ".zarr":
         return _write_store(relabel, shape, palette, out, overwrite=overwrite)
-    return _write_png(relabel, shape, palette, out, executor, overwrite=overwrite)
+    density = read_density(source)
+    return _write_png(
+        *(relabel, shape, palette, out, executor), density=density, overwrite=overwrite
+    )
 
 
 def _write_store(
@@ -112,13 +118,16 @@ def _write_png(
     out: Path,
     executor: Executor,
     *,
+    density: tuple[int, int] | None,
     overwrite: bool,
 ) -> tuple[int, Tally]:
     """Write strips, join them, and give the file its name."""
     effort = strip_effort(shape, palette)
     with partial_folder(out) as folder:
         tally = relabel(partial(put_in_strips, folder, effort))
-        n_bytes = finish_png(folder, shape, palette, out, executor, overwrite=overwrite)
+        n_bytes = finish_png(
+            *(folder, shape, palette, out, executor), density=density, overwrite=overwrite
+        )
         return n_bytes, tally
 
 

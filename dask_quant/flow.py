@@ -17,6 +17,7 @@ from dask_quant.kernels.assign import build_table, label_block, table_of_colors
 from dask_quant.sinks.atomic import write_file_atomically
 from dask_quant.sinks.png import label_chunks
 from dask_quant.sources.pillow import read_image
+from dask_quant.sources.reading import read_density
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,6 +99,7 @@ def quantize_file(
         pixels = read_image(source)
     return quantize_pixels(
         *(pixels, out, options),
+        source=source,
         palette=palette,
         dither=dither,
         overwrite=overwrite,
@@ -111,6 +113,7 @@ def quantize_pixels(
     out: Path,
     options: FitOptions,
     *,
+    source: object = None,
     palette: Palette | None = None,
     dither: str = "none",
     overwrite: bool = False,
@@ -119,7 +122,7 @@ def quantize_pixels(
 ) -> ImageOutcome:
     """Relabel one image in memory, uint8 ``(y, x, 3)``, as an indexed PNG. **Eager**.
 
-    The other parameters are those of `quantize_file`.
+    The other parameters are those of `quantize_file`; ``source`` is what pixels were read from.
     """
     watch = watch or Stopwatch()
     with watch.measure("count"):
@@ -132,7 +135,7 @@ def quantize_pixels(
     with watch.measure("relabel"):
         labels, outcome = _label_and_describe(pixels, histogram, fit, dither)
     with watch.measure("write"):
-        chunks = label_chunks(labels, fit.palette)
+        chunks = label_chunks(labels, fit.palette, density=read_density(source))
         n_bytes = write_file_atomically(out, chunks, overwrite=overwrite)
     return replace(outcome, output_bytes=n_bytes)
 

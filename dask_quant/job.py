@@ -30,7 +30,7 @@ from dask_quant.results import Quarantined
 from dask_quant.sinks.atomic import write_file_atomically
 from dask_quant.sinks.png import label_chunks
 from dask_quant.sources.header import show_path
-from dask_quant.sources.reading import read_pixels
+from dask_quant.sources.reading import read_density, read_pixels
 from dask_quant.tables import label_pixels
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from dask_quant.execute import Executor
     from dask_quant.fit_options import FitOptions
     from dask_quant.flow import ImageOutcome
+    from dask_quant.kernels.assign import Labels
     from dask_quant.palette import Palette
 
 MAX_BATCH = 16
@@ -246,20 +247,27 @@ def relabel_batch(
 def _quantize_item(item: Item, options: FitOptions, dither: str) -> ImageOutcome:
     """Write one image with a palette of its own and return its figures."""
     pixels = read_pixels(item.source_path)
-    return quantize_pixels(pixels, item.out_path, options, dither=dither, overwrite=True)
+    return quantize_pixels(
+        *(pixels, item.out_path, options), source=item.source_path, dither=dither, overwrite=True
+    )
 
 
 def _relabel_item(item: Item, palette: Palette, classes: Palette, space: str) -> int:
     """Write one image with a palette and return the bytes of its file."""
-    labels = label_pixels(_read_counted(item), classes, space)
-    return write_file_atomically(item.out_path, label_chunks(labels, palette), overwrite=True)
+    return _write_item(item, label_pixels(_read_counted(item), classes, space), palette)
 
 
 def _dither_item(item: Item, palette: Palette, dither: str, tallies: list[Tally]) -> int:
     """Write one image dithered, add what that comes to, and return the bytes of its file."""
     labels, tally = dither_image(_read_counted(item), palette, dither)
     tallies.append(tally)
-    return write_file_atomically(item.out_path, label_chunks(labels, palette), overwrite=True)
+    return _write_item(item, labels, palette)
+
+
+def _write_item(item: Item, labels: Labels, palette: Palette) -> int:
+    """Write the labels of one image and return the bytes of its file."""
+    chunks = label_chunks(labels, palette, density=read_density(item.source_path))
+    return write_file_atomically(item.out_path, chunks, overwrite=True)
 
 
 def _read_counted(item: Item) -> NDArray[np.uint8]:

@@ -78,7 +78,7 @@ def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Repor
         with job.watch.measure("relabel"):
             chunks = None if _is_dask(source.image) else plan.relabel_chunks
             pixels = open_image(source.image, chunks=chunks)
-            outcome = _relabel_source(job, source, pixels, outcome, out, executor)
+            outcome = _relabel_source(job, source, pixels, outcome, out, executor, image)
         peak = executor.peak_rss_bytes()
     return report_one(job, outcome, out, n_ignored, input_bytes, peak)
 
@@ -90,17 +90,22 @@ def _relabel_source(
     outcome: ImageOutcome,
     out: Path,
     executor: Executor,
+    given: Any,
 ) -> ImageOutcome:
-    """Write the labels of ``source`` as Dask reads it; return the figures of what was written."""
+    """Write the labels of ``source`` as Dask reads it; return the figures of what was written.
+
+    ``given`` is the image as the user named it, which ``source`` may be a copy of.
+    """
     palette, overwrite = outcome.palette, job.run.overwrite
     if job.dither == "none":
         labels = relabel_blocks(pixels, outcome.classes or palette, job.fit.space)
-        n_bytes = write_labels(labels, palette, out, executor, overwrite=overwrite)
+        n_bytes = write_labels(*(labels, palette, out, executor), overwrite=overwrite, source=given)
     else:
         n_bytes, tally = write_dithered(
             *(pixels, palette, job.dither, out, executor),
             overwrite=overwrite,
             decodes_whole=source.decodes_whole,
+            source=given,
         )
         outcome = retell_outcome(outcome, tally)
     return replace(outcome, output_bytes=n_bytes)

@@ -20,8 +20,9 @@ from PIL import Image, UnidentifiedImageError
 
 from dask_quant.errors import DaskQuantError, PixelFormatError, SourceError, SourceNotFoundError
 from dask_quant.sources.bands import OPAQUE
-from dask_quant.sources.color_profiles import find_conversion
+from dask_quant.sources.color_profiles import describe_profile, find_conversion
 from dask_quant.sources.deep_samples import find_way_of_ppm, read_deep, scale_loaded
+from dask_quant.sources.density import find_density
 from dask_quant.sources.header import ImageHeader, show_cause, show_path
 from dask_quant.sources.mode_rules import check_mode, find_color_space, find_way
 from dask_quant.sources.pillow_pixels import to_array
@@ -178,9 +179,13 @@ def _decode(opened: _Opened) -> tuple[ImageFile | DeepImage, NDArray[np.uint8] |
 def _find_conversion(image: ImageFile, mode: str, *, name: str) -> Convert | None:
     """Return what converts the levels of a decoded image of ``mode`` to sRGB."""
     space = find_color_space(mode)
+    return None if space is None else find_conversion(_read_profile(image), space, name=name)
+
+
+def _read_profile(image: ImageFile) -> bytes | None:
+    """Return the embedded colour profile, if any."""
     profile = image.info.get("icc_profile")
-    data = profile if isinstance(profile, bytes) else None
-    return None if space is None else find_conversion(data, space, name=name)
+    return profile if isinstance(profile, bytes) else None
 
 
 def check_supported(header: ImageHeader, *, max_pixels: int | None = None) -> None:
@@ -320,6 +325,8 @@ def _read_header(image: ImageFile, file: IO[bytes], path: str) -> ImageHeader:
         width=width,
         bands=read_bands(image),
         input_bytes=file.seek(0, io.SEEK_END),
+        density=find_density(image),
+        profile=describe_profile(_read_profile(image)),
     )
 
 
@@ -327,7 +334,8 @@ def _turn(header: ImageHeader, orientation: int) -> ImageHeader:
     """Return the header with its size as seen after the orientation is applied."""
     if orientation < 5:
         return header
-    turned = {"height": header.width, "width": header.height}
+    density = None if header.density is None else header.density[::-1]
+    turned = {"height": header.width, "width": header.height, "density": density}
     return ImageHeader(**(vars(header) | turned))
 
 
