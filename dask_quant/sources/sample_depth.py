@@ -87,7 +87,7 @@ def read_bits(image: ImageFile, file: IO[bytes], *, name: str) -> int:
 def _read_ppm_bits(image: ImageFile) -> int:
     """Return the bits that the largest value of a PPM takes."""
     args = image.tile[0].args
-    largest = args[-1] if isinstance(args, tuple) else 255
+    largest = args[-1] if isinstance(args, tuple) else (65535 if image.mode == "I" else 255)
     return largest.bit_length() if isinstance(largest, int) else 8
 
 

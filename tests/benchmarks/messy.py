@@ -116,12 +116,12 @@ class Worker:
             self.process = self.context.Process(target=serve, args=(inner,), daemon=True)
             self.process.start()
             inner.close()
-        self.pipe.send(path)
         try:
+            self.pipe.send(path)
             if self.pipe.poll(self.timeout_s):
                 outcome: tuple[str, str] = self.pipe.recv()
                 return outcome
-        except EOFError:
+        except (EOFError, ConnectionError):
             self.process.join()
             code, self.process = self.process.exitcode, None
             return "crash", f"the process ended with {code}"

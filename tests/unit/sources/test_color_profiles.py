@@ -4,13 +4,12 @@ import warnings
 import colour
 import numpy as np
 import pytest
+from icc_bytes import SRGB_CURVE
 from PIL import Image, ImageCms
 
 from dask_quant.errors import ColorProfileWarning
 from dask_quant.sources.color_profiles import _find, describe_profile, find_conversion
 from dask_quant.sources.icc_profile import parse_profile, read_curve
-
-SRGB_CURVE = (3, (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045))
 
 
 @pytest.fixture
