@@ -60,6 +60,7 @@ def quantize(
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
+    frames: str = "first",
     listener: Listener = ignore_event,
 ) -> Report:
     """Fit a palette to images, relabel them with it and write them. **Eager**.
@@ -132,6 +133,9 @@ def quantize(
         Zarr store to decode a single image into once; it is reused while the image is the same.
     cluster : ClusterOptions, optional
         Where the work runs. None: on the active `distributed.Client`, or else on threads.
+    frames : {"first", "all"}, default "first"
+        Of animations (GIF, PNG, WebP, AVIF) the first frame, or each as an image of its own, as it
+        is shown: ``name-000.png`` and so on.
     listener : callable, optional
         Told of progress, an `Event` at a time.
 
@@ -167,7 +171,7 @@ def quantize(
         keep=keep,
         recolor=recolor,
     )
-    run = make_run_options(overwrite, chunks, persist, cluster)
+    run = make_run_options(overwrite, chunks, persist, cluster, frames=frames)
     job = _make_job(fit, run, listener, per_image, dither)
     return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 
@@ -183,6 +187,7 @@ def apply_palette(
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
+    frames: str = "first",
     listener: Listener = ignore_event,
 ) -> Report:
     """Relabel images with a palette that exists, and write them. **Eager**.
@@ -194,7 +199,7 @@ def apply_palette(
         sRGB integers 0 to 255 ``(n_colors, 3)``.
     space : {"srgb", "linear", "oklab", "lab"}, default "srgb"
         Where the nearest colour of a pixel is found.
-    sources, out, dither, overwrite, chunks, persist, cluster, listener
+    sources, out, dither, overwrite, chunks, persist, cluster, frames, listener
         As in `quantize`.
 
     Returns
@@ -207,7 +212,7 @@ def apply_palette(
     DaskQuantError
         One of the classes of `dask_quant.errors`; its message is one line.
     """
-    run = make_run_options(overwrite, chunks, persist, cluster)
+    run = make_run_options(overwrite, chunks, persist, cluster, frames=frames)
     given = as_palette(palette)
     fit = FitOptions(n_colors=len(given), space=space)
     job = Job("apply", fit, run, listener, palette=given, dither=check_dither(dither, space))
@@ -237,6 +242,7 @@ def make_palette(
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
+    frames: str = "first",
     listener: Listener = ignore_event,
 ) -> Report:
     """Fit one palette to images and write it to a palette file. **Eager**.
@@ -252,7 +258,7 @@ def make_palette(
         As in `quantize`.
     target_psnr, target_mse, target_delta_e
         As in `quantize`.
-    overwrite, chunks, persist, cluster, listener
+    overwrite, chunks, persist, cluster, frames, listener
         As in `quantize`.
 
     Returns
@@ -281,7 +287,7 @@ def make_palette(
         weight_power=weight_power,
         keep=keep,
     )
-    run = make_run_options(overwrite, chunks, persist, cluster)
+    run = make_run_options(overwrite, chunks, persist, cluster, frames=frames)
     job = Job("palette", fit, run, listener)
     return fit_sources(job, check_sources(sources), as_path(out, "out"))
 
@@ -312,6 +318,7 @@ def plan_job(
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
+    frames: str = "first",
 ) -> JobPlan:
     """Say what `quantize` would do: images, tasks, bytes, memory. **Eager**; nothing is written.
 
@@ -325,7 +332,7 @@ def plan_job(
         As in `quantize`.
     target_psnr, target_mse, target_delta_e
         As in `quantize`.
-    overwrite, chunks, persist, cluster
+    overwrite, chunks, persist, cluster, frames
         As in `quantize`.
 
     Returns
@@ -355,7 +362,7 @@ def plan_job(
         keep=keep,
         recolor=recolor,
     )
-    run = make_run_options(overwrite, chunks, persist, cluster)
+    run = make_run_options(overwrite, chunks, persist, cluster, frames=frames)
     job = _make_job(fit, run, ignore_event, per_image, dither)
     return plan_sources(job, check_sources(sources), as_path(out, "out"))
 

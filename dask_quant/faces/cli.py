@@ -22,6 +22,7 @@ from dask_quant.faces.cli_options import (
     DITHER,
     DRY_RUN,
     FIT_OPTIONS,
+    FRAME_CHOICE,
     IN_MEMORY,
     OUT,
     OVERWRITE,
@@ -99,6 +100,7 @@ def cli() -> None:
 @DITHER
 @SEARCH_OPTIONS
 @CHUNK_OPTIONS
+@FRAME_CHOICE
 @OVERWRITE
 @DRY_RUN
 @CLUSTER_OPTIONS
@@ -134,6 +136,7 @@ def quantize(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **
 @FIT_OPTIONS
 @SEARCH_OPTIONS
 @CHUNK_OPTIONS
+@FRAME_CHOICE
 @OVERWRITE
 @CLUSTER_OPTIONS
 @SHOW_OPTIONS
@@ -160,6 +163,7 @@ def palette(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
 @OUT
 @DITHER
 @CHUNK_OPTIONS
+@FRAME_CHOICE
 @SPACE
 @BAND_OPTIONS
 @CLASS_OUTPUTS
@@ -173,6 +177,7 @@ def apply(
     out: Path,
     space: str,
     dither: str,
+    frames: str,
     quiet: bool,
     as_json: bool,
     **given: Any,
@@ -181,7 +186,10 @@ def apply(
     with terminal.run_command("apply", quiet=quiet, as_json=as_json) as screen:
         classes = take(given, *CLASS_NAMES)
         if model is not None and palette_file is None:
-            for name, value, default in (("space", space, "srgb"), ("dither", dither, "none")):
+            for name, value, default in (
+                *(("space", space, "srgb"), ("dither", dither, "none")),
+                ("frames", frames, "first"),
+            ):
                 if value != default:
                     message = f"Got --{name} {value} with classes; it is for --palette."
                     raise dq.OptionError(message)
@@ -196,6 +204,7 @@ def apply(
                 *(sources, out, colors),
                 space=space,
                 dither=dither,
+                frames=frames,
                 listener=screen.listen,
                 **options,
             )

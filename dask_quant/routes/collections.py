@@ -125,7 +125,7 @@ def count_many(job: Job, found: Discovery) -> ColorHistogram:
 def _count_items(job: Job, found: Discovery, out: Path) -> tuple[list[Item], CountedImages, int]:
     """Return many images, their colours, and the peak memory of counting them."""
     _check_plain_collection(job, found)
-    items = [Item(entry.path, out) for entry in found.inputs]
+    items = [Item(entry.path, out, frame=entry.frame) for entry in found.inputs]
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
         _check_collection_budget(job, items, executor)
         with job.watch.measure("count"):
@@ -176,7 +176,7 @@ def plan_items(found: Discovery, out: Path, *, overwrite: bool) -> list[Item]:
         raise OutputExistsError(message)
     names = plan_output_names([entry.relative for entry in found.inputs], ".png")
     items = [
-        Item(entry.path, target)
+        Item(entry.path, target, frame=entry.frame)
         for entry, target in zip(found.inputs, resolve_all_below(out, names), strict=True)
     ]
     for item in items:

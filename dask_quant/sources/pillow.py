@@ -45,10 +45,14 @@ __all__ = [
     "MAX_PIXELS",
     "SUFFIXES",
     "check_supported",
+    "count_frames",
     "looks_like_image",
     "read_header",
     "read_image",
 ]
+
+_ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
+"""Formats whose further pictures are frames of one."""
 
 _ORIENTATION = 0x0112
 """EXIF tag: how the stored picture is turned."""
@@ -110,8 +114,19 @@ def read_header(source: str | Path | IO[bytes]) -> ImageHeader:
         return opened.header
 
 
+def count_frames(source: str | Path | IO[bytes]) -> int:
+    """Return the frames of an animated GIF, PNG, WebP or AVIF; 1 for everything else.
+
+    Pages of a TIFF and the further pictures of a telephone's JPEG are no frames. Errors are those
+    of `read_header`. A GIF is read to its end, not decoded.
+    """
+    with _open(source) as opened:
+        is_animation = opened.header.format in _ANIMATIONS
+        return int(getattr(opened.image, "n_frames", 1)) if is_animation else 1
+
+
 def read_image(
-    source: str | Path | IO[bytes], *, max_pixels: int | None = None
+    source: str | Path | IO[bytes], *, max_pixels: int | None = None, frame: int = 0
 ) -> NDArray[np.uint8]:
     """Decode a whole image file.
 
@@ -121,6 +136,8 @@ def read_image(
         A path, or a file object that is read from its start; it is left open.
     max_pixels : int, optional
         Refuse larger images before decoding. None, and anything above: `MAX_PIXELS`.
+    frame : int, default 0
+        Which frame of an animation, as a viewer shows it: put upon those before.
 
     Returns
     -------
@@ -149,6 +166,8 @@ def read_image(
     """
     with _open(source) as opened:
         check_supported(opened.header, max_pixels=max_pixels)
+        if frame:
+            _seek_frame(opened, frame)
         if opened.header.format == "PNG":
             check_image_data(opened.file, name=opened.name)
         image, key = _decode(opened)
@@ -159,6 +178,17 @@ def read_image(
             convert=_find_conversion(opened.image, image.mode, name=opened.name),
             name=opened.name,
         )
+
+
+def _seek_frame(opened: _Opened, frame: int) -> None:
+    """Let the next decode give another frame than the first one."""
+    if find_way(opened.header) != "stored":
+        message = (
+            f"Got {opened.name} with frames of mode {opened.header.mode}, of which only the first "
+            "one is read; save them one by one."
+        )
+        raise PixelFormatError(message)
+    opened.image.seek(frame)
 
 
 def _decode(opened: _Opened) -> tuple[ImageFile | DeepImage, NDArray[np.uint8] | None]:
@@ -173,7 +203,8 @@ def _decode(opened: _Opened) -> tuple[ImageFile | DeepImage, NDArray[np.uint8] |
     image.load()
     if way == "scaled":
         return scale_loaded(image, bits, name=name), None
-    return image, _read_transparent_key(opened)
+    # Frames after the first are put together in RGB or RGBA, whatever the file stores.
+    return image, None if image.tell() else _read_transparent_key(opened)
 
 
 def _find_conversion(image: ImageFile, mode: str, *, name: str) -> Convert | None:

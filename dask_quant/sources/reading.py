@@ -38,8 +38,8 @@ def read_any_header(source: str | Path) -> ImageHeader:
     return read_zarr_header(source)
 
 
-def read_pixels(path: str | Path) -> NDArray[np.uint8]:
-    """Read a whole image file or Zarr store. **Eager**.
+def read_pixels(path: str | Path, *, frame: int = 0) -> NDArray[np.uint8]:
+    """Read a whole image file, or a frame of it, or a Zarr store. **Eager**.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def read_pixels(path: str | Path) -> NDArray[np.uint8]:
         As `read_image` and `read_zarr_image` do.
     """
     if not is_zarr_store(path):
-        return read_image(path)
+        return read_image(path, frame=frame)
     from dask_quant.sources.zarr_store import read_zarr_image
 
     return read_zarr_image(path)
