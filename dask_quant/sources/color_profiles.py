@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dask_quant.color_spaces import srgb_from_linear
+from dask_quant.color_spaces import linear_from_srgb, srgb_from_linear
 from dask_quant.errors import ColorProfileWarning
 from dask_quant.kernels.convert_levels import SHARE_BITS, convert_levels_block
 from dask_quant.sources.header import show_cause, show_path
@@ -55,6 +55,24 @@ _D50_OF_LINEAR = np.array(
     ]
 )
 """XYZ of linear sRGB, adapted to D50 by Bradford's matrix, as profiles give colours."""
+
+_D50_OF_WIDE = {
+    "Display P3": np.array(
+        [
+            [0.5151187, 0.2919778, 0.1571035],
+            [0.2411892, 0.6922441, 0.0665668],
+            [-0.0010505, 0.0418791, 0.7840713],
+        ]
+    ),
+    "Rec. 2020": np.array(
+        [
+            [0.6734241, 0.1656411, 0.1251286],
+            [0.2790177, 0.6753402, 0.0456377],
+            [-0.0019300, 0.0299784, 0.7973330],
+        ]
+    ),
+}
+"""The same of linear light of wider primaries."""
 
 _N_STEPS = 1 << 16
 """Steps of linear light in the table of sRGB levels: at most a twentieth of a level apart."""
@@ -117,6 +135,22 @@ def find_conversion(profile: bytes | None, space: str, *, name: str) -> Convert 
             stacklevel=2,
         )
     return found.convert
+
+
+def find_wide_conversion(primaries: str) -> Convert:
+    """Return what converts levels of wide primaries, with the transfer of sRGB, to sRGB.
+
+    ``primaries`` is one of ``Display P3`` and ``Rec. 2020``; levels are uint8 ``(y, x, 3)``.
+    """
+    return partial(_convert_colors, _share_wide_light(primaries))
+
+
+@lru_cache
+def _share_wide_light(primaries: str) -> NDArray[np.int32]:
+    """Return what each level of wide primaries adds to the light of sRGB."""
+    curve = linear_from_srgb(np.arange(256, dtype=np.uint8))
+    matrix = np.linalg.inv(_D50_OF_LINEAR) @ _D50_OF_WIDE[primaries]
+    return _share_light(np.stack([curve] * 3), matrix)
 
 
 def describe_profile(profile: bytes | None) -> str | None:

@@ -20,11 +20,16 @@ from PIL import Image, UnidentifiedImageError
 
 from dask_quant.errors import DaskQuantError, PixelFormatError, SourceError, SourceNotFoundError
 from dask_quant.sources.bands import OPAQUE
-from dask_quant.sources.color_profiles import describe_profile, find_conversion
+from dask_quant.sources.color_profiles import describe_profile
 from dask_quant.sources.deep_samples import find_way_of_ppm, read_deep, scale_loaded
 from dask_quant.sources.density import find_density
 from dask_quant.sources.header import ImageHeader, show_cause, show_path
-from dask_quant.sources.mode_rules import check_mode, find_color_space, find_way
+from dask_quant.sources.mode_rules import check_mode, find_way
+from dask_quant.sources.pillow_colors import (
+    find_image_conversion,
+    read_profile,
+    refuse_high_range,
+)
 from dask_quant.sources.pillow_pixels import to_array
 from dask_quant.sources.pillow_state import MAX_PIXELS, borrow_pillow
 from dask_quant.sources.png_chunks import check_image_data, read_bit_depth, read_late_metadata
@@ -37,7 +42,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.ImageFile import ImageFile
 
-    from dask_quant.sources.color_profiles import Convert
     from dask_quant.sources.deep_samples import DeepImage
 
 __all__ = [
@@ -175,7 +179,7 @@ def read_image(
             image,
             opened.orientation,
             key=key,
-            convert=_find_conversion(opened.image, image.mode, name=opened.name),
+            convert=find_image_conversion(opened.image, opened.file, image.mode, name=opened.name),
             name=opened.name,
         )
 
@@ -194,6 +198,7 @@ def _seek_frame(opened: _Opened, frame: int) -> None:
 def _decode(opened: _Opened) -> tuple[ImageFile | DeepImage, NDArray[np.uint8] | None]:
     """Return the decoded image, and the value that stands for transparent, if there is one."""
     image, file, name = opened.image, opened.file, opened.name
+    refuse_high_range(image, file, name=name)
     is_ppm = opened.header.format == "PPM"
     way = find_way_of_ppm(image) if is_ppm else find_way(opened.header)
     if way == "deep":
@@ -205,18 +210,6 @@ def _decode(opened: _Opened) -> tuple[ImageFile | DeepImage, NDArray[np.uint8] |
         return scale_loaded(image, bits, name=name), None
     # Frames after the first are put together in RGB or RGBA, whatever the file stores.
     return image, None if image.tell() else _read_transparent_key(opened)
-
-
-def _find_conversion(image: ImageFile, mode: str, *, name: str) -> Convert | None:
-    """Return what converts the levels of a decoded image of ``mode`` to sRGB."""
-    space = find_color_space(mode)
-    return None if space is None else find_conversion(_read_profile(image), space, name=name)
-
-
-def _read_profile(image: ImageFile) -> bytes | None:
-    """Return the embedded colour profile, if any."""
-    profile = image.info.get("icc_profile")
-    return profile if isinstance(profile, bytes) else None
 
 
 def check_supported(header: ImageHeader, *, max_pixels: int | None = None) -> None:
@@ -357,7 +350,7 @@ def _read_header(image: ImageFile, file: IO[bytes], path: str) -> ImageHeader:
         bands=read_bands(image),
         input_bytes=file.seek(0, io.SEEK_END),
         density=find_density(image),
-        profile=describe_profile(_read_profile(image)),
+        profile=describe_profile(read_profile(image)),
     )
 
 

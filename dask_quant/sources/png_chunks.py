@@ -20,8 +20,8 @@ _DEPTH_OFFSET = 24
 """Where IHDR, always the first chunk, holds the bit depth."""
 _PIECE_BYTES = 1 << 20
 """Most bytes of a chunk in memory at a time (arbitrary)."""
-_MAX_KEY_BYTES = 6
-"""Bytes of the colour that stands for transparent: two a band."""
+_KEY_BYTES = (2, 6)
+"""Bytes of the grey or the colour that stands for transparent: two a band."""
 _METADATA_KINDS = (b"eXIf", b"iTXt", b"zTXt", b"tEXt")
 _MAX_METADATA_BYTES = 1 << 24
 """Metadata chunks above this are not looked at (arbitrary; cameras write some KB)."""
@@ -83,15 +83,23 @@ def read_image_data(file: IO[bytes]) -> bytes:
     return b"".join(parts)
 
 
+def read_chunk_before_data(file: IO[bytes], kind: bytes) -> bytes:
+    """Return the data of the first chunk of a kind in front of the pixels; empty without one."""
+    for chunk in _walk_chunks(file):
+        if chunk.kind == kind and chunk.size <= _MAX_METADATA_BYTES:
+            file.seek(chunk.start)
+            return file.read(chunk.size)
+        if chunk.kind == b"IDAT":
+            break
+    return b""
+
+
 def read_transparent_key(file: IO[bytes]) -> tuple[int, ...] | None:
     """Return the grey or RGB sample that stands for transparent at its own depth, or None."""
-    for chunk in _walk_chunks(file):
-        if chunk.kind == b"tRNS" and chunk.size in (2, _MAX_KEY_BYTES):
-            file.seek(chunk.start)
-            return struct.unpack(f">{chunk.size // 2}H", file.read(chunk.size))
-        if chunk.kind == b"IDAT":
-            return None
-    return None
+    data = read_chunk_before_data(file, b"tRNS")
+    if len(data) not in _KEY_BYTES:
+        return None
+    return struct.unpack(f">{len(data) // 2}H", data)
 
 
 def _has_good_crc(file: IO[bytes], chunk: _Chunk) -> bool:
