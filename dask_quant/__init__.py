@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from dask_quant.comparison import Candidate, Comparison, compare, make_demo
     from dask_quant.errors import (
         ClusterError,
+        ColorProfileWarning,
         DaskQuantError,
         DaskQuantWarning,
         FewerClassesWarning,
@@ -80,6 +81,7 @@ __all__ = [
     "ClusterOptions",
     "ColorCurve",
     "ColorHistogram",
+    "ColorProfileWarning",
     "ColorQuantizer",
     "ColorScore",
     "Comparison",

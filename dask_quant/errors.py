@@ -16,6 +16,7 @@
     └── FitError (RuntimeError)               a fit that cannot produce a palette
 
     DaskQuantWarning (UserWarning)
+    ├── ColorProfileWarning                   an embedded colour profile that cannot be used
     ├── FewerColorsWarning                    the image holds fewer colours than asked for
     └── FewerClassesWarning                   the pixels have fewer distinct spectra than asked for
 
@@ -78,6 +79,10 @@ class FitError(DaskQuantError, RuntimeError):
 
 class DaskQuantWarning(UserWarning):
     """Base of every warning that dask_quant issues."""
+
+
+class ColorProfileWarning(DaskQuantWarning):
+    """An image's embedded colour profile cannot be used and was left out."""
 
 
 class FewerColorsWarning(DaskQuantWarning):

@@ -65,6 +65,8 @@ class Item:
     """Where relative paths start; a worker may have another working folder."""
     checksum: int | None = None
     """Of its pixels when they were counted; None: they were not."""
+    frame: int = 0
+    """Which frame of an animation."""
 
     @property
     def source_path(self) -> str:
@@ -202,7 +204,7 @@ def count_batch(batch: Sequence[tuple[int, Item]]) -> CountedImages:
     counter, readable, checksums, quarantined = ImageCounter(), [], [], []
     for position, item in batch:
         try:
-            pixels = read_pixels(item.source_path)
+            pixels = read_pixels(item.source_path, frame=item.frame)
         except (SourceError, PixelFormatError) as error:
             quarantined.append((position, item.set_aside(error)))
         else:
@@ -246,7 +248,7 @@ def relabel_batch(
 
 def _quantize_item(item: Item, options: FitOptions, dither: str) -> ImageOutcome:
     """Write one image with a palette of its own and return its figures."""
-    pixels = read_pixels(item.source_path)
+    pixels = read_pixels(item.source_path, frame=item.frame)
     return quantize_pixels(
         *(pixels, item.out_path, options), source=item.source_path, dither=dither, overwrite=True
     )
@@ -275,7 +277,7 @@ def _write_item(item: Item, labels: Labels, palette: Palette) -> int:
 def _read_counted(item: Item) -> NDArray[np.uint8]:
     """Return the pixels of an image; raise `JobError` when they are not those that were counted."""
     try:
-        pixels = read_pixels(item.source_path)
+        pixels = read_pixels(item.source_path, frame=item.frame)
     except (SourceError, PixelFormatError) as error:
         raise JobError(_changed_message(item, item.set_aside(error).reason)) from error
     if _checksum(pixels) != item.checksum:

@@ -194,6 +194,10 @@ class ChunkOptions:
         return self.rows is not None or self.columns is not None
 
 
+FRAMES = ("first", "all")
+"""Which frames of an animation are read."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """How a job is carried out; none of it shows in what is written."""
@@ -206,8 +210,14 @@ class RunOptions:
     """Zarr store to decode a single image into once, reused while the input stays the same."""
     cluster: ClusterOptions = ClusterOptions()
     """Where the work runs."""
+    frames: str = "first"
+    """Which frames of an animation are read: one of `FRAMES`."""
 
     def __post_init__(self) -> None:
+        require(
+            self.frames in FRAMES,
+            f"Got frames {self.frames!r}; choose one of {', '.join(FRAMES)}.",
+        )
         set_paths(self, "persist")
         require(
             isinstance(self.cluster, ClusterOptions),
@@ -248,6 +258,7 @@ def make_run_options(
     chunks: Any,
     persist: str | Path | None,
     cluster: ClusterOptions | None,
+    frames: str = "first",
 ) -> RunOptions:
     """Return the options of a run from what users of Python give."""
     return RunOptions(
@@ -255,6 +266,7 @@ def make_run_options(
         chunks=as_chunks(chunks),
         persist=None if persist is None else as_path(persist, "persist"),
         cluster=ClusterOptions() if cluster is None else cluster,
+        frames=frames,
     )
 
 

@@ -64,6 +64,7 @@ def quantize(
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
+    frames: str = "first",
     listener: Listener = ignore_event,
 ) -> Report:
     """Fit a palette to images, relabel them with it and write them. **Eager**.
@@ -152,6 +153,9 @@ def quantize(
         Zarr store to decode a single image into once; it is reused while the image is the same.
     cluster : ClusterOptions, optional
         Where the work runs. None: on the active `distributed.Client`, or else on threads.
+    frames : {"first", "all"}, default "first"
+        Of animations (GIF, PNG, WebP, AVIF) the first frame, or each as an image of its own, as it
+        is shown: ``name-000.png`` and so on.
     listener : callable, optional
         Told of progress, an `Event` at a time.
 
@@ -188,7 +192,7 @@ def quantize(
         recolor=recolor,
         refit=refit,
     )
-    run = make_run_options(overwrite, chunks, persist, cluster)
+    run = make_run_options(overwrite, chunks, persist, cluster, frames=frames)
     counts, suffix = (histogram, save_histogram), choose_suffix(format, out)
     job = _make_job(fit, run, listener, per_image, dither, suffix, outline, counts, out)
     with job.saved.keep():
@@ -208,6 +212,7 @@ def apply_palette(
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
+    frames: str = "first",
     listener: Listener = ignore_event,
 ) -> Report:
     """Relabel images with a palette that exists, and write them. **Eager**.
@@ -219,7 +224,7 @@ def apply_palette(
         sRGB integers 0 to 255 ``(n_colors, 3)``.
     space : {"srgb", "linear", "oklab", "lab"}, default "srgb"
         Where the nearest colour of a pixel is found.
-    sources, out, format, dither, outline, overwrite, chunks, persist, cluster, listener
+    sources, out, format, dither, outline, overwrite, chunks, persist, cluster, frames, listener
         As in `quantize`.
 
     Returns
@@ -232,7 +237,7 @@ def apply_palette(
     DaskQuantError
         One of the classes of `dask_quant.errors`; its message is one line.
     """
-    run = make_run_options(overwrite, chunks, persist, cluster)
+    run = make_run_options(overwrite, chunks, persist, cluster, frames=frames)
     given = as_palette(palette)
     fit = FitOptions(n_colors=len(given), space=space)
     chosen, suffix = check_dither(dither), choose_suffix(format, out)
@@ -276,6 +281,7 @@ def make_palette(
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
+    frames: str = "first",
     listener: Listener = ignore_event,
 ) -> Report:
     """Fit one palette to images and write it to a palette file. **Eager**.
@@ -294,7 +300,7 @@ def make_palette(
     histogram : str, Path, ColorHistogram or sequence of them, optional
         As in `quantize`, but the figures are of all images together. With it, ``sources`` may be
         None.
-    overwrite, chunks, persist, cluster, listener
+    overwrite, chunks, persist, cluster, frames, listener
         As in `quantize`.
 
     Returns
@@ -324,7 +330,7 @@ def make_palette(
         keep=keep,
         refit=refit,
     )
-    run = make_run_options(overwrite, chunks, persist, cluster)
+    run = make_run_options(overwrite, chunks, persist, cluster, frames=frames)
     path = as_path(out, "out")
     saved = read_counts(
         *(histogram, save_histogram, path), fit=fit, overwrite=overwrite, shows_all=True
@@ -365,6 +371,7 @@ def plan_job(
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
+    frames: str = "first",
 ) -> JobPlan:
     """Say what `quantize` would do: images, tasks, bytes, memory. **Eager**; nothing is written.
 
@@ -378,7 +385,7 @@ def plan_job(
         As in `quantize`.
     target_psnr, target_mse, target_delta_e, refit, histogram, save_histogram, outline
         As in `quantize`.
-    overwrite, chunks, persist, cluster
+    overwrite, chunks, persist, cluster, frames
         As in `quantize`.
 
     Returns
@@ -409,7 +416,7 @@ def plan_job(
         recolor=recolor,
         refit=refit,
     )
-    run = make_run_options(overwrite, chunks, persist, cluster)
+    run = make_run_options(overwrite, chunks, persist, cluster, frames=frames)
     counts, suffix = (histogram, save_histogram), choose_suffix(format, out)
     job = _make_job(fit, run, ignore_event, per_image, dither, suffix, outline, counts, out)
     return plan_sources(job, check_sources(sources), as_path(out, "out"))

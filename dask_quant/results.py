@@ -161,6 +161,10 @@ class ImageInfo:
     """Bytes as stored."""
     error: str | None = None
     """Why its pixels cannot be read."""
+    n_frames: int = 1
+    """Frames of an animation; 1 for any other image."""
+    profile: str | None = None
+    """What its embedded colour profile calls itself; None where there is none."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the values as JSON-ready ones, with ``n_pixels``."""

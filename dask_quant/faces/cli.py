@@ -25,6 +25,7 @@ from dask_quant.faces.cli_options import (
     DRY_RUN,
     FIT_OPTIONS,
     FORMAT,
+    FRAME_CHOICE,
     IN_MEMORY,
     OUT,
     OUTLINE,
@@ -109,6 +110,7 @@ def cli() -> None:
 @OUTLINE
 @SEARCH_OPTIONS
 @CHUNK_OPTIONS
+@FRAME_CHOICE
 @OVERWRITE
 @DRY_RUN
 @CLUSTER_OPTIONS
@@ -146,6 +148,7 @@ def quantize(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **
 @COUNT_OPTIONS
 @SEARCH_OPTIONS
 @CHUNK_OPTIONS
+@FRAME_CHOICE
 @OVERWRITE
 @CLUSTER_OPTIONS
 @SHOW_OPTIONS
@@ -174,6 +177,7 @@ def palette(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
 @DITHER
 @OUTLINE
 @CHUNK_OPTIONS
+@FRAME_CHOICE
 @SPACE
 @BAND_OPTIONS
 @CLASS_OUTPUTS
@@ -187,6 +191,7 @@ def apply(
     out: Path,
     space: str,
     dither: str,
+    frames: str,
     quiet: bool,
     as_json: bool,
     **given: Any,
@@ -198,7 +203,7 @@ def apply(
             chosen = given.pop("format")
             for name, value, default in (
                 *(("space", space, "srgb"), ("dither", dither, "none")),
-                ("format", chosen, None),
+                *(("format", chosen, None), ("frames", frames, "first")),
             ):
                 if value != default:
                     message = f"Got --{name} {value} with classes; it is for --palette."
@@ -214,6 +219,7 @@ def apply(
                 *(sources, out, colors),
                 space=space,
                 dither=dither,
+                frames=frames,
                 listener=screen.listen,
                 **options,
             )

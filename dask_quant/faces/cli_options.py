@@ -11,7 +11,7 @@ import dask_quant as dq
 from dask_quant.fit_options import DITHERS, EFFORTS, ENGINES, SPACES, parse_dithers
 from dask_quant.method_options import INITS as STARTS
 from dask_quant.method_options import METHODS, parse_methods
-from dask_quant.options import ClusterOptions, parse_bytes, parse_chunks
+from dask_quant.options import FRAMES, ClusterOptions, parse_bytes, parse_chunks
 from dask_quant.segment_options import INITS, SCALES, parse_bands, parse_numbers
 
 if TYPE_CHECKING:
@@ -101,6 +101,10 @@ CHUNK_OPTIONS = _combine(
     click.option("--persist", type=PATH, metavar="STORE.zarr",
                  help="Decode one image, or rasters, into this store once, and reuse it."),
 )  # fmt: skip
+
+FRAME_CHOICE = click.option("--frames", type=click.Choice(FRAMES), default="first",
+                            show_default=True,
+                            help="Frames of an animation: name-000.png and so on.")  # fmt: skip
 
 CLUSTER_OPTIONS = _combine(
     click.option("--workers", type=int, metavar="N", help="Start N worker processes here."),

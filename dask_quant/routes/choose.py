@@ -29,6 +29,7 @@ from dask_quant.routes.streams import needs_strips
 from dask_quant.sinks.atomic import check_output
 from dask_quant.sinks.palette_file import check_palette_name
 from dask_quant.sources.discover import STDIN, Discovery, discover, is_zarr_store
+from dask_quant.sources.frames import expand_frames
 from dask_quant.sources.pillow import read_header
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def relabel_sources(job: Job, sources: Sources | Any, out: Path) -> Report:
         from dask_quant.routes.chunked import relabel_chunked
 
         return relabel_chunked(job, sources, out, n_ignored=0)
-    found = _discover_beside(sources, out)
+    found = _take_frames(job, _discover_beside(sources, out))
     _check_outline(job, found, out)
     if wants_file(out, found):
         path = found.inputs[0].path
@@ -71,7 +72,7 @@ def fit_sources(job: Job, sources: Sources | Any, out: Path) -> Report:
         from dask_quant.routes.chunked import fit_chunked
 
         return fit_chunked(job, sources, out, n_ignored=0)
-    found = discover_images(sources)
+    found = _take_frames(job, discover_images(sources))
     path = found.inputs[0].path
     if len(found.inputs) > 1:
         from dask_quant.routes.collections import fit_many
@@ -131,9 +132,14 @@ def plan_sources(job: Job, sources: Sources | Any, out: Path) -> JobPlan:
     if is_array(sources):
         _check_outline(job, None, out)
         return plan_array(job, sources, out)
-    found = _discover_beside(sources, out)
+    found = _take_frames(job, _discover_beside(sources, out))
     _check_outline(job, found, out)
     return plan_relabel(job, found, out, in_one_go=_is_in_one_go(job, found, out))
+
+
+def _take_frames(job: Job, found: Discovery) -> Discovery:
+    """Return what was found, with all frames of animations where the job is to have them."""
+    return expand_frames(found) if job.run.frames == "all" else found
 
 
 def _discover_beside(sources: Sources, out: Path) -> Discovery:

@@ -108,7 +108,7 @@ def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Repor
         with job.watch.measure("relabel"):
             chunks = None if _is_dask(source.image) else plan.relabel_chunks
             pixels = _open_pixels(source.image, chunks)
-            outcome = _relabel_source(job, source, pixels, outcome, out, executor)
+            outcome = _relabel_source(job, source, pixels, outcome, out, executor, image)
         if job.outline is not None:
             outcome = _draw_borders(job, source, outcome, out, job.outline, executor)
         peak = executor.peak_rss_bytes()
@@ -122,21 +122,23 @@ def _relabel_source(
     outcome: ImageOutcome,
     out: Path,
     executor: Executor,
+    given: Any,
 ) -> ImageOutcome:
-    """Write the labels of ``source`` as Dask reads it; return the figures of what was written."""
+    """Write the labels of ``source`` as Dask reads it; return the figures of what was written.
+
+    ``given`` is the image as the user named it, which ``source`` may be a copy of.
+    """
     palette, overwrite = outcome.palette, job.run.overwrite
     if job.dither == "none":
         labels = relabel_blocks(pixels, outcome.classes or palette, job.fit.space)
-        n_bytes = write_labels(
-            *(labels, palette, out, executor), overwrite=overwrite, source=source.image
-        )
+        n_bytes = write_labels(*(labels, palette, out, executor), overwrite=overwrite, source=given)
     else:
         n_bytes, tally = write_dithered(
             *(pixels, palette, job.dither, out, executor),
             space=job.fit.space,
             overwrite=overwrite,
             decodes_whole=source.decodes_whole,
-            source=source.image,
+            source=given,
         )
         outcome = retell_outcome(outcome, tally, job.fit.space)
     return replace(outcome, output_bytes=n_bytes)

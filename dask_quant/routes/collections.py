@@ -128,7 +128,7 @@ def count_many(job: Job, found: Discovery) -> ColorHistogram:
 def _count_items(job: Job, found: Discovery, out: Path) -> tuple[list[Item], CountedImages, int]:
     """Return many images, their colours, and the peak memory of counting them."""
     _check_plain_collection(job, found)
-    items = [Item(entry.path, out) for entry in found.inputs]
+    items = [Item(entry.path, out, frame=entry.frame) for entry in found.inputs]
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
         _check_collection_budget(job, items, executor)
         with job.watch.measure("count"):
@@ -186,7 +186,7 @@ def plan_items(found: Discovery, out: Path, *, overwrite: bool, suffix: str = ".
         raise OutputExistsError(message)
     names = plan_output_names([entry.relative for entry in found.inputs], suffix)
     items = [
-        Item(entry.path, target)
+        Item(entry.path, target, frame=entry.frame)
         for entry, target in zip(found.inputs, resolve_all_below(out, names), strict=True)
     ]
     for item in items:

@@ -10,7 +10,7 @@ from dask_quant.histogram import ColorHistogram
 from dask_quant.results import ImageInfo
 from dask_quant.routes.common import SMALL_PIXELS, count_file_bytes, read_source
 from dask_quant.sources.discover import STDIN, is_zarr_store
-from dask_quant.sources.pillow import read_header, read_image
+from dask_quant.sources.pillow import count_frames, read_header, read_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +45,7 @@ def describe_inputs(job: Job, found: Discovery, count_chunked: CountChunked) -> 
 
 def _describe_image(path: str, count_chunked: CountChunked) -> ImageInfo:
     """Return what one image is, its colours counted."""
+    n_frames = 1
     if is_zarr_store(path):
         header, n_colors = count_chunked(path)
     else:
@@ -54,7 +55,8 @@ def _describe_image(path: str, count_chunked: CountChunked) -> ImageInfo:
             header, n_colors = count_chunked(path)
         else:
             n_colors = len(ColorHistogram.from_pixels(read_image(source)))
-    return _make_info(path, header, n_colors)
+            n_frames = count_frames(source)
+    return _make_info(path, header, n_colors, n_frames=n_frames)
 
 
 def _describe_broken(path: str, error: DaskQuantError) -> ImageInfo:
@@ -67,7 +69,12 @@ def _describe_broken(path: str, error: DaskQuantError) -> ImageInfo:
 
 
 def _make_info(
-    path: str, header: ImageHeader, n_colors: int | None, error: str | None = None
+    path: str,
+    header: ImageHeader,
+    n_colors: int | None,
+    error: str | None = None,
+    *,
+    n_frames: int = 1,
 ) -> ImageInfo:
     """Return what a header says, with the colours counted or the reason why they are not."""
     return ImageInfo(
@@ -80,4 +87,6 @@ def _make_info(
         n_unique_colors=n_colors,
         input_bytes=header.input_bytes,
         error=error,
+        n_frames=n_frames,
+        profile=header.profile,
     )

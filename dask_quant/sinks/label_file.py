@@ -10,6 +10,7 @@ from dask_quant.sinks.png import bit_depth_for
 from dask_quant.sinks.row_files import GifFile, NpzFile, make_png_file
 from dask_quant.sinks.tiff import make_tiff_file
 from dask_quant.sources.geo_tags import read_geo_tags
+from dask_quant.sources.reading import read_density
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,8 @@ def plan_label_file(
     n_colors : int
         Colours of the palette.
     source : object, optional
-        What the pixels are read from; a GeoTIFF's place on the earth goes to a TIFF.
+        What the pixels are read from; a GeoTIFF's place on the earth goes to a TIFF, the
+        density of a picture to a PNG.
 
     Raises
     ------
@@ -76,7 +78,7 @@ def plan_label_file(
         return GifFile(shape, dtype)
     if suffix == ".npz":
         return NpzFile(shape, dtype)
-    return make_png_file(shape, dtype, n_colors)
+    return make_png_file(shape, dtype, n_colors, read_density(source))
 
 
 def encode_labels(

@@ -65,6 +65,9 @@ _LARGE_LEVEL = 3
 
 _MEMORY_LEVEL = 9
 _IHDR = struct.Struct(">IIBBBBB")
+_PHYS = struct.Struct(">IIB")
+_PER_METRE = 1
+"""Unit of a density."""
 
 _ZLIB_HEADER = b"\x78\x9c"
 _LAST_BLOCK = b"\x03\x00"
@@ -247,7 +250,12 @@ def combine_adler32(first: int, second: int, second_bytes: int) -> int:
 
 
 def png_chunks(
-    strips: Iterable[Strip], *, width: int, height: int, palette: Palette
+    strips: Iterable[Strip],
+    *,
+    width: int,
+    height: int,
+    palette: Palette,
+    density: tuple[int, int] | None = None,
 ) -> Iterator[bytes]:
     """Join strips to the bytes of a PNG file, as they come.
 
@@ -261,6 +269,8 @@ def png_chunks(
         Shape of the image in pixels, 1 to 2**31 - 1.
     palette : Palette
         At most 256 colours; the file holds exactly these, in this order.
+    density : tuple of int, optional
+        Pixels to the metre, across and down, 1 to 2**31 - 1. None: the file does not say.
 
     Yields
     ------
@@ -282,10 +292,15 @@ def png_chunks(
         raise OutputError(message)
     header = _IHDR.pack(width, height, bit_depth, INDEXED, 0, 0, 0)
     raw_bytes = height * (1 + -(-width * bit_depth // 8))
-    return _generate_chunks(strips, header, palette.colors.tobytes(), raw_bytes)
+    start = _chunk(b"IHDR", header) + _chunk(b"PLTE", palette.colors.tobytes())
+    if density is not None:
+        start += _chunk(b"pHYs", _PHYS.pack(*density, _PER_METRE))
+    return _generate_chunks(strips, start, raw_bytes)
 
 
-def label_chunks(labels: Labels, palette: Palette) -> Iterator[bytes]:
+def label_chunks(
+    labels: Labels, palette: Palette, *, density: tuple[int, int] | None = None
+) -> Iterator[bytes]:
     """Return the bytes of the PNG file of labels in memory, in pieces. **Lazy**.
 
     Parameters
@@ -294,6 +309,8 @@ def label_chunks(labels: Labels, palette: Palette) -> Iterator[bytes]:
         uint8 ``(y, x)``, below ``len(palette)``.
     palette : Palette
         At most 256 colours.
+    density : tuple of int, optional
+        As for `png_chunks`.
 
     Raises
     ------
@@ -302,14 +319,12 @@ def label_chunks(labels: Labels, palette: Palette) -> Iterator[bytes]:
     """
     height, width = labels.shape
     strips = encode_labels(labels, palette)
-    return png_chunks(strips, width=width, height=height, palette=palette)
+    return png_chunks(strips, width=width, height=height, palette=palette, density=density)
 
 
-def _generate_chunks(
-    strips: Iterable[Strip], header: bytes, colors: bytes, raw_bytes: int
-) -> Iterator[bytes]:
+def _generate_chunks(strips: Iterable[Strip], start: bytes, raw_bytes: int) -> Iterator[bytes]:
     """Yield the pieces of a PNG file whose arguments have been checked."""
-    yield SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"PLTE", colors)
+    yield SIGNATURE + start
     pending, prefix = b"", _ZLIB_HEADER
     adler, got_bytes = 1, 0
     for strip in strips:
@@ -344,6 +359,7 @@ def write_png(
     width: int,
     height: int,
     palette: Palette,
+    density: tuple[int, int] | None = None,
     overwrite: bool,
 ) -> int:
     """Write an indexed PNG that appears under its name only when it is whole.
@@ -355,7 +371,7 @@ def write_png(
     int
         Bytes written.
     """
-    chunks = png_chunks(strips, width=width, height=height, palette=palette)
+    chunks = png_chunks(strips, width=width, height=height, palette=palette, density=density)
     return write_file_atomically(path, chunks, overwrite=overwrite)
 
 

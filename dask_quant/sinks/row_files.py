@@ -70,6 +70,8 @@ class PngFile(_RowFile):
 
     bit_depth: int
     """Bits of a pixel."""
+    density: tuple[int, int] | None = None
+    """Pixels to the metre across and down, which it states where they are known."""
 
     def put(self, folder: Path, labels: Labels, at: tuple[int, int]) -> int:
         """Deflate whole strips of labels and return their pixels. **Eager**."""
@@ -84,11 +86,11 @@ class PngFile(_RowFile):
         """Yield the bytes of the file from its strips. **Lazy**."""
         height, width = self.shape
         strips = map(load_strip, self._read_strips(folder))
-        return png_chunks(strips, width=width, height=height, palette=palette)
+        return png_chunks(strips, width=width, height=height, palette=palette, density=self.density)
 
     def encode(self, labels: Labels, palette: Palette) -> Iterator[bytes]:
         """Yield the bytes of the file of labels in memory. **Lazy**."""
-        return label_chunks(labels, palette)
+        return label_chunks(labels, palette, density=self.density)
 
 
 @dataclass(frozen=True)
@@ -133,12 +135,17 @@ def _copy_bytes(strip: Labels) -> bytes:
     return strip.tobytes()
 
 
-def make_png_file(shape: tuple[int, int], dtype: np.dtype[Any], n_colors: int) -> PngFile:
-    """Return an indexed PNG of a shape and a number of colours.
+def make_png_file(
+    shape: tuple[int, int],
+    dtype: np.dtype[Any],
+    n_colors: int,
+    density: tuple[int, int] | None = None,
+) -> PngFile:
+    """Return an indexed PNG of a shape and a number of colours; ``density`` as `PngFile` has it.
 
     Raises
     ------
     OutputError
         When there are too many colours.
     """
-    return PngFile(shape, dtype, bit_depth_for(n_colors))
+    return PngFile(shape, dtype, bit_depth_for(n_colors), density)

@@ -48,6 +48,8 @@ class Input:
     """Where it is, as the user named it or below a folder that the user named; ``-`` is stdin."""
     relative: PurePosixPath
     """Its place below OUT, with the input's own suffix."""
+    frame: int = 0
+    """Which frame of an animation."""
 
 
 @dataclass(frozen=True)

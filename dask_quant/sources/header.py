@@ -23,6 +23,10 @@ class ImageHeader:
     """Bands as stored: 1 for grey or a palette, 3 for RGB, 4 for RGBA, ..."""
     input_bytes: int
     """Bytes as stored."""
+    density: tuple[int, int] | None = None
+    """Pixels to the metre, across and down as shown; None where the file does not say."""
+    profile: str | None = None
+    """What the embedded colour profile calls itself; None where there is none."""
 
     @property
     def n_pixels(self) -> int:

@@ -1,8 +1,7 @@
 """Image files that Pillow decodes: PNG, JPEG, GIF, BMP, TIFF, WebP, AVIF, JPEG 2000, PPM, QOI.
 
-A file is decoded as a whole, whatever part of it is wanted. What would lose something on its way
-to 8-bit RGB (transparency, deeper samples, CMYK, further bands) is refused, never converted.
-Colour profiles are not applied: pixels are taken as sRGB as stored.
+A file is decoded as a whole, whatever part of it is wanted. `dask_quant.sources.mode_rules` says
+what each mode becomes, and what is refused; embedded colour profiles are applied.
 """
 
 from __future__ import annotations
@@ -21,12 +20,21 @@ from PIL import Image, UnidentifiedImageError
 
 from dask_quant.errors import DaskQuantError, PixelFormatError, SourceError, SourceNotFoundError
 from dask_quant.sources.bands import OPAQUE
+from dask_quant.sources.color_profiles import describe_profile
+from dask_quant.sources.deep_samples import find_way_of_ppm, read_deep, scale_loaded
+from dask_quant.sources.density import find_density
 from dask_quant.sources.header import ImageHeader, show_cause, show_path
 from dask_quant.sources.large_header import read_large_header
+from dask_quant.sources.mode_rules import check_mode, find_way
+from dask_quant.sources.pillow_colors import (
+    find_image_conversion,
+    read_profile,
+    refuse_high_range,
+)
 from dask_quant.sources.pillow_pixels import to_array
 from dask_quant.sources.pillow_state import MAX_PIXELS, borrow_pillow
 from dask_quant.sources.png_chunks import check_image_data, read_bit_depth, read_late_metadata
-from dask_quant.sources.sample_depth import describe_tiff, read_bands, read_mode
+from dask_quant.sources.sample_depth import describe_tiff, read_bands, read_bits, read_mode
 from dask_quant.sources.signatures import FORMATS, N_SIGNATURE_BYTES, SUFFIXES, find_format
 
 if TYPE_CHECKING:
@@ -35,20 +43,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.ImageFile import ImageFile
 
+    from dask_quant.sources.deep_samples import DeepImage
+
 __all__ = [
     "FORMATS",
     "MAX_PIXELS",
     "SUFFIXES",
     "check_mode",
     "check_supported",
+    "count_frames",
     "looks_like_image",
     "read_header",
     "read_image",
     "read_orientation",
 ]
 
-_BANDS_OF_MODE = {"1": 1, "L": 1, "P": 1, "LA": 2, "PA": 2, "RGB": 3, "RGBA": 4}
-"""Modes that are read, and the bands that each stores."""
+_ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
+"""Formats whose further pictures are frames of one."""
 
 _ORIENTATION = 0x0112
 """EXIF tag: how the stored picture is turned."""
@@ -128,8 +139,19 @@ def read_orientation(source: str | Path) -> int:
         return opened.orientation
 
 
+def count_frames(source: str | Path | IO[bytes]) -> int:
+    """Return the frames of an animated GIF, PNG, WebP or AVIF; 1 for everything else.
+
+    Pages of a TIFF and the further pictures of a telephone's JPEG are no frames. Errors are those
+    of `read_header`. A GIF is read to its end, not decoded.
+    """
+    with _open(source) as opened:
+        is_animation = opened.header.format in _ANIMATIONS
+        return int(getattr(opened.image, "n_frames", 1)) if is_animation else 1
+
+
 def read_image(
-    source: str | Path | IO[bytes], *, max_pixels: int | None = None
+    source: str | Path | IO[bytes], *, max_pixels: int | None = None, frame: int = 0
 ) -> NDArray[np.uint8]:
     """Decode a whole image file.
 
@@ -139,6 +161,8 @@ def read_image(
         A path, or a file object that is read from its start; it is left open.
     max_pixels : int, optional
         Refuse larger images before decoding. None, and anything above: `MAX_PIXELS`.
+    frame : int, default 0
+        Which frame of an animation, as a viewer shows it: put upon those before.
 
     Returns
     -------
@@ -153,19 +177,60 @@ def read_image(
     SourceError
         When it cannot be read, is damaged or truncated, or is too large.
     PixelFormatError
-        When its pixels are not 8-bit grey, palette or RGB, or some are not opaque.
+        When its pixels are of a mode that is not read, or some are not opaque.
+
+    Warns
+    -----
+    ColorProfileWarning
+        When its colour profile cannot be used, and is left out.
 
     Notes
     -----
-    Peak memory is 7 bytes a pixel: 4 for Pillow's copy, 3 for the result.
+    Peak memory is 7 bytes a pixel: 4 for Pillow's copy, 3 for the result; 11, and the bytes of the
+    file, where samples have more than 8 bits.
     """
     with _open(source) as opened:
         check_supported(opened.header, max_pixels=max_pixels)
+        if frame:
+            _seek_frame(opened, frame)
         if opened.header.format == "PNG":
             check_image_data(opened.file, name=opened.name)
-        opened.image.load()
-        key = _read_transparent_key(opened)
-        return to_array(opened.image, opened.orientation, key=key, name=opened.name)
+        image, key = _decode(opened)
+        return to_array(
+            image,
+            opened.orientation,
+            key=key,
+            convert=find_image_conversion(opened.image, opened.file, image.mode, name=opened.name),
+            name=opened.name,
+        )
+
+
+def _seek_frame(opened: _Opened, frame: int) -> None:
+    """Let the next decode give another frame than the first one."""
+    if find_way(opened.header) != "stored":
+        message = (
+            f"Got {opened.name} with frames of mode {opened.header.mode}, of which only the first "
+            "one is read; save them one by one."
+        )
+        raise PixelFormatError(message)
+    opened.image.seek(frame)
+
+
+def _decode(opened: _Opened) -> tuple[ImageFile | DeepImage, NDArray[np.uint8] | None]:
+    """Return the decoded image, and the value that stands for transparent, if there is one."""
+    image, file, name = opened.image, opened.file, opened.name
+    refuse_high_range(image, file, name=name)
+    is_ppm = opened.header.format == "PPM"
+    way = find_way_of_ppm(image) if is_ppm else find_way(opened.header)
+    if way == "deep":
+        bits = read_bits(image, file, name=name)
+        return read_deep(image, file, bits, name=name), None
+    bits = 16 if is_ppm or way == "stored" else read_bits(image, file, name=name)
+    image.load()
+    if way == "scaled":
+        return scale_loaded(image, bits, name=name), None
+    # Frames after the first are put together in RGB or RGBA, whatever the file stores.
+    return image, None if image.tell() else _read_transparent_key(opened)
 
 
 def check_supported(header: ImageHeader, *, max_pixels: int | None = None) -> None:
@@ -190,24 +255,6 @@ def check_supported(header: ImageHeader, *, max_pixels: int | None = None) -> No
     if header.n_pixels > limit:
         raise SourceError(_too_large(name, header.n_pixels, limit))
     check_mode(header)
-
-
-def check_mode(header: ImageHeader) -> None:
-    """Raise `PixelFormatError` unless the mode and the bands of an image are supported."""
-    name = show_path(header.path)
-    expected = _BANDS_OF_MODE.get(header.mode)
-    if expected is None:
-        message = (
-            f"Got {name} with pixels of mode {header.mode}; only 8-bit grey, palette and RGB are "
-            "supported so far, so convert it to 8-bit RGB first."
-        )
-        raise PixelFormatError(message)
-    if header.bands != expected:
-        message = (
-            f"Got {name} with {header.bands} bands, of which mode {header.mode} would show "
-            f"{expected}; more bands are not supported yet, so save those wanted as RGB first."
-        )
-        raise PixelFormatError(message)
 
 
 def _too_large(name: str, n_pixels: int, limit: int) -> str:
@@ -287,8 +334,8 @@ def _identify(file: IO[bytes], name: str) -> ImageFile:
         held = _describe(file, found)
         if held:
             message = (
-                f"Got {name} with {held}; only 8-bit grey, palette and RGB are supported so far, "
-                "so convert it to 8-bit RGB first."
+                f"Got {name} with {held}, which Pillow does not read; convert it to RGB of 8 or "
+                "16 bits first."
             )
             raise PixelFormatError(message) from error
         message = (
@@ -323,6 +370,8 @@ def _read_header(image: ImageFile, file: IO[bytes], path: str) -> ImageHeader:
         width=width,
         bands=read_bands(image),
         input_bytes=file.seek(0, io.SEEK_END),
+        density=find_density(image),
+        profile=describe_profile(read_profile(image)),
     )
 
 
@@ -330,7 +379,8 @@ def _turn(header: ImageHeader, orientation: int) -> ImageHeader:
     """Return the header with its size as seen after the orientation is applied."""
     if orientation < 5:
         return header
-    turned = {"height": header.width, "width": header.height}
+    density = None if header.density is None else header.density[::-1]
+    turned = {"height": header.width, "width": header.height, "density": density}
     return ImageHeader(**(vars(header) | turned))
 
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from dask_quant.sources.bands import OPAQUE, refuse_transparency, to_rgb
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from PIL import Image
+
+    from dask_quant.sources.color_profiles import Convert
+    from dask_quant.sources.deep_samples import DeepImage
 
 _STRIP_PIXELS = 1 << 20
 """Pixels that are converted at a time, so that a picture is not held a third time (arbitrary)."""
 
 _CHECKED_ALPHA = ("LA", "PA", "RGBA")
+
+_READ_AS = {"1": "L", "YCbCr": "RGB"}
+"""Modes that Pillow converts, by no more than a formula."""
 
 
 def _stored_view(picture: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
@@ -33,18 +39,25 @@ def _stored_view(picture: NDArray[np.uint8], orientation: int) -> NDArray[np.uin
 
 
 def to_array(
-    image: Image.Image, orientation: int, *, key: NDArray[np.uint8] | None, name: str
+    image: Image.Image | DeepImage,
+    orientation: int,
+    *,
+    key: NDArray[np.uint8] | None,
+    convert: Convert | None = None,
+    name: str,
 ) -> NDArray[np.uint8]:
     """Return a loaded image as RGB, upright.
 
     Parameters
     ----------
     image : PIL.Image.Image
-        Of mode 1, L, P, LA, PA, RGB or RGBA.
+        Of mode 1, L, P, LA, PA, RGB, RGBA, YCbCr, CMYK or LAB; or an image of deeper samples.
     orientation : int
         EXIF orientation to apply, 1 to 8.
     key : ndarray or None
         The grey ``(1,)`` or RGB ``(3,)`` uint8 value that stands for transparent, if any.
+    convert : callable, optional
+        From the stored levels to sRGB, from `find_conversion`; of modes CMYK and LAB not optional.
     name : str
         What the message of an error calls the image.
 
@@ -66,26 +79,36 @@ def to_array(
     shape = (height, width) if orientation < 5 else (width, height)
     picture = np.empty((*shape, 3), dtype=np.uint8)
     stored = _stored_view(picture, orientation)
-    palette = _read_palette(image) if image.mode == "P" else None
+    palette = _read_palette(image, convert) if isinstance(image, Image.Image) else None
     rows = max(1, _STRIP_PIXELS // width)
     n_transparent = 0
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
         strip = image.crop((0, top, width, bottom))
-        pixels, alpha = _convert(strip, key) if palette is None else _look_up(strip, palette)
+        if palette is None:
+            pixels, alpha = _convert(strip, key, convert)
+        else:
+            pixels, alpha = _look_up(strip, palette)
         stored[top:bottom] = pixels
         n_transparent += 0 if alpha is None else int(np.count_nonzero(alpha != OPAQUE))
     refuse_transparency(n_transparent, width * height, name=name)
     return picture
 
 
-def _read_palette(image: Image.Image) -> NDArray[np.uint8]:
-    """Return the palette of a loaded image as RGBA uint8 ``(256, 4)``, black where it is short."""
+def _read_palette(image: Image.Image, convert: Convert | None) -> NDArray[np.uint8] | None:
+    """Return the palette of a loaded image as RGBA uint8 ``(256, 4)``, black where it is short.
+
+    None where it is not of mode P.
+    """
+    if image.mode != "P":
+        return None
     palette = np.zeros((256, 4), dtype=np.uint8)
     palette[:, 3] = OPAQUE
     mode = "RGBA" if image.palette is not None and image.palette.mode == "RGBA" else "RGB"
     colors = np.array(image.getpalette(mode) or [], dtype=np.uint8).reshape(-1, len(mode))
     palette[: len(colors), : len(mode)] = colors
+    if convert is not None:
+        palette[:, :3] = convert(palette[np.newaxis, :, :3])[0]
     transparency = image.info.get("transparency")
     if isinstance(transparency, bytes):
         alpha = np.frombuffer(transparency[:256], dtype=np.uint8)
@@ -104,15 +127,24 @@ def _look_up(
 
 
 def _convert(
-    strip: Image.Image, key: NDArray[np.uint8] | None
+    strip: Image.Image, key: NDArray[np.uint8] | None, convert: Convert | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
     """Return the colours ``(y, x, 3)`` of a strip and, where it has any, its alpha ``(y, x)``."""
     if strip.mode in _CHECKED_ALPHA:
-        pixels = np.asarray(strip.convert("RGBA"))
-        return pixels[..., :3], pixels[..., 3]
-    stored = np.asarray(strip if strip.mode != "1" else strip.convert("L"))
-    pixels = to_rgb(stored)
-    if key is None:
-        return pixels, None
-    is_key = (pixels == key).all(axis=2)
-    return pixels, np.where(is_key, np.uint8(0), np.uint8(OPAQUE))
+        stored = np.asarray(strip.convert("RGBA"))
+        return _to_srgb(stored[..., :3], strip.mode == "LA", convert), stored[..., 3]
+    stored = np.asarray(strip.convert(_READ_AS.get(strip.mode, strip.mode)))
+    alpha = None
+    if key is not None:
+        is_key = (to_rgb(stored) == key).all(axis=2)
+        alpha = np.where(is_key, np.uint8(0), np.uint8(OPAQUE))
+    return _to_srgb(stored, stored.ndim == 2, convert), alpha
+
+
+def _to_srgb(
+    levels: NDArray[np.uint8], is_grey: bool, convert: Convert | None
+) -> NDArray[np.uint8]:
+    """Return stored levels ``(y, x)`` or ``(y, x, band)``, grey ones perhaps thrice, as sRGB."""
+    if convert is None:
+        return to_rgb(levels)
+    return convert(levels[..., 0] if is_grey and levels.ndim == 3 else levels)

@@ -20,10 +20,23 @@ _DEPTH_OFFSET = 24
 """Where IHDR, always the first chunk, holds the bit depth."""
 _PIECE_BYTES = 1 << 20
 """Most bytes of a chunk in memory at a time (arbitrary)."""
+_KEY_BYTES = (2, 6)
+"""Bytes of the grey or the colour that stands for transparent: two a band."""
 _METADATA_KINDS = (b"eXIf", b"iTXt", b"zTXt", b"tEXt")
 _SKELETON_KINDS = (b"IHDR", b"PLTE", b"tRNS", b"IEND")
 _MAX_METADATA_BYTES = 1 << 24
 """Metadata chunks above this are not looked at (arbitrary; cameras write some KB)."""
+
+
+class PngStart(NamedTuple):
+    """What the header of a PNG says about its pixels."""
+
+    bit_depth: int
+    """Bits a sample."""
+    color_type: int
+    """0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGB and alpha."""
+    interlaced: bool
+    """Whether the pixels come in seven passes."""
 
 
 class _Chunk(NamedTuple):
@@ -51,8 +64,43 @@ def _walk_chunks(file: IO[bytes]) -> Iterator[_Chunk]:
 
 def read_bit_depth(file: IO[bytes]) -> int:
     """Return the bits per sample that the header of a PNG states."""
+    return read_start(file).bit_depth
+
+
+def read_start(file: IO[bytes]) -> PngStart:
+    """Return what the header of a PNG states."""
     file.seek(_DEPTH_OFFSET)
-    return file.read(1)[0]
+    bit_depth, color_type, _, _, interlace = file.read(5)
+    return PngStart(bit_depth, color_type, interlace != 0)
+
+
+def read_image_data(file: IO[bytes]) -> bytes:
+    """Return the compressed pixels of a PNG, all IDAT chunks joined."""
+    parts = []
+    for chunk in _walk_chunks(file):
+        if chunk.kind == b"IDAT":
+            file.seek(chunk.start)
+            parts.append(file.read(chunk.size))
+    return b"".join(parts)
+
+
+def read_chunk_before_data(file: IO[bytes], kind: bytes) -> bytes:
+    """Return the data of the first chunk of a kind in front of the pixels; empty without one."""
+    for chunk in _walk_chunks(file):
+        if chunk.kind == kind and chunk.size <= _MAX_METADATA_BYTES:
+            file.seek(chunk.start)
+            return file.read(chunk.size)
+        if chunk.kind == b"IDAT":
+            break
+    return b""
+
+
+def read_transparent_key(file: IO[bytes]) -> tuple[int, ...] | None:
+    """Return the grey or RGB sample that stands for transparent at its own depth, or None."""
+    data = read_chunk_before_data(file, b"tRNS")
+    if len(data) not in _KEY_BYTES:
+        return None
+    return struct.unpack(f">{len(data) // 2}H", data)
 
 
 def _has_good_crc(file: IO[bytes], chunk: _Chunk) -> bool:

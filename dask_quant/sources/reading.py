@@ -6,16 +6,16 @@ second, which a folder of photographs must not wait for.
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dask_quant.errors import SourceError
+from dask_quant.errors import DaskQuantError, SourceError
 from dask_quant.sources.discover import is_url, is_zarr_store
 from dask_quant.sources.header import show_path
 from dask_quant.sources.pillow import read_header, read_image
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -38,8 +38,8 @@ def read_any_header(source: str | Path) -> ImageHeader:
     return read_zarr_header(source)
 
 
-def read_pixels(path: str | Path) -> NDArray[np.uint8]:
-    """Read a whole image file or Zarr store. **Eager**.
+def read_pixels(path: str | Path, *, frame: int = 0) -> NDArray[np.uint8]:
+    """Read a whole image file, or a frame of it, or a Zarr store. **Eager**.
 
     Returns
     -------
@@ -52,10 +52,24 @@ def read_pixels(path: str | Path) -> NDArray[np.uint8]:
         As `read_image` and `read_zarr_image` do.
     """
     if not is_zarr_store(path):
-        return read_image(path)
+        return read_image(path, frame=frame)
     from dask_quant.sources.zarr_store import read_zarr_image
 
     return read_zarr_image(path)
+
+
+def read_density(source: object) -> tuple[int, int] | None:
+    """Return the pixels to the metre, across and down, that an image file states, or None.
+
+    ``source`` may be anything that pixels come from; only image files state a density.
+    """
+    is_store = isinstance(source, (str, Path)) and is_zarr_store(source)
+    if is_store or not isinstance(source, (str, Path, io.BytesIO)):
+        return None
+    try:
+        return read_header(source).density
+    except DaskQuantError:
+        return None
 
 
 def refuse_url(source: str | Path) -> None:

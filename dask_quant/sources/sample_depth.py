@@ -43,7 +43,11 @@ def read_mode(image: ImageFile, file: IO[bytes], *, name: str) -> str:
     PixelFormatError
         When the depth cannot be told.
     """
-    bits = _read_bits(image, file, name=name)
+    bits = read_bits(image, file, name=name)
+    if image.format == "PPM" and image.mode == "I":
+        return f"L;{bits}"  # Pillow's own choice; its samples are unsigned and of 16 bits at most
+    if _is_deep_grey_with_alpha(image):
+        return f"LA;{bits}"
     if bits > 8 and image.mode in ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK"):
         return f"{image.mode};{bits}"
     if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode in ("L", "RGB"):
@@ -57,10 +61,15 @@ def read_bands(image: ImageFile) -> int:
     """Return the number of bands as stored; Pillow drops those that it has no name for."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         return int(image.tag_v2.get(_SAMPLES_PER_PIXEL, len(image.getbands())))
-    return len(image.getbands())
+    return 2 if _is_deep_grey_with_alpha(image) else len(image.getbands())
 
 
-def _read_bits(image: ImageFile, file: IO[bytes], *, name: str) -> int:
+def _is_deep_grey_with_alpha(image: ImageFile) -> bool:
+    """Return whether an image is a PNG of 16-bit grey with alpha, which Pillow calls RGBA."""
+    return image.format == "PNG" and bool(image.tile) and image.tile[0].args == "LA;16B"
+
+
+def read_bits(image: ImageFile, file: IO[bytes], *, name: str) -> int:
     """Return the most bits that a sample of the stored image has."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         return int(max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,))))
@@ -78,7 +87,7 @@ def _read_bits(image: ImageFile, file: IO[bytes], *, name: str) -> int:
 def _read_ppm_bits(image: ImageFile) -> int:
     """Return the bits that the largest value of a PPM takes."""
     args = image.tile[0].args
-    largest = args[-1] if isinstance(args, tuple) else 255
+    largest = args[-1] if isinstance(args, tuple) else (65535 if image.mode == "I" else 255)
     return largest.bit_length() if isinstance(largest, int) else 8
 
 

@@ -117,9 +117,9 @@ THIRD_PARTY = {
     "zarr": ("sources", "sinks"),
     "numcodecs": ("sources",),
     "google_crc32c": ("sources",),
+    "imagecodecs": ("sources", "sinks"),
     "PIL": ("sources", "sinks"),
     "rasterio": ("sources", "sinks"),
-    "imagecodecs": ("sinks",),
     "sklearn": ("fit", "class_scores", "row_input", "scalable", "estimator"),
     "matplotlib": ("palette", "sinks"),
     "pyvips": ("sources",),
@@ -150,6 +150,7 @@ process is."""
 
 IMPORTS_WITHIN = {
     f"{ROOT}.routes.choose": "a photograph from the shell must not wait for Dask and Zarr",
+    f"{ROOT}.sources.color_profiles": "littlecms is for profiles of tables, which few images have",
     f"{ROOT}.sources.reading": "a folder of photographs must not wait for Dask arrays and Zarr",
 }
 """Modules that import modules of ours inside functions, and why."""

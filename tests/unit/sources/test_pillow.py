@@ -141,24 +141,15 @@ def test_transparent_rgb_key_is_refused_only_where_a_pixel_has_it():
 
 
 @pytest.mark.parametrize(
-    ("data", "mode"),
+    ("image", "said"),
     [
-        (png(2, 1, 16, 2, [bytes(12)]), "RGB;16"),
-        (png(2, 1, 16, 6, [bytes(16)]), "RGBA;16"),
-        (png(2, 1, 16, 0, [bytes(4)]), "I;16"),
-        (b"P6 2 1 65535\n" + bytes(12), "RGB;16"),
-        (b"P6 2 1 1023\n" + bytes(12), "RGB;10"),
-        (encode(Image.new("CMYK", (2, 2)), "TIFF"), "CMYK"),
-        (encode(Image.new("CMYK", (2, 2)), "JPEG"), "CMYK"),
-        (encode(Image.new("F", (2, 2)), "TIFF"), "F"),
-        (encode(Image.new("LAB", (2, 2)), "TIFF"), "LAB"),
-        (encode(Image.new("I", (2, 2)), "TIFF"), "I"),
+        (Image.new("I", (2, 2)), "32-bit integers.*use segment"),
+        (Image.fromarray(np.full((2, 2), 3, np.float32)), "float samples of 3 to 3.*use segment"),
     ],
 )
-def test_deeper_and_other_modes_are_refused_by_name(data, mode):
-    assert read_header(io.BytesIO(data)).mode == mode
-    with pytest.raises(PixelFormatError, match=f"mode {mode};? "):
-        read_bytes(data)
+def test_samples_without_a_white_are_refused(image, said):
+    with pytest.raises(PixelFormatError, match=said):
+        read_bytes(encode(image, "TIFF"))
 
 
 def test_16_bit_rgb_tiff_is_refused():
@@ -206,8 +197,7 @@ def test_depth_of_jpeg_2000_is_read_from_its_codestream(rgb):
     start = data.index(b"\xff\x4f\xff\x51")
     deep = bytearray(data)
     deep[start + 4 + 38 : start + 4 + 47 : 3] = bytes([11] * 3)
-    with pytest.raises(PixelFormatError, match="mode RGB;12"):
-        read_bytes(bytes(deep))
+    assert read_header(io.BytesIO(bytes(deep))).mode == "RGB;12"
 
 
 @pytest.mark.parametrize("name", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"])

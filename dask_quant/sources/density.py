@@ -1,0 +1,67 @@
+"""How many pixels a picture has to the metre, where it says so: what goes from source to output.
+
+Nothing else does: no EXIF, no place and time, no words, no thumbnail, no profile (the pixels of an
+output are sRGB).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image, TiffImagePlugin
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+
+Density = tuple[int, int]
+"""Pixels to the metre, across and down."""
+
+_METRES_PER_INCH = 0.0254
+_PER_METRE = {2: 1 / _METRES_PER_INCH, 3: 100.0}
+"""Units of EXIF, inches and centimetres, to the metre."""
+
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
+
+_MAX_DENSITY = 2**31 - 1
+"""Largest number that a PNG can hold."""
+
+
+def find_density(image: ImageFile) -> Density | None:
+    """Return the density that an image states as stored, or None where it states none.
+
+    Parameters
+    ----------
+    image : PIL.ImageFile.ImageFile
+        An opened image; it is not decoded.
+    """
+    try:
+        found = _from_exif(image) if _says_nothing(image) else image.info.get("dpi")
+        across, down = (float(value) / _METRES_PER_INCH for value in found or ())
+    except Exception:  # damaged metadata must not cost the picture
+        return None
+    if not (math.isfinite(across) and math.isfinite(down)):
+        return None
+    density = (round(across), round(down))
+    return density if min(density) >= 1 and max(density) <= _MAX_DENSITY else None
+
+
+def _says_nothing(image: ImageFile) -> bool:
+    """Return whether the format itself states no density; Pillow makes one up for JPEG and TIFF."""
+    if image.format in ("JPEG", "MPO"):
+        return image.info.get("jfif_unit") not in (1, 2)
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return _X_RESOLUTION not in image.tag_v2
+    return "dpi" not in image.info
+
+
+def _from_exif(image: ImageFile) -> tuple[float, float] | None:
+    """Return the dots per inch that EXIF states, if any."""
+    if "exif" not in image.info:
+        return None
+    exif: Any = Image.Image.getexif(image)
+    unit = _PER_METRE.get(exif.get(_RESOLUTION_UNIT, 2))
+    if unit is None or _X_RESOLUTION not in exif:
+        return None
+    across = float(exif[_X_RESOLUTION]) * unit * _METRES_PER_INCH
+    return across, float(exif.get(_Y_RESOLUTION, exif[_X_RESOLUTION])) * unit * _METRES_PER_INCH

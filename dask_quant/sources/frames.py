@@ -1,0 +1,47 @@
+"""Pictures of one file that are shown one after another: frames of GIF, PNG, WebP and AVIF."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dask_quant.errors import DaskQuantError
+from dask_quant.sources.discover import STDIN, Discovery, Input, is_zarr_store
+from dask_quant.sources.pillow import count_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def expand_frames(found: Discovery) -> Discovery:
+    """Return what was found with an input for every frame of every file. **Eager**.
+
+    The place of frame 7 of ``a/b.gif`` below OUT is ``a/b-007.gif``, with as many digits as the
+    last frame needs, three at least. A file of one frame keeps its place, and so does one that
+    cannot be read.
+    """
+    inputs = tuple(frame for entry in found.inputs for frame in _expand(entry))
+    return replace(found, inputs=inputs)
+
+
+def _expand(entry: Input) -> Iterator[Input]:
+    """Yield an input for every frame of one."""
+    n_frames = _count(entry.path)
+    if n_frames == 1:
+        yield entry
+        return
+    digits = max(3, len(str(n_frames - 1)))
+    place = entry.relative
+    for frame in range(n_frames):
+        name = f"{place.stem}-{frame:0{digits}d}{place.suffix}"
+        yield replace(entry, relative=place.with_name(name), frame=frame)
+
+
+def _count(path: str) -> int:
+    """Return the frames of a file; 1 where that cannot be told."""
+    if path == STDIN or is_zarr_store(path):
+        return 1
+    try:
+        return count_frames(path)
+    except DaskQuantError:
+        return 1
