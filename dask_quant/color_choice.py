@@ -32,6 +32,8 @@ def elbow(
     seed: int = 0,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
+    page: int | None = None,
+    level: int = 0,
     cluster: ClusterOptions | None = None,
     listener: Listener = ignore_event,
 ) -> ColorCurve:
@@ -48,7 +50,7 @@ def elbow(
         Numbers of colours, 1 to 65536.
     out : str or Path, optional
         ``.csv``, ``.json``, ``.png``, ``.svg`` or ``.pdf`` to write the scores to.
-    space, seed, overwrite, chunks, cluster, listener
+    space, seed, overwrite, chunks, page, level, cluster, listener
         As in `quantize`.
 
     Returns
@@ -64,7 +66,7 @@ def elbow(
     chosen = sorted({FitOptions(n_colors=number).n_colors for number in numbers})
     require(len(chosen) > 0, "Got no number of colours; give some, such as range(2, 65).")
     fit = FitOptions(n_colors=chosen[-1], space=space, seed=seed)
-    run = make_run_options(overwrite, chunks, None, cluster)
+    run = make_run_options(overwrite, chunks, None, cluster, page, level)
     path = None if out is None else as_path(out, "out")
     if path is not None:
         check_curve_output(path, overwrite=overwrite)

@@ -14,9 +14,10 @@ from dask_quant.events import Stopwatch, ignore_event
 from dask_quant.fit.fitting import fit_given, fit_histogram
 from dask_quant.histogram import ColorHistogram
 from dask_quant.kernels.assign import build_table, label_block, table_of_colors
+from dask_quant.options import FIRST_PAGE
 from dask_quant.sinks.atomic import write_file_atomically
 from dask_quant.sinks.png import label_chunks
-from dask_quant.sources.pillow import read_image
+from dask_quant.sources.image_file import read_image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from dask_quant.fit.palette_fit import PaletteFit
     from dask_quant.fit_options import FitOptions
     from dask_quant.kernels.assign import Labels
+    from dask_quant.options import Page
     from dask_quant.palette import Palette
 
 
@@ -69,13 +71,14 @@ def quantize_file(
     overwrite: bool = False,
     listener: Listener = ignore_event,
     watch: Stopwatch | None = None,
+    page: Page = FIRST_PAGE,
 ) -> ImageOutcome:
     """Relabel one image file as an indexed PNG. **Eager**.
 
     Parameters
     ----------
     source : str, Path or file
-        Image that Pillow opens.
+        Image file.
     out : Path
         PNG to write, whole or not at all.
     options : FitOptions
@@ -88,6 +91,8 @@ def quantize_file(
         Whether ``out`` may exist.
     listener, watch
         Told of restarts; measures the stages.
+    page : Page, optional
+        Which picture of a TIFF.
 
     Notes
     -----
@@ -95,7 +100,7 @@ def quantize_file(
     """
     watch = watch or Stopwatch()
     with watch.measure("decode"):
-        pixels = read_image(source)
+        pixels = read_image(source, page=page)
     return quantize_pixels(
         *(pixels, out, options),
         palette=palette,

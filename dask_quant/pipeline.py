@@ -58,6 +58,8 @@ def quantize(
     target_delta_e: float | None = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
+    page: int | None = None,
+    level: int = 0,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
     listener: Listener = ignore_event,
@@ -128,6 +130,11 @@ def quantize(
     chunks : int or tuple of int, optional
         Rows and columns of a task, or one number for both, in pixels; planned when not given. The
         result does not depend on it.
+    page : int, optional
+        Which picture of a TIFF that holds several, from 0; None: the first that is neither reduced
+        nor a mask. For one image.
+    level : int, default 0
+        Level of the pyramid of a TIFF: 0 is all its pixels. For one image.
     persist : str or Path, optional
         Zarr store to decode a single image into once; it is reused while the image is the same.
     cluster : ClusterOptions, optional
@@ -167,7 +174,7 @@ def quantize(
         keep=keep,
         recolor=recolor,
     )
-    run = make_run_options(overwrite, chunks, persist, cluster)
+    run = make_run_options(overwrite, chunks, persist, cluster, page, level)
     job = _make_job(fit, run, listener, per_image, dither)
     return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 
@@ -181,6 +188,8 @@ def apply_palette(
     dither: str = "none",
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
+    page: int | None = None,
+    level: int = 0,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
     listener: Listener = ignore_event,
@@ -194,7 +203,7 @@ def apply_palette(
         sRGB integers 0 to 255 ``(n_colors, 3)``.
     space : {"srgb", "linear", "oklab", "lab"}, default "srgb"
         Where the nearest colour of a pixel is found.
-    sources, out, dither, overwrite, chunks, persist, cluster, listener
+    sources, out, dither, overwrite, chunks, page, level, persist, cluster, listener
         As in `quantize`.
 
     Returns
@@ -207,7 +216,7 @@ def apply_palette(
     DaskQuantError
         One of the classes of `dask_quant.errors`; its message is one line.
     """
-    run = make_run_options(overwrite, chunks, persist, cluster)
+    run = make_run_options(overwrite, chunks, persist, cluster, page, level)
     given = as_palette(palette)
     fit = FitOptions(n_colors=len(given), space=space)
     job = Job("apply", fit, run, listener, palette=given, dither=check_dither(dither, space))
@@ -235,6 +244,8 @@ def make_palette(
     target_delta_e: float | None = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
+    page: int | None = None,
+    level: int = 0,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
     listener: Listener = ignore_event,
@@ -252,7 +263,7 @@ def make_palette(
         As in `quantize`.
     target_psnr, target_mse, target_delta_e
         As in `quantize`.
-    overwrite, chunks, persist, cluster, listener
+    overwrite, chunks, page, level, persist, cluster, listener
         As in `quantize`.
 
     Returns
@@ -281,7 +292,7 @@ def make_palette(
         weight_power=weight_power,
         keep=keep,
     )
-    run = make_run_options(overwrite, chunks, persist, cluster)
+    run = make_run_options(overwrite, chunks, persist, cluster, page, level)
     job = Job("palette", fit, run, listener)
     return fit_sources(job, check_sources(sources), as_path(out, "out"))
 
@@ -310,6 +321,8 @@ def plan_job(
     target_delta_e: float | None = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
+    page: int | None = None,
+    level: int = 0,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
 ) -> JobPlan:
@@ -325,7 +338,7 @@ def plan_job(
         As in `quantize`.
     target_psnr, target_mse, target_delta_e
         As in `quantize`.
-    overwrite, chunks, persist, cluster
+    overwrite, chunks, page, level, persist, cluster
         As in `quantize`.
 
     Returns
@@ -355,7 +368,7 @@ def plan_job(
         keep=keep,
         recolor=recolor,
     )
-    run = make_run_options(overwrite, chunks, persist, cluster)
+    run = make_run_options(overwrite, chunks, persist, cluster, page, level)
     job = _make_job(fit, run, ignore_event, per_image, dither)
     return plan_sources(job, check_sources(sources), as_path(out, "out"))
 
@@ -393,6 +406,8 @@ def describe_images(
     sources: Sources,
     *,
     chunks: int | tuple[int, int] | None = None,
+    page: int | None = None,
+    level: int = 0,
     cluster: ClusterOptions | None = None,
     listener: Listener = ignore_event,
 ) -> list[ImageInfo]:
@@ -402,7 +417,7 @@ def describe_images(
     ----------
     sources : str, Path or sequence of them
         Files, folders, globs, Zarr stores, ``-`` for standard input or ``@list.txt``.
-    chunks, cluster, listener
+    chunks, page, level, cluster, listener
         As in `quantize`.
 
     Returns
@@ -418,5 +433,5 @@ def describe_images(
     if is_array(sources):
         message = "Got an array to describe; give paths, or count its colours with count_colors."
         raise OptionError(message)
-    run = make_run_options(False, chunks, None, cluster)
+    run = make_run_options(False, chunks, None, cluster, page, level)
     return describe_sources(Job("info", FitOptions(), run, listener), check_sources(sources))

@@ -25,6 +25,7 @@ from dask_quant.faces.cli_options import (
     IN_MEMORY,
     OUT,
     OVERWRITE,
+    PAGE_OPTIONS,
     PATH,
     RECOLOR,
     SCORE_OPTIONS,
@@ -99,6 +100,7 @@ def cli() -> None:
 @DITHER
 @SEARCH_OPTIONS
 @CHUNK_OPTIONS
+@PAGE_OPTIONS
 @OVERWRITE
 @DRY_RUN
 @CLUSTER_OPTIONS
@@ -134,6 +136,7 @@ def quantize(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **
 @FIT_OPTIONS
 @SEARCH_OPTIONS
 @CHUNK_OPTIONS
+@PAGE_OPTIONS
 @OVERWRITE
 @CLUSTER_OPTIONS
 @SHOW_OPTIONS
@@ -160,6 +163,7 @@ def palette(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
 @OUT
 @DITHER
 @CHUNK_OPTIONS
+@PAGE_OPTIONS
 @SPACE
 @BAND_OPTIONS
 @CLASS_OUTPUTS
@@ -185,6 +189,8 @@ def apply(
                 if value != default:
                     message = f"Got --{name} {value} with classes; it is for --palette."
                     raise dq.OptionError(message)
+            if take(given, "page", "level") != {"page": None, "level": 0}:
+                raise dq.OptionError("Got --page or --level with classes; they are for --palette.")
             options = class_options(classes) | job_options(given)
             screen.show_segments(
                 dq.apply_classes(sources, out, model, listener=screen.listen, **options)
@@ -252,6 +258,7 @@ def segment(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
 @SPACE
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of every random draw.")
 @click.option("--chunks", metavar="N|ROWS,COLS", help="Pixels per task of a large image.")
+@PAGE_OPTIONS
 @OVERWRITE
 @CLUSTER_OPTIONS
 @SHOW_OPTIONS
@@ -346,6 +353,7 @@ def compare(source: str, k_list: str, out: Path, quiet: bool, as_json: bool, **g
 @cli.command()
 @SOURCES
 @click.option("--chunks", metavar="N|ROWS,COLS", help="Pixels per task of a large image.")
+@PAGE_OPTIONS
 @CLUSTER_OPTIONS
 @SHOW_OPTIONS
 def info(sources: tuple[str, ...], quiet: bool, as_json: bool, **given: Any) -> None:

@@ -86,6 +86,13 @@ CHUNK_OPTIONS = _combine(
                  help="Decode one image, or rasters, into this store once, and reuse it."),
 )  # fmt: skip
 
+PAGE_OPTIONS = _combine(
+    click.option("--page", type=int, metavar="N",
+                 help="Picture of a TIFF that holds several, from 0."),
+    click.option("--level", type=int, default=0, metavar="N",
+                 help="Level of the pyramid of a TIFF; 0: all its pixels."),
+)  # fmt: skip
+
 CLUSTER_OPTIONS = _combine(
     click.option("--workers", type=int, metavar="N", help="Start N worker processes here."),
     click.option("--memory-limit", metavar="SIZE", help="Memory for the whole job, such as 1.5GB."),

@@ -25,7 +25,7 @@ from dask_quant.routes.memory import count_in_memory, fit_in_memory, relabel_in_
 from dask_quant.sinks.atomic import check_output
 from dask_quant.sinks.palette_file import check_palette_name
 from dask_quant.sources.discover import STDIN, Discovery, discover, is_zarr_store
-from dask_quant.sources.pillow import read_header
+from dask_quant.sources.image_file import read_header
 
 if TYPE_CHECKING:
     from dask_quant.histogram import ColorHistogram
@@ -165,7 +165,7 @@ def _stays_in_memory(job: Job, path: str, out: Path | None) -> bool:
         return True
     if asks_for_dask or is_zarr_store(path):
         return False
-    return read_header(path).n_pixels <= SMALL_PIXELS
+    return read_header(path, page=run.page).n_pixels <= SMALL_PIXELS
 
 
 def _has_active_client() -> bool:

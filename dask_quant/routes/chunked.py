@@ -20,6 +20,7 @@ from dask_quant.fit.fitting import fit_given
 from dask_quant.flow import describe_fit, retell_outcome
 from dask_quant.graphs.relabel import relabel_blocks
 from dask_quant.graphs.scalable import plan_fit_bytes
+from dask_quant.options import FIRST_PAGE
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.persist import persist_image
 from dask_quant.routes.common import check_persist, is_array, report_one, write_palette_file
@@ -27,9 +28,10 @@ from dask_quant.routes.executing import open_executor
 from dask_quant.sinks.png import bit_depth_for
 from dask_quant.sources.arrays import as_image
 from dask_quant.sources.discover import is_zarr_store
+from dask_quant.sources.image_file import is_tiff, read_header, refuse_page
 from dask_quant.sources.opening import open_image
-from dask_quant.sources.pillow import read_header
 from dask_quant.sources.reading import read_any_header
+from dask_quant.sources.tiff import find_tiff
 from dask_quant.sources.zarr_store import (
     decode_unit,
     open_zarr_array,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from dask_quant.execute import Executor
     from dask_quant.flow import ImageOutcome
     from dask_quant.histogram import ColorHistogram
+    from dask_quant.options import Page
     from dask_quant.palette import Palette
     from dask_quant.results import Report
     from dask_quant.routes.common import Job
@@ -56,6 +59,8 @@ class ChunkedSource:
 
     image: Any
     """Path of a file or store, or an array."""
+    page: Page
+    """Which picture of a file."""
     shape: tuple[int, int]
     """Rows and columns."""
     unit: tuple[int, int]
@@ -66,6 +71,8 @@ class ChunkedSource:
     """Whether any part costs a decode of all."""
     input_bytes: int
     """Bytes as stored."""
+    unit_bytes: int = 0
+    """Bytes of a unit while it is decoded, where that is not yet its pixels of 8 bits."""
 
 
 def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
@@ -77,7 +84,7 @@ def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Repor
         outcome = _fit_source(job, source, plan, out, executor)
         with job.watch.measure("relabel"):
             chunks = None if _is_dask(source.image) else plan.relabel_chunks
-            pixels = open_image(source.image, chunks=chunks)
+            pixels = _open(source, chunks)
             outcome = _relabel_source(job, source, pixels, outcome, out, executor)
         peak = executor.peak_rss_bytes()
     return report_one(job, outcome, out, n_ignored, input_bytes, peak)
@@ -118,13 +125,13 @@ def fit_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
 
 def count_chunked(job: Job, path: str) -> tuple[ImageHeader, int]:
     """Return the header of one image and its distinct colours."""
-    return read_any_header(path), len(count_pixels(job, path))
+    return read_any_header(path, page=job.run.page), len(count_pixels(job, path))
 
 
 def count_pixels(job: Job, image: Any) -> ColorHistogram:
     """Count the colours of one image, read as a Dask array."""
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
-        source = open_source(image)
+        source = open_source(image, job.run.page)
         n_processes, n_threads = executor.n_processes, executor.n_threads
         plan = plan_source(job, source, None, n_processes=n_processes, n_threads=n_threads)
         with job.watch.measure("count"):
@@ -134,7 +141,13 @@ def count_pixels(job: Job, image: Any) -> ColorHistogram:
 def _open_to_count(job: Job, source: ChunkedSource, plan: ChunkPlan) -> Any:
     """Return the image, a Dask array, in the chunks that its colours are counted in."""
     own_chunks = _is_dask(source.image) and not job.run.chunks.given
-    return open_image(source.image, chunks=None if own_chunks else plan.count_chunks)
+    return _open(source, None if own_chunks else plan.count_chunks)
+
+
+def _open(source: ChunkedSource, chunks: tuple[int, int] | None) -> Any:
+    """Return a source as a Dask array."""
+    page = source.page
+    return open_image(source.image, chunks=chunks, page=page.number, level=page.level)
 
 
 def _fit_source(
@@ -162,13 +175,15 @@ def _prepare_source(
     With ``--persist`` the image is decoded into its store first, once its plan was found to fit.
     """
     n_processes, n_threads = executor.n_processes, executor.n_threads
-    given = open_source(image)
+    page = job.run.page
+    given = open_source(image, page)
     plan = plan_source(job, given, out, n_processes=n_processes, n_threads=n_threads)
     if job.run.persist is None:
         return given, plan, given.input_bytes
     check_persist(job.run.persist, out)
     with job.watch.measure("persist"):
-        store = persist_image(image, job.run.persist, executor, overwrite=job.run.overwrite)
+        overwrite = job.run.overwrite
+        store = persist_image(image, job.run.persist, executor, overwrite=overwrite, page=page)
     source = open_source(store)
     plan = plan_source(job, source, out, n_processes=n_processes, n_threads=n_threads)
     return source, plan, given.input_bytes
@@ -190,20 +205,39 @@ def _plan_engine_bytes(job: Job, source: ChunkedSource, n_processes: int, n_thre
     return 0
 
 
-def open_source(image: Any) -> ChunkedSource:
+def open_source(image: Any, page: Page = FIRST_PAGE) -> ChunkedSource:
     """Return shape and storage unit of an image, from headers alone."""
     if is_array(image):
         array = as_image(image)
         unit = array.chunksize[:2] if _is_dask(image) else (1, array.shape[1])
-        return ChunkedSource(image, array.shape[:2], unit, unit, False, int(image.nbytes))
-    if not is_zarr_store(image):
-        header = read_header(image)
-        shape, unit = (header.height, header.width), (1, header.width)
-        return ChunkedSource(image, shape, unit, unit, True, header.input_bytes)
+        return ChunkedSource(image, page, array.shape[:2], unit, unit, False, int(image.nbytes))
+    if is_zarr_store(image):
+        return _open_store(image, page)
+    if is_tiff(image):
+        return _open_tiff(image, page)
+    header = read_header(image, page=page)
+    shape, unit = (header.height, header.width), (1, header.width)
+    return ChunkedSource(image, page, shape, unit, unit, True, header.input_bytes)
+
+
+def _open_tiff(image: Any, page: Page) -> ChunkedSource:
+    """Return shape and tile or strip of a TIFF."""
+    found = find_tiff(image, page=page)
+    rows, columns, _ = found.shape
+    unit = (min(found.unit[0], rows), min(found.unit[1], columns))
+    n_bytes = found.source.size()
+    return ChunkedSource(
+        *(image, page, (rows, columns), unit, unit, False, n_bytes), unit_bytes=found.unit_bytes
+    )
+
+
+def _open_store(image: Any, page: Page) -> ChunkedSource:
+    """Return shape and storage unit of a Zarr store."""
+    refuse_page(image, page)
     header = read_zarr_header(image)
     shape, array = (header.height, header.width), open_zarr_array(image)
     unit, part = read_unit(array), decode_unit(array)
-    return ChunkedSource(image, shape, unit, part, False, header.input_bytes)
+    return ChunkedSource(image, page, shape, unit, part, False, header.input_bytes)
 
 
 def _is_dask(image: Any) -> bool:
@@ -226,6 +260,7 @@ def plan_source(
         n_processes=n_processes,
         n_threads=n_threads,
         decodes_whole=source.decodes_whole,
+        unit_bytes=source.unit_bytes,
         engine_bytes=_plan_engine_bytes(job, source, n_processes, n_threads),
         weight_power=job.fit.weight_power,
         requested=job.run.chunks,

@@ -11,7 +11,7 @@ from dask_quant.process import peak_rss_bytes
 from dask_quant.routes.common import fit_or_take, read_source, report_one, write_palette_file
 from dask_quant.sinks.atomic import check_output
 from dask_quant.sinks.png import bit_depth_for
-from dask_quant.sources.pillow import read_header, read_image
+from dask_quant.sources.image_file import read_header, read_image
 
 if TYPE_CHECKING:
     from io import BytesIO
@@ -37,6 +37,7 @@ def relabel_in_memory(job: Job, path: str, out: Path, n_ignored: int) -> Report:
         overwrite=job.run.overwrite,
         listener=job.listener,
         watch=job.watch,
+        page=job.run.page,
     )
     return report_one(job, outcome, out, n_ignored, input_bytes, peak_rss_bytes())
 
@@ -61,7 +62,7 @@ def _count_source(job: Job, source: str | BytesIO) -> ColorHistogram:
     """Decode an image and count its colours."""
     _check_memory(job, source)
     with job.watch.measure("decode"):
-        pixels = read_image(source)
+        pixels = read_image(source, page=job.run.page)
     with job.watch.measure("count"):
         return ColorHistogram.from_pixels(pixels)
 
@@ -71,6 +72,6 @@ def _check_memory(job: Job, source: str | BytesIO) -> None:
     limit = job.run.cluster.memory_limit_bytes
     if limit is not None:
         projected = plan_collection(
-            [read_header(source).n_pixels], weight_power=job.fit.weight_power
+            [read_header(source, page=job.run.page).n_pixels], weight_power=job.fit.weight_power
         )
         check_budget(projected, limit, "one image in memory")

@@ -111,6 +111,8 @@ THIRD_PARTY = {
     "google_crc32c": ("sources",),
     "PIL": ("sources", "sinks"),
     "rasterio": ("sources", "sinks"),
+    "tifffile": ("sources",),
+    "imagecodecs": ("sources",),
     "sklearn": ("fit", "class_scores", "row_input", "scalable", "estimator"),
     "matplotlib": ("palette", "sinks"),
     "xarray": ("accessor",),
@@ -131,6 +133,7 @@ process is."""
 
 IMPORTS_WITHIN = {
     f"{ROOT}.routes.choose": "a photograph from the shell must not wait for Dask and Zarr",
+    f"{ROOT}.sources.image_file": "a photograph must not wait for what TIFF needs",
     f"{ROOT}.sources.reading": "a folder of photographs must not wait for Dask arrays and Zarr",
 }
 """Modules that import modules of ours inside functions, and why."""
