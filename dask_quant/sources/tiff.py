@@ -84,7 +84,7 @@ class TiffImage:
             When floats are outside 0 to 1.
         """
         rows, columns, bands = selection
-        with _translate_errors(self.source.name):
+        with translate_errors(self.source.name):
             layout = _load_layout(self.source, self.page)
             window = (rows.indices(self.shape[0])[:2], columns.indices(self.shape[1])[:2])
             return _read_upright(self.source, layout, window)[..., bands]
@@ -93,7 +93,7 @@ class TiffImage:
 def can_read(source: Source) -> bool:
     """Return whether a TIFF is of a compression that is decoded here; True for a damaged one."""
     try:
-        return has_known_codec(_as_byte_source(source))
+        return has_known_codec(as_byte_source(source))
     except Exception:  # what is wrong is told by whoever reads it
         return True
 
@@ -117,7 +117,7 @@ def find_tiff(path: str | Path, *, page: Page = FIRST_PAGE) -> TiffImage:
     OptionError
         When there is no such page or level.
     """
-    with _translate_errors(str(path)):
+    with translate_errors(str(path)):
         source = DiskFile.find(path)
         layout = _load_layout(source, page)
         shape = (*_upright_shape(layout), layout.meaning.bands)
@@ -154,8 +154,8 @@ def read_tiff(
     -----
     Peak memory is up to 7 bytes a pixel, and a tile or strip as it is stored.
     """
-    with _translate_errors(_name_of(source)):
-        stored = _as_byte_source(source)
+    with translate_errors(_name_of(source)):
+        stored = as_byte_source(source)
         layout = read_layout(stored, page)
         limit = MAX_PIXELS if max_pixels is None else min(max_pixels, MAX_PIXELS)
         _check_pixels(layout, limit, stored.name)
@@ -166,14 +166,14 @@ def read_tiff(
 
 def read_header(source: Source, *, page: Page = FIRST_PAGE) -> ImageHeader:
     """Read what a page of a TIFF says about itself, whether or not it can be decoded."""
-    with _translate_errors(_name_of(source)):
-        return read_tiff_header(_as_byte_source(source), page)
+    with translate_errors(_name_of(source)):
+        return read_tiff_header(as_byte_source(source), page)
 
 
 def list_pages(source: Source, *, page: Page = FIRST_PAGE) -> TiffContents:
     """Return how many pages a TIFF has, and the levels of one of them."""
-    with _translate_errors(_name_of(source)):
-        return read_contents(_as_byte_source(source), page)
+    with translate_errors(_name_of(source)):
+        return read_contents(as_byte_source(source), page)
 
 
 def _name_of(source: Source) -> str:
@@ -181,7 +181,7 @@ def _name_of(source: Source) -> str:
     return str(source) if isinstance(source, (str, Path)) else OpenFile(source).name
 
 
-def _as_byte_source(source: Source) -> ByteSource:
+def as_byte_source(source: Source) -> ByteSource:
     """Return the bytes of a source by their places."""
     if isinstance(source, (str, Path)):
         return DiskFile.find(source)
@@ -209,7 +209,7 @@ def _check_pixels(layout: TiffLayout, limit: int, name: str) -> None:
 
 
 @contextmanager
-def _translate_errors(name: str) -> Iterator[None]:
+def translate_errors(name: str) -> Iterator[None]:
     """Make whatever goes wrong inside the block an error of ours."""
     shown = show_path(name)
     try:

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import logging
 import struct
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from tifffile import TiffFile, TiffPage
 
@@ -77,19 +78,14 @@ def read_layout(source: ByteSource, page: Page) -> TiffLayout:
     PixelFormatError
         When its samples are of a kind that is not supported.
     """
-    with source.open() as file, _open_tiff(file) as tiff:
-        main = _find_page(tiff, page.number, source.name)
-        chosen = _find_level(tiff, main, page.level, source.name)
-        orientation = chosen.tags.valueof(_ORIENTATION) or main.tags.valueof(_ORIENTATION)
-        return describe_layout(chosen, _sane_orientation(orientation), source)
+    with open_page(source, page) as (main, chosen):
+        return describe_layout(chosen, find_orientation(main, chosen), source)
 
 
 def read_tiff_header(source: ByteSource, page: Page) -> ImageHeader:
     """Read what a page says about itself, whether or not it is supported."""
-    with source.open() as file, _open_tiff(file) as tiff:
-        main = _find_page(tiff, page.number, source.name)
-        chosen = _find_level(tiff, main, page.level, source.name)
-        turned = _sane_orientation(main.tags.valueof(_ORIENTATION)) > 4
+    with open_page(source, page) as (main, chosen):
+        turned = find_orientation(main, chosen) > 4
         size = (chosen.imagelength, chosen.imagewidth)
         check_size(size, source.name)
         return ImageHeader(
@@ -116,6 +112,20 @@ def read_contents(source: ByteSource, page: Page) -> TiffContents:
         main = _find_page(tiff, page.number, source.name)
         levels = _list_levels(tiff, main)
         return TiffContents(n_pages, tuple((each.imagelength, each.imagewidth) for each in levels))
+
+
+@contextmanager
+def open_page(source: ByteSource, page: Page) -> Iterator[tuple[TiffPage, TiffPage]]:
+    """Open a page for as long as its tags are read: at its full size, and at its level."""
+    with source.open() as file, _open_tiff(file) as tiff:
+        main = _find_page(tiff, page.number, source.name)
+        yield main, _find_level(tiff, main, page.level, source.name)
+
+
+def find_orientation(main: TiffPage, chosen: TiffPage) -> int:
+    """Return how a page is turned, 1 to 8; levels that do not say so are turned as their page."""
+    value = chosen.tags.valueof(_ORIENTATION) or main.tags.valueof(_ORIENTATION)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _open_tiff(file: IO[bytes]) -> TiffFile:
@@ -224,11 +234,6 @@ def _ask_maker(tiff: TiffFile, main: TiffPage) -> list[TiffPage]:
     if not is_slide or not places or main.offset != places[0] or len(places) > _MAX_SLIDE_PAGES:
         return []
     return [level.keyframe for level in tiff.series[0].levels[1:]]
-
-
-def _sane_orientation(value: Any) -> int:
-    """Return an orientation if it is one of 1 to 8, else 1."""
-    return int(value) if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _describe_mode(page: TiffPage) -> str:
