@@ -140,6 +140,7 @@ def plan_image(
     n_processes: int = 0,
     n_threads: int = 1,
     decodes_whole: bool = False,
+    unit_bytes: int = 0,
     engine_bytes: int = 0,
     weight_power: float = 1.0,
     requested: ChunkOptions | None = None,
@@ -160,6 +161,8 @@ def plan_image(
         Tasks that run side by side, in all processes.
     decodes_whole : bool, default False
         Whether the source decodes the whole image for any part of it (PNG, JPEG).
+    unit_bytes : int, default 0
+        What each thread holds of a storage unit, as stored and decoded, beside its pixels.
     engine_bytes : int, default 0
         What the fit holds beside the histogram, in all processes, where it reads pixels; they are
         added here.
@@ -189,7 +192,8 @@ def plan_image(
         relabel_pixels=_n_pixels(relabel_chunks, shape),
         write_pixels=_n_pixels(_cover(relabel_chunks, write_unit), shape),
         label_bytes=label_bytes_per_pixel,
-        whole_bytes=_DECODE_BYTES * n_pixels if decodes_whole else 0,
+        whole_bytes=(_DECODE_BYTES * n_pixels if decodes_whole else 0)
+        + n_threads * COPIES_IN_TASK * unit_bytes,
         fit_bytes_per_color=_fit_bytes_per_color(weight_power),
         engine_bytes=engine_bytes,
     )

@@ -35,6 +35,8 @@ def elbow(
     save_histogram: str | Path | None = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
+    page: int | None = None,
+    level: int = 0,
     cluster: ClusterOptions | None = None,
     listener: Listener = ignore_event,
 ) -> ColorCurve:
@@ -56,7 +58,7 @@ def elbow(
         Counts of earlier images, added to those of ``data``; the curve is of all of them.
     save_histogram : str or Path, optional
         ``.npz`` file for the counts that were fitted to, see `write_histogram`.
-    space, seed, overwrite, chunks, cluster, listener
+    space, seed, overwrite, chunks, page, level, cluster, listener
         As in `quantize`.
 
     Returns
@@ -72,7 +74,7 @@ def elbow(
     chosen = sorted({FitOptions(n_colors=number).n_colors for number in numbers})
     require(len(chosen) > 0, "Got no number of colours; give some, such as range(2, 65).")
     fit = FitOptions(n_colors=chosen[-1], space=space, seed=seed)
-    run = make_run_options(overwrite, chunks, None, cluster)
+    run = make_run_options(overwrite, chunks, None, cluster, page, level)
     path = None if out is None else as_path(out, "out")
     if path is not None:
         check_curve_output(path, overwrite=overwrite)

@@ -29,7 +29,7 @@ from dask_quant.sinks.sheet import (
     draw_sheet,
     write_sheet,
 )
-from dask_quant.sources.pillow import read_header, read_image
+from dask_quant.sources.image_file import read_header, read_image
 from dask_quant.sources.samples import find_sample_images
 
 if TYPE_CHECKING:

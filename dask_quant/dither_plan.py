@@ -55,6 +55,7 @@ def _plan_bands(
     n_processes: int = 0,
     n_threads: int = 1,
     decodes_whole: bool = False,
+    unit_bytes: int = 0,
     requested: Any = None,
     **_: Any,
 ) -> ChunkPlan:
@@ -68,6 +69,7 @@ def _plan_bands(
     n_bytes = _COPIES * width * (_PIXEL_BYTES * ahead + label_bytes * waiting)
     n_bytes += _COPIES * label_bytes * n_threads * write_unit[0] * write_unit[1]
     n_bytes += 7 * height * width if decodes_whole else 0
+    n_bytes += _COPIES * n_threads * unit_bytes
     n_bytes += (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES)
     return replace(
         plan,

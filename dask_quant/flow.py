@@ -16,10 +16,11 @@ from dask_quant.events import Stopwatch, ignore_event
 from dask_quant.fit.fitting import fit_given
 from dask_quant.histogram import ColorHistogram
 from dask_quant.kernels.assign import label_block, table_of_colors
+from dask_quant.options import FIRST_PAGE
 from dask_quant.saved_counts import SavedCounts
 from dask_quant.sinks.atomic import write_file_atomically
 from dask_quant.sinks.label_file import encode_labels
-from dask_quant.sources.pillow import read_image
+from dask_quant.sources.image_file import read_image
 from dask_quant.tables import make_table
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from dask_quant.fit.palette_fit import PaletteFit
     from dask_quant.fit_options import FitOptions
     from dask_quant.kernels.assign import Labels
+    from dask_quant.options import Page
     from dask_quant.palette import Palette
 
 
@@ -75,13 +77,14 @@ def quantize_file(
     overwrite: bool = False,
     listener: Listener = ignore_event,
     watch: Stopwatch | None = None,
+    page: Page = FIRST_PAGE,
 ) -> ImageOutcome:
     """Relabel one image file as a label file. **Eager**.
 
     Parameters
     ----------
     source : str, Path or file
-        Image that Pillow opens.
+        Image file.
     out : Path
         File to write, whole or not at all, of a suffix of
         `dask_quant.sinks.label_file.FILE_SUFFIXES`.
@@ -99,6 +102,8 @@ def quantize_file(
         Whether ``out`` and ``outline`` may exist.
     listener, watch
         Told of restarts; measures the stages.
+    page : Page, optional
+        Which picture of a TIFF.
 
     Notes
     -----
@@ -106,7 +111,7 @@ def quantize_file(
     """
     watch = watch or Stopwatch()
     with watch.measure("decode"):
-        pixels = read_image(source)
+        pixels = read_image(source, page=page)
     return quantize_pixels(
         *(pixels, out, options),
         source=source,

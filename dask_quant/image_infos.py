@@ -22,6 +22,8 @@ def describe_images(
     sources: Sources,
     *,
     chunks: int | tuple[int, int] | None = None,
+    page: int | None = None,
+    level: int = 0,
     cluster: ClusterOptions | None = None,
     listener: Listener = ignore_event,
 ) -> list[ImageInfo]:
@@ -31,7 +33,7 @@ def describe_images(
     ----------
     sources : str, Path or sequence of them
         Files, folders, globs, Zarr stores, ``-`` for standard input or ``@list.txt``.
-    chunks, cluster, listener
+    chunks, page, level, cluster, listener
         As in `quantize`.
 
     Returns
@@ -47,5 +49,5 @@ def describe_images(
     if is_array(sources):
         message = "Got an array to describe; give paths, or count its colours with count_colors."
         raise OptionError(message)
-    run = make_run_options(False, chunks, None, cluster)
+    run = make_run_options(False, chunks, None, cluster, page, level)
     return describe_sources(Job("info", FitOptions(), run, listener), check_sources(sources))

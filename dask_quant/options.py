@@ -199,8 +199,32 @@ FRAMES = ("first", "all")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Page:
+    """Which picture of a file that holds several, and at which level of its pyramid."""
+
+    number: int | None = None
+    """Place in the file, from 0. None: the first that is a picture of its own."""
+    level: int = 0
+    """0: all its pixels; 1 and on: the same in fewer and fewer pixels, as the file has it."""
+
+    def __post_init__(self) -> None:
+        set_integers(self, "number", "level")
+        for name, value in (("page", self.number), ("level", self.level)):
+            require(value is None or value >= 0, f"Got {name} {value}; they count from 0.")
+
+    @property
+    def given(self) -> bool:
+        """Whether another picture than the first one at its full size is meant."""
+        return self.number is not None or self.level > 0
+
+
+FIRST_PAGE = Page()
+"""All pixels of the first picture of a file."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a job is carried out; none of it shows in what is written."""
+    """How a job is carried out; but for the page, none of it shows in what is written."""
 
     overwrite: bool = False
     """Whether outputs may replace what exists under their names."""
@@ -212,6 +236,8 @@ class RunOptions:
     """Where the work runs."""
     frames: str = "first"
     """Which frames of an animation are read: one of `FRAMES`."""
+    page: Page = FIRST_PAGE
+    """Which picture is read of an image file that holds several."""
 
     def __post_init__(self) -> None:
         require(
@@ -258,6 +284,8 @@ def make_run_options(
     chunks: Any,
     persist: str | Path | None,
     cluster: ClusterOptions | None,
+    page: int | None = None,
+    level: int = 0,
     frames: str = "first",
 ) -> RunOptions:
     """Return the options of a run from what users of Python give."""
@@ -267,6 +295,7 @@ def make_run_options(
         persist=None if persist is None else as_path(persist, "persist"),
         cluster=ClusterOptions() if cluster is None else cluster,
         frames=frames,
+        page=Page(number=page, level=level),
     )
 
 

@@ -17,14 +17,15 @@ from dask_quant.array_flow import fill_store
 from dask_quant.errors import OptionError, OutputExistsError, SourceError
 from dask_quant.events import Notice
 from dask_quant.graphs.pixels import mark_parts
+from dask_quant.options import FIRST_PAGE, Page
 from dask_quant.raster_plan import plan_raster_chunks
 from dask_quant.sinks.store_layout import image_shards
 from dask_quant.sinks.store_marker import read_store_source
 from dask_quant.sinks.store_start import make_raster_group, start_image_store, start_raster_store
 from dask_quant.sinks.zarr_store import check_store
 from dask_quant.sources.discover import is_zarr_store
+from dask_quant.sources.image_file import read_header
 from dask_quant.sources.opening import open_image
-from dask_quant.sources.pillow import read_header
 from dask_quant.sources.raster_file import RasterHeader, list_raster_files
 from dask_quant.sources.rasters import split_raster
 from dask_quant.sources.scratch import open_scratch
@@ -48,6 +49,7 @@ def persist_image(
     executor: Executor,
     *,
     overwrite: bool,
+    page: Page = FIRST_PAGE,
     stream: ImageStream | None = None,
 ) -> Path:
     """Return ``store``, which holds the pixels of ``image``, decoded now if need be. **Eager**.
@@ -62,6 +64,8 @@ def persist_image(
         Decodes and writes.
     overwrite : bool
         Whether a store of another image is replaced.
+    page : Page, optional
+        Which picture of a TIFF.
     stream : ImageStream, optional
         How ``image`` is read in strips; None: it is decoded as a whole.
 
@@ -75,7 +79,7 @@ def persist_image(
     if not isinstance(image, (str, Path)) or is_zarr_store(image):
         message = "Got --persist with an image that needs none: it can be read in parts already."
         raise OptionError(message)
-    digest = _digest_file(image)
+    digest = _digest_page(image, page)
     if store.exists():
         if read_store_source(store) == digest:
             executor.listener(Notice(f"Reusing {store}, which holds this image."))
@@ -89,7 +93,7 @@ def persist_image(
     if stream is not None:
         _write_stream(stream, store, digest, executor, overwrite=overwrite)
     else:
-        _write_store(image, store, digest, executor, overwrite=overwrite)
+        _write_store(image, store, digest, executor, overwrite=overwrite, page=page)
     return store
 
 
@@ -106,14 +110,14 @@ def _write_stream(
 
 
 def _write_store(
-    image: str | Path, store: Path, digest: str, executor: Executor, *, overwrite: bool
+    image: str | Path, store: Path, digest: str, executor: Executor, *, overwrite: bool, page: Page
 ) -> None:
     """Decode ``image`` into a new store."""
-    header = read_header(image)
+    header = read_header(image, page=page)
     shape = (header.height, header.width)
     store = store.absolute()  # workers may have another working folder
     temporary = start_image_store(store, shape, digest, overwrite=overwrite)
-    pixels = open_image(image, chunks=image_shards(shape))
+    pixels = open_image(image, chunks=image_shards(shape), page=page.number, level=page.level)
     fill_store(pixels, temporary, store, executor, overwrite=overwrite, stage="persist")
 
 
@@ -197,6 +201,15 @@ def _digest_raster(raster: Raster) -> str:
         for header in headers
     ]
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+def _digest_page(path: str | Path, page: Page) -> str:
+    """Return a digest of a file and of which of its pictures is read."""
+    digest = _digest_file(path)
+    if not page.given:
+        return digest
+    chosen = f"{digest} page {page.number} level {page.level}"
+    return hashlib.sha256(chosen.encode()).hexdigest()
 
 
 def _digest_file(path: str | Path) -> str:

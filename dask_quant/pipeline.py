@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dask_quant.events import ignore_event
-from dask_quant.fit_options import FitOptions, check_dither, make_target
-from dask_quant.given_colors import count_refit
-from dask_quant.options import MAX_COLORS, as_path, make_run_options
-from dask_quant.palette import MAX_COLORS_8BIT, as_palette
+from dask_quant.fit_options import FitOptions, check_dither
+from dask_quant.options import as_path, make_run_options
+from dask_quant.palette import as_palette
 from dask_quant.routes.choose import fit_sources, plan_sources, relabel_sources
 from dask_quant.routes.common import Job, check_any_sources, check_sources, choose_suffix
+from dask_quant.routes.job_options import make_fit, make_job
 from dask_quant.routes.outlining import as_outline
 from dask_quant.saved_counts import read_counts
 
@@ -21,16 +21,14 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from dask_quant.events import Listener
-    from dask_quant.fit_options import Target
-    from dask_quant.histogram import ColorHistogram
-    from dask_quant.options import ClusterOptions, RunOptions
+    from dask_quant.options import ClusterOptions
     from dask_quant.palette import Palette
     from dask_quant.results import Report
     from dask_quant.routes.common import Sources
+    from dask_quant.routes.job_options import Counts
     from dask_quant.routes.planning import JobPlan
 
     Colors = str | Sequence[str] | ArrayLike
-    Counts = str | Path | ColorHistogram | Sequence[str | Path | ColorHistogram]
 
 
 def quantize(
@@ -62,6 +60,8 @@ def quantize(
     outline: str | Path | None = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
+    page: int | None = None,
+    level: int = 0,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
     frames: str = "first",
@@ -149,6 +149,11 @@ def quantize(
     chunks : int or tuple of int, optional
         Rows and columns of a task, or one number for both, in pixels; planned when not given. The
         result does not depend on it.
+    page : int, optional
+        Which picture of a TIFF that holds several, from 0; None: the first that is neither reduced
+        nor a mask. For one image.
+    level : int, default 0
+        Level of the pyramid of a TIFF: 0 is all its pixels. For one image.
     persist : str or Path, optional
         Zarr store to decode a single image into once; it is reused while the image is the same.
     cluster : ClusterOptions, optional
@@ -174,7 +179,7 @@ def quantize(
     FewerColorsWarning
         When the images hold fewer colours than were asked for.
     """
-    fit = _make_fit(
+    fit = make_fit(
         as_path(out, "out").suffix or choose_suffix(format, out),
         n_colors,
         (target_psnr, target_mse, target_delta_e),
@@ -192,9 +197,9 @@ def quantize(
         recolor=recolor,
         refit=refit,
     )
-    run = make_run_options(overwrite, chunks, persist, cluster, frames=frames)
+    run = make_run_options(overwrite, chunks, persist, cluster, page, level, frames)
     counts, suffix = (histogram, save_histogram), choose_suffix(format, out)
-    job = _make_job(fit, run, listener, per_image, dither, suffix, outline, counts, out)
+    job = make_job(fit, run, listener, per_image, dither, suffix, outline, counts, out)
     with job.saved.keep():
         return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 
@@ -210,6 +215,8 @@ def apply_palette(
     outline: str | Path | None = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
+    page: int | None = None,
+    level: int = 0,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
     frames: str = "first",
@@ -224,7 +231,9 @@ def apply_palette(
         sRGB integers 0 to 255 ``(n_colors, 3)``.
     space : {"srgb", "linear", "oklab", "lab"}, default "srgb"
         Where the nearest colour of a pixel is found.
-    sources, out, format, dither, outline, overwrite, chunks, persist, cluster, frames, listener
+    sources, out, format, dither, outline, overwrite, chunks
+        As in `quantize`.
+    page, level, frames, persist, cluster, listener
         As in `quantize`.
 
     Returns
@@ -237,7 +246,7 @@ def apply_palette(
     DaskQuantError
         One of the classes of `dask_quant.errors`; its message is one line.
     """
-    run = make_run_options(overwrite, chunks, persist, cluster, frames=frames)
+    run = make_run_options(overwrite, chunks, persist, cluster, page, level, frames)
     given = as_palette(palette)
     fit = FitOptions(n_colors=len(given), space=space)
     chosen, suffix = check_dither(dither), choose_suffix(format, out)
@@ -279,6 +288,8 @@ def make_palette(
     save_histogram: str | Path | None = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
+    page: int | None = None,
+    level: int = 0,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
     frames: str = "first",
@@ -300,7 +311,7 @@ def make_palette(
     histogram : str, Path, ColorHistogram or sequence of them, optional
         As in `quantize`, but the figures are of all images together. With it, ``sources`` may be
         None.
-    overwrite, chunks, persist, cluster, frames, listener
+    overwrite, chunks, page, level, frames, persist, cluster, listener
         As in `quantize`.
 
     Returns
@@ -313,7 +324,7 @@ def make_palette(
     DaskQuantError
         One of the classes of `dask_quant.errors`; its message is one line.
     """
-    fit = _make_fit(
+    fit = make_fit(
         as_path(out, "out").suffix,
         n_colors,
         (target_psnr, target_mse, target_delta_e),
@@ -330,7 +341,7 @@ def make_palette(
         keep=keep,
         refit=refit,
     )
-    run = make_run_options(overwrite, chunks, persist, cluster, frames=frames)
+    run = make_run_options(overwrite, chunks, persist, cluster, page, level, frames)
     path = as_path(out, "out")
     saved = read_counts(
         *(histogram, save_histogram, path), fit=fit, overwrite=overwrite, shows_all=True
@@ -369,6 +380,8 @@ def plan_job(
     outline: str | Path | None = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
+    page: int | None = None,
+    level: int = 0,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
     frames: str = "first",
@@ -385,7 +398,7 @@ def plan_job(
         As in `quantize`.
     target_psnr, target_mse, target_delta_e, refit, histogram, save_histogram, outline
         As in `quantize`.
-    overwrite, chunks, persist, cluster, frames
+    overwrite, chunks, page, level, frames, persist, cluster
         As in `quantize`.
 
     Returns
@@ -398,7 +411,7 @@ def plan_job(
     DaskQuantError
         What `quantize` would raise before it starts.
     """
-    fit = _make_fit(
+    fit = make_fit(
         as_path(out, "out").suffix or choose_suffix(format, out),
         n_colors,
         (target_psnr, target_mse, target_delta_e),
@@ -416,59 +429,7 @@ def plan_job(
         recolor=recolor,
         refit=refit,
     )
-    run = make_run_options(overwrite, chunks, persist, cluster, frames=frames)
+    run = make_run_options(overwrite, chunks, persist, cluster, page, level, frames)
     counts, suffix = (histogram, save_histogram), choose_suffix(format, out)
-    job = _make_job(fit, run, ignore_event, per_image, dither, suffix, outline, counts, out)
+    job = make_job(fit, run, ignore_event, per_image, dither, suffix, outline, counts, out)
     return plan_sources(job, check_sources(sources), as_path(out, "out"))
-
-
-def _make_fit(
-    suffix: str,
-    n_colors: int | None,
-    targets: tuple[float | None, float | None, float | None],
-    **given: Any,
-) -> FitOptions:
-    """Return how to fit from what users give: ``targets`` are PSNR, mse and CIEDE2000."""
-    target = make_target(*targets)
-    if n_colors is None:
-        n_colors = count_refit(given["refit"])
-    return FitOptions(n_colors=_most_colors(n_colors, target, suffix), target=target, **given)
-
-
-def _make_job(
-    fit: FitOptions,
-    run: RunOptions,
-    listener: Listener,
-    per_image: bool,
-    dither: str,
-    suffix: str,
-    outline: str | Path | None,
-    counts: tuple[Counts, str | Path | None],
-    out: str | Path,
-) -> Job:
-    """Return a job that fits and relabels."""
-    chosen = check_dither(dither, fit.recolor)
-    lines = as_outline(outline, chosen)
-    path = as_path(out, "out")
-    saved = read_counts(*counts, path, fit=fit, overwrite=run.overwrite, per_image=per_image)
-    return Job(
-        "quantize",
-        fit,
-        run,
-        listener,
-        per_image=per_image,
-        dither=chosen,
-        suffix=suffix,
-        outline=lines,
-        saved=saved,
-    )
-
-
-def _most_colors(n_colors: int | None, target: Target | None, suffix: str) -> int:
-    """Return the colours to fit, or the most that may be: what files of ``suffix`` can hold."""
-    if n_colors is not None:
-        return n_colors
-    if target is None:
-        return FitOptions.n_colors
-    few = suffix.lower() in ("", ".png", ".gif", ".act")
-    return MAX_COLORS_8BIT if few else MAX_COLORS

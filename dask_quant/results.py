@@ -165,10 +165,16 @@ class ImageInfo:
     """Frames of an animation; 1 for any other image."""
     profile: str | None = None
     """What its embedded colour profile calls itself; None where there is none."""
+    n_pages: int | None = None
+    """Pages of a TIFF, reduced ones included; None for other formats."""
+    levels: tuple[tuple[int, int], ...] = ()
+    """Rows and columns of each level of a TIFF's pyramid, from all its pixels down."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the values as JSON-ready ones, with ``n_pixels``."""
         values = asdict(self) | {"n_pixels": self.width * self.height}
         if self.error is None:
             del values["error"]
+        if self.n_pages is None:
+            del values["n_pages"], values["levels"]
         return values

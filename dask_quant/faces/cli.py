@@ -30,6 +30,7 @@ from dask_quant.faces.cli_options import (
     OUT,
     OUTLINE,
     OVERWRITE,
+    PAGE_OPTIONS,
     PATH,
     RECOLOR,
     REFIT,
@@ -111,6 +112,7 @@ def cli() -> None:
 @SEARCH_OPTIONS
 @CHUNK_OPTIONS
 @FRAME_CHOICE
+@PAGE_OPTIONS
 @OVERWRITE
 @DRY_RUN
 @CLUSTER_OPTIONS
@@ -149,6 +151,7 @@ def quantize(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **
 @SEARCH_OPTIONS
 @CHUNK_OPTIONS
 @FRAME_CHOICE
+@PAGE_OPTIONS
 @OVERWRITE
 @CLUSTER_OPTIONS
 @SHOW_OPTIONS
@@ -178,6 +181,7 @@ def palette(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
 @OUTLINE
 @CHUNK_OPTIONS
 @FRAME_CHOICE
+@PAGE_OPTIONS
 @SPACE
 @BAND_OPTIONS
 @CLASS_OUTPUTS
@@ -208,6 +212,8 @@ def apply(
                 if value != default:
                     message = f"Got --{name} {value} with classes; it is for --palette."
                     raise dq.OptionError(message)
+            if take(given, "page", "level") != {"page": None, "level": 0}:
+                raise dq.OptionError("Got --page or --level with classes; they are for --palette.")
             options = class_options(classes) | job_options(given)
             screen.show_segments(
                 dq.apply_classes(sources, out, model, listener=screen.listen, **options)
@@ -278,6 +284,7 @@ def segment(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
 @SPACE
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of every random draw.")
 @click.option("--chunks", metavar="N|ROWS,COLS", help="Pixels per task of a large image.")
+@PAGE_OPTIONS
 @OVERWRITE
 @CLUSTER_OPTIONS
 @SHOW_OPTIONS
@@ -380,6 +387,7 @@ def compare(source: str, k_list: str, out: Path, quiet: bool, as_json: bool, **g
 @cli.command()
 @SOURCES
 @click.option("--chunks", metavar="N|ROWS,COLS", help="Pixels per task of a large image.")
+@PAGE_OPTIONS
 @CLUSTER_OPTIONS
 @SHOW_OPTIONS
 def info(sources: tuple[str, ...], quiet: bool, as_json: bool, **given: Any) -> None:

@@ -105,6 +105,12 @@ CHUNK_OPTIONS = _combine(
 FRAME_CHOICE = click.option("--frames", type=click.Choice(FRAMES), default="first",
                             show_default=True,
                             help="Frames of an animation: name-000.png and so on.")  # fmt: skip
+PAGE_OPTIONS = _combine(
+    click.option("--page", type=int, metavar="N",
+                 help="Picture of a TIFF that holds several, from 0."),
+    click.option("--level", type=int, default=0, metavar="N",
+                 help="Level of the pyramid of a TIFF; 0: all its pixels."),
+)  # fmt: skip
 
 CLUSTER_OPTIONS = _combine(
     click.option("--workers", type=int, metavar="N", help="Start N worker processes here."),

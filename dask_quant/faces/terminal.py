@@ -266,7 +266,7 @@ class Screen:
                 (
                     info.path,
                     f"{info.width} x {info.height}",
-                    f"{info.format} {info.mode}",
+                    f"{info.format} {info.mode}{_describe_pages(info)}",
                     format_bytes(info.input_bytes),
                     info.error or f"{info.n_unique_colors:,}",
                 )
@@ -381,3 +381,9 @@ def _summarize(report: Report) -> str:
         f"{format_bytes(report.input_bytes)} -> {format_bytes(report.output_bytes)} "
         f"in {report.seconds['total']:.2f} s: {name_outputs(report.outputs)}"
     )
+
+
+def _describe_pages(info: ImageInfo) -> str:
+    """Return how many pages and levels a file has, where it has several."""
+    pages = f", {info.n_pages} pages" if (info.n_pages or 1) > 1 else ""
+    return pages + (f", {len(info.levels)} levels" if len(info.levels) > 1 else "")

@@ -30,7 +30,7 @@ from dask_quant.sinks.atomic import check_output
 from dask_quant.sinks.palette_file import check_palette_name
 from dask_quant.sources.discover import STDIN, Discovery, discover, is_zarr_store
 from dask_quant.sources.frames import expand_frames
-from dask_quant.sources.pillow import read_header
+from dask_quant.sources.image_file import read_header
 
 if TYPE_CHECKING:
     from dask_quant.histogram import ColorHistogram
@@ -204,7 +204,7 @@ def _stays_in_memory(job: Job, path: str, out: Path | None) -> bool:
         return True
     if asks_for_dask or is_zarr_store(path):
         return False
-    header = read_header(path)
+    header = read_header(path, page=run.page)
     if header.n_pixels > SMALL_PIXELS:
         return False
     return not needs_strips(header, run.cluster.memory_limit_bytes)

@@ -21,6 +21,7 @@ from dask_quant.dither_plan import plan_dithered
 from dask_quant.flow import describe_fit, retell_outcome
 from dask_quant.graphs.relabel import relabel_blocks
 from dask_quant.graphs.scalable import plan_fit_bytes
+from dask_quant.options import FIRST_PAGE
 from dask_quant.outline_flow import WrittenLabels, plan_outline_bytes, write_outline
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.persist import persist_image
@@ -38,11 +39,12 @@ from dask_quant.routes.streams import needs_strips
 from dask_quant.sinks.label_file import check_color_number, check_image_shape, plan_join_bytes
 from dask_quant.sources.arrays import as_image
 from dask_quant.sources.discover import is_zarr_store
+from dask_quant.sources.image_file import is_tiff, read_header, refuse_page
 from dask_quant.sources.opening import open_image
-from dask_quant.sources.pillow import read_header
 from dask_quant.sources.reading import read_any_header
 from dask_quant.sources.scratch import ScratchImage, open_scratch
 from dask_quant.sources.strips import open_stream
+from dask_quant.sources.tiff import find_tiff
 from dask_quant.sources.zarr_store import (
     decode_unit,
     open_zarr_array,
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from dask_quant.execute import Executor
     from dask_quant.flow import ImageOutcome
     from dask_quant.histogram import ColorHistogram
+    from dask_quant.options import Page
     from dask_quant.palette import Palette
     from dask_quant.results import Report
     from dask_quant.routes.common import Job
@@ -77,6 +80,8 @@ class ChunkedSource:
 
     image: Any
     """Path of a file or store, or an array, or a scratch file."""
+    page: Page
+    """Which picture of a file."""
     shape: tuple[int, int]
     """Rows and columns."""
     unit: tuple[int, int]
@@ -87,6 +92,8 @@ class ChunkedSource:
     """Whether any part costs a decode of all."""
     input_bytes: int
     """Bytes as stored."""
+    unit_bytes: int = 0
+    """Bytes of a unit while it is decoded, where that is not yet its pixels of 8 bits."""
     stream: ImageStream | None = None
     """How a file is read that is decoded once, in strips."""
     histogram: ColorHistogram | None = None
@@ -107,7 +114,7 @@ def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Repor
         outcome = _fit_source(job, source, plan, out, executor)
         with job.watch.measure("relabel"):
             chunks = None if _is_dask(source.image) else plan.relabel_chunks
-            pixels = _open_pixels(source.image, chunks)
+            pixels = _open_pixels(source, chunks)
             outcome = _relabel_source(job, source, pixels, outcome, out, executor, image)
         if job.outline is not None:
             outcome = _draw_borders(job, source, outcome, out, job.outline, executor)
@@ -177,13 +184,14 @@ def fit_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
 
 def count_chunked(job: Job, path: str) -> tuple[ImageHeader, int]:
     """Return the header of one image and its distinct colours."""
-    return read_any_header(path), len(count_pixels(job, path))
+    return read_any_header(path, page=job.run.page), len(count_pixels(job, path))
 
 
 def count_pixels(job: Job, image: Any) -> ColorHistogram:
     """Count the colours of one image, read as a Dask array."""
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
-        source = open_source(image, limit_bytes=job.run.cluster.memory_limit_bytes)
+        limit = job.run.cluster.memory_limit_bytes
+        source = open_source(image, job.run.page, limit_bytes=limit)
         n_processes, n_threads = executor.n_processes, executor.n_threads
         plan = plan_source(job, source, None, n_processes=n_processes, n_threads=n_threads)
         with job.watch.measure("count"):
@@ -195,14 +203,15 @@ def count_pixels(job: Job, image: Any) -> ColorHistogram:
 def _open_to_count(job: Job, source: ChunkedSource, plan: ChunkPlan) -> Any:
     """Return the image, a Dask array, in the chunks that its colours are counted in."""
     own_chunks = _is_dask(source.image) and not job.run.chunks.given
-    return _open_pixels(source.image, None if own_chunks else plan.count_chunks)
+    return _open_pixels(source, None if own_chunks else plan.count_chunks)
 
 
-def _open_pixels(image: Any, chunks: tuple[int, int] | None) -> Any:
-    """Return an image, a Dask array, in ``chunks``; None: those that it has."""
+def _open_pixels(source: ChunkedSource, chunks: tuple[int, int] | None) -> Any:
+    """Return a source, a Dask array, in ``chunks``; None: those that it has."""
+    image, page = source.image, source.page
     if isinstance(image, ScratchImage):
         return open_scratch(image, chunks=chunks or image.shape[:2])
-    return open_image(image, chunks=chunks)
+    return open_image(image, chunks=chunks, page=page.number, level=page.level)
 
 
 def _fit_source(
@@ -236,7 +245,8 @@ def _prepare_source(
     what is read in strips is decoded once, to a scratch file if its pixels are read again.
     """
     n_processes, n_threads = executor.n_processes, executor.n_threads
-    given = open_source(image, limit_bytes=job.run.cluster.memory_limit_bytes)
+    page, limit = job.run.page, job.run.cluster.memory_limit_bytes
+    given = open_source(image, page, limit_bytes=limit)
     plan = plan_source(job, given, out, n_processes=n_processes, n_threads=n_threads)
     if job.run.persist is not None:
         check_persist(job.run.persist, out)
@@ -244,6 +254,7 @@ def _prepare_source(
             store = persist_image(
                 *(image, job.run.persist, executor),
                 overwrite=job.run.overwrite,
+                page=page,
                 stream=given.stream,
             )
         source = open_source(store)
@@ -290,7 +301,9 @@ def _plan_engine_bytes(job: Job, source: ChunkedSource, n_processes: int, n_thre
     return 0
 
 
-def open_source(image: Any, *, limit_bytes: int | None = None) -> ChunkedSource:
+def open_source(
+    image: Any, page: Page = FIRST_PAGE, *, limit_bytes: int | None = None
+) -> ChunkedSource:
     """Return shape and storage unit of an image, from headers alone.
 
     A file that takes more than ``limit_bytes`` of memory when it is decoded whole is read in
@@ -299,20 +312,44 @@ def open_source(image: Any, *, limit_bytes: int | None = None) -> ChunkedSource:
     if is_array(image):
         array = as_image(image)
         unit = array.chunksize[:2] if _is_dask(image) else (1, array.shape[1])
-        return ChunkedSource(image, array.shape[:2], unit, unit, False, int(image.nbytes))
-    if not is_zarr_store(image):
-        header = read_header(image)
-        shape, unit = (header.height, header.width), (1, header.width)
-        if needs_strips(header, limit_bytes):
-            stream = open_stream(header, limit_bytes=limit_bytes)
-            if stream is not None:
-                given = (image, shape, SCRATCH_UNIT, unit, False, header.input_bytes)
-                return ChunkedSource(*given, stream=stream)
-        return ChunkedSource(image, shape, unit, unit, True, header.input_bytes)
+        return ChunkedSource(image, page, array.shape[:2], unit, unit, False, int(image.nbytes))
+    if is_zarr_store(image):
+        return _open_store(image, page)
+    if is_tiff(image):
+        return _open_tiff(image, page)
+    return _open_file(image, page, limit_bytes)
+
+
+def _open_file(image: Any, page: Page, limit_bytes: int | None) -> ChunkedSource:
+    """Return shape and unit of a file that is decoded from its top."""
+    header = read_header(image, page=page)
+    shape, unit = (header.height, header.width), (1, header.width)
+    if needs_strips(header, limit_bytes):
+        stream = open_stream(header, limit_bytes=limit_bytes)
+        if stream is not None:
+            given = (image, page, shape, SCRATCH_UNIT, unit, False, header.input_bytes)
+            return ChunkedSource(*given, stream=stream)
+    return ChunkedSource(image, page, shape, unit, unit, True, header.input_bytes)
+
+
+def _open_tiff(image: Any, page: Page) -> ChunkedSource:
+    """Return shape and tile or strip of a TIFF."""
+    found = find_tiff(image, page=page)
+    rows, columns, _ = found.shape
+    unit = (min(found.unit[0], rows), min(found.unit[1], columns))
+    n_bytes = found.source.size()
+    return ChunkedSource(
+        *(image, page, (rows, columns), unit, unit, False, n_bytes), unit_bytes=found.unit_bytes
+    )
+
+
+def _open_store(image: Any, page: Page) -> ChunkedSource:
+    """Return shape and storage unit of a Zarr store."""
+    refuse_page(image, page)
     header = read_zarr_header(image)
     shape, array = (header.height, header.width), open_zarr_array(image)
     unit, part = read_unit(array), decode_unit(array)
-    return ChunkedSource(image, shape, unit, part, False, header.input_bytes)
+    return ChunkedSource(image, page, shape, unit, part, False, header.input_bytes)
 
 
 def _is_dask(image: Any) -> bool:
@@ -337,6 +374,7 @@ def plan_source(
         n_processes=n_processes,
         n_threads=n_threads,
         decodes_whole=source.decodes_whole,
+        unit_bytes=source.unit_bytes,
         engine_bytes=_plan_engine_bytes(job, source, n_processes, n_threads),
         weight_power=job.fit.weight_power,
         requested=job.run.chunks,

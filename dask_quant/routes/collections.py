@@ -160,6 +160,7 @@ def _check_plain_collection(job: Job, found: Discovery) -> None:
         (job.fit.fits_pixels, f"--engine {job.fit.engine}"),
         (job.run.persist is not None, "--persist"),
         (job.run.chunks.given, "--chunks"),
+        (job.run.page.given, "--page or --level"),
         (any(entry.path == STDIN for entry in found.inputs), "standard input"),
     ):
         if given:

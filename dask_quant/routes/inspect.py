@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dask_quant.errors import DaskQuantError, PixelFormatError, SourceError
@@ -10,7 +11,8 @@ from dask_quant.histogram import ColorHistogram
 from dask_quant.results import ImageInfo
 from dask_quant.routes.common import SMALL_PIXELS, count_file_bytes, read_source
 from dask_quant.sources.discover import STDIN, is_zarr_store
-from dask_quant.sources.pillow import count_frames, read_header, read_image
+from dask_quant.sources.image_file import list_pages, read_header, read_image
+from dask_quant.sources.pillow import count_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,11 +33,11 @@ def describe_inputs(job: Job, found: Discovery, count_chunked: CountChunked) -> 
     infos: list[ImageInfo] = []
     for position, entry in enumerate(found.inputs):
         try:
-            infos.append(_describe_image(entry.path, count_chunked))
+            infos.append(_describe_image(job, entry.path, count_chunked))
         except (SourceError, PixelFormatError) as error:
             if len(found.inputs) == 1:
                 raise
-            infos.append(_describe_broken(entry.path, error))
+            infos.append(_describe_broken(job, entry.path, error))
         job.listener(Event("info", position + 1, len(found.inputs), "images"))
     if all(info.error for info in infos):
         message = f"None of {len(infos)} images can be read; the first: {infos[0].error}"
@@ -43,26 +45,27 @@ def describe_inputs(job: Job, found: Discovery, count_chunked: CountChunked) -> 
     return infos
 
 
-def _describe_image(path: str, count_chunked: CountChunked) -> ImageInfo:
+def _describe_image(job: Job, path: str, count_chunked: CountChunked) -> ImageInfo:
     """Return what one image is, its colours counted."""
-    n_frames = 1
     if is_zarr_store(path):
         header, n_colors = count_chunked(path)
+        return _make_info(path, header, n_colors)
+    source, _ = read_source(path)
+    header = read_header(source, page=job.run.page)
+    if header.n_pixels > SMALL_PIXELS and path != STDIN:
+        header, n_colors = count_chunked(path)
     else:
-        source, _ = read_source(path)
-        header = read_header(source)
-        if header.n_pixels > SMALL_PIXELS and path != STDIN:
-            header, n_colors = count_chunked(path)
-        else:
-            n_colors = len(ColorHistogram.from_pixels(read_image(source)))
-            n_frames = count_frames(source)
-    return _make_info(path, header, n_colors, n_frames=n_frames)
+        pixels = read_image(source, page=job.run.page)
+        n_colors = len(ColorHistogram.from_pixels(pixels))
+    n_pages, levels = list_pages(source, page=job.run.page)
+    info = _make_info(path, header, n_colors, n_frames=count_frames(source))
+    return replace(info, n_pages=n_pages, levels=levels)
 
 
-def _describe_broken(path: str, error: DaskQuantError) -> ImageInfo:
+def _describe_broken(job: Job, path: str, error: DaskQuantError) -> ImageInfo:
     """Return what is known of an image that cannot be read."""
     try:
-        header = read_header(path)
+        header = read_header(path, page=job.run.page)
     except DaskQuantError:
         return ImageInfo(path, "", "", 0, 0, 0, None, count_file_bytes(path), str(error))
     return _make_info(path, header, None, str(error))

@@ -17,7 +17,7 @@ from dask_quant.routes.common import (
 )
 from dask_quant.sinks.atomic import check_output
 from dask_quant.sinks.label_file import check_color_number, check_image_shape
-from dask_quant.sources.pillow import read_header, read_image
+from dask_quant.sources.image_file import read_header, read_image
 
 if TYPE_CHECKING:
     from io import BytesIO
@@ -50,6 +50,7 @@ def relabel_in_memory(job: Job, path: str, out: Path, n_ignored: int) -> Report:
         overwrite=job.run.overwrite,
         listener=job.listener,
         watch=job.watch,
+        page=job.run.page,
     )
     return report_one(job, outcome, out, n_ignored, input_bytes, peak_rss_bytes())
 
@@ -74,7 +75,7 @@ def _count_source(job: Job, source: str | BytesIO) -> ColorHistogram:
     """Decode an image and count its colours."""
     _check_memory(job, source)
     with job.watch.measure("decode"):
-        pixels = read_image(source)
+        pixels = read_image(source, page=job.run.page)
     with job.watch.measure("count"):
         return ColorHistogram.from_pixels(pixels)
 
@@ -83,7 +84,7 @@ def _check_memory(job: Job, source: str | BytesIO) -> None:
     """Refuse an image that does not fit the memory limit, where there is one."""
     limit = job.run.cluster.memory_limit_bytes
     if limit is not None:
-        n_pixels = read_header(source).n_pixels
+        n_pixels = read_header(source, page=job.run.page).n_pixels
         projected = plan_collection([n_pixels], weight_power=job.fit.weight_power)
         projected += plan_saved_bytes(job, n_pixels)
         check_budget(projected, limit, "one image in memory")

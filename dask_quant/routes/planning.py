@@ -18,7 +18,7 @@ from dask_quant.routes.common import (
     read_source,
     wants_file,
 )
-from dask_quant.sources.pillow import read_header
+from dask_quant.sources.image_file import read_header
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,7 +82,8 @@ def _plan_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> JobPlan
     """Plan one image that is cut into chunks."""
     check_label_suffix(out, n_inputs=1)
     n_processes, n_threads = _count_side_by_side(job)
-    source = open_source(image, limit_bytes=job.run.cluster.memory_limit_bytes)
+    limit = job.run.cluster.memory_limit_bytes
+    source = open_source(image, job.run.page, limit_bytes=limit)
     plan = plan_source(job, source, out, n_processes=n_processes, n_threads=n_threads)
     outputs = _check_outputs(job, out)
     return JobPlan(
@@ -122,7 +123,7 @@ def _plan_collection(job: Job, found: Discovery, out: Path) -> JobPlan:
 def _plan_in_one_go(job: Job, found: Discovery, out: Path) -> JobPlan:
     """Plan the one image that was found, decoded, labelled and written in this process."""
     source, _ = read_source(found.inputs[0].path)
-    n_pixels = read_header(source).n_pixels
+    n_pixels = read_header(source, page=job.run.page).n_pixels
     projected = plan_collection([n_pixels], weight_power=job.fit.weight_power)
     projected += plan_saved_bytes(job, n_pixels)
     check_budget(projected, job.run.cluster.memory_limit_bytes, "one image in memory")

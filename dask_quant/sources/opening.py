@@ -11,13 +11,16 @@ import numpy as np
 from dask.base import tokenize
 from dask.delayed import delayed
 
+from dask_quant.chunking import plan_chunks
 from dask_quant.errors import OptionError, SourceError
-from dask_quant.options import as_chunks
-from dask_quant.sources.arrays import as_image, check_query_planning
+from dask_quant.options import Page, as_chunks
+from dask_quant.sources.arrays import as_image, check_query_planning, normalize_bands
 from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.header import show_path
-from dask_quant.sources.pillow import check_supported, read_header, read_image
+from dask_quant.sources.image_file import is_tiff, read_image, refuse_page
+from dask_quant.sources.pillow import check_supported, read_header
 from dask_quant.sources.reading import refuse_url
+from dask_quant.sources.tiff import find_tiff
 from dask_quant.sources.zarr_store import open_zarr, open_zarr_array, read_unit
 
 if TYPE_CHECKING:
@@ -28,10 +31,13 @@ def open_image(
     source: str | Path | NDArray[np.uint8] | da.Array,
     *,
     chunks: int | tuple[int, int] | None = None,
+    page: int | None = None,
+    level: int = 0,
 ) -> da.Array:
     """Open an image.
 
-    **Lazy.** Only headers are read. An image file is decoded as a whole, by one task.
+    **Lazy.** Only headers are read. A TIFF or a Zarr store is read chunk by chunk; any other image
+    file is decoded as a whole, by one task.
 
     Parameters
     ----------
@@ -39,7 +45,12 @@ def open_image(
         An image file, a Zarr store, or an array as `as_image` takes it.
     chunks : int or tuple of int, optional
         Rows and columns per chunk, or one number for both. None: one chunk for a file or a NumPy
-        array, the shards or chunks of a Zarr store, the chunks of a Dask array.
+        array, whole tiles or strips of a TIFF, the shards or chunks of a Zarr store, the chunks of
+        a Dask array.
+    page : int, optional
+        Which picture of a TIFF, from 0; None: the first that is a picture of its own.
+    level : int, default 0
+        Level of the pyramid of a TIFF; 0: all its pixels.
 
     Returns
     -------
@@ -52,7 +63,8 @@ def open_image(
     SourceNotFoundError, SourceError, PixelFormatError
         When the header shows that the source cannot be read.
     OptionError
-        When ``chunks`` are neither, or Dask's array query planning is on.
+        When ``chunks`` are neither, there is no such page or level, or Dask's array query planning
+        is on.
 
     Examples
     --------
@@ -64,6 +76,10 @@ def open_image(
         return as_image(source, chunks=shape)
     check_query_planning()
     refuse_url(source)
+    chosen = Page(number=page, level=level)
+    if is_tiff(source):
+        return _open_tiff(source, shape, chosen)
+    refuse_page(source, chosen)
     if is_zarr_store(source):
         return open_zarr(source, chunks=shape or read_unit(open_zarr_array(source)))
     return _open_file(source, shape)
@@ -76,6 +92,22 @@ def _as_pair(chunks: int | tuple[int, int]) -> tuple[int, int]:
         message = f"Got chunks {chunks!r}; use N or (ROWS, COLS), integers, in pixels."
         raise OptionError(message)
     return given.rows, given.columns
+
+
+def _open_tiff(path: str | Path, chunks: tuple[int, int] | None, page: Page) -> da.Array:
+    """Return a TIFF as a Dask array, of which each task decodes the tiles or strips of a chunk."""
+    image = find_tiff(path, page=page)
+    if chunks is None:
+        chunks = plan_chunks(image.shape[:2], image.unit)
+    stored = da.from_array(
+        image,
+        chunks=(*chunks, image.shape[2]),
+        name=f"tiff-{tokenize(image, chunks)}",
+        asarray=True,
+        inline_array=True,
+        meta=np.empty((0, 0, 0), dtype=np.uint8),
+    )
+    return normalize_bands(stored)
 
 
 def _open_file(path: str | Path, chunks: tuple[int, int] | None) -> da.Array:

@@ -11,18 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dask_quant.errors import DaskQuantError, SourceError
+from dask_quant.options import FIRST_PAGE
 from dask_quant.sources.discover import is_url, is_zarr_store
 from dask_quant.sources.header import show_path
-from dask_quant.sources.pillow import read_header, read_image
+from dask_quant.sources.image_file import read_header, read_image, refuse_page
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from dask_quant.options import Page
     from dask_quant.sources.header import ImageHeader
 
 
-def read_any_header(source: str | Path) -> ImageHeader:
+def read_any_header(source: str | Path, *, page: Page = FIRST_PAGE) -> ImageHeader:
     """Read what an image file or a Zarr store says about itself, without decoding it.
 
     Raises
@@ -32,7 +34,8 @@ def read_any_header(source: str | Path) -> ImageHeader:
     """
     refuse_url(source)
     if not is_zarr_store(source):
-        return read_header(source)
+        return read_header(source, page=page)
+    refuse_page(source, page)
     from dask_quant.sources.zarr_store import read_zarr_header
 
     return read_zarr_header(source)

@@ -12,6 +12,7 @@ import numpy as np
 import photo as photo_command
 import png_gigapixel
 import pytest
+import tiff_in
 import tiff_out
 import zarr
 from PIL import Image
@@ -170,3 +171,14 @@ def test_dither_benchmark_tiles_pictures_whole(photo):
     assert tiled.shape == (50, 200, 3)
     large = dither.tile_image(photo[:30, :20], 10_000)
     np.testing.assert_array_equal(large[30:50, 20:40], photo[:20, :20])
+
+
+@pytest.mark.parametrize("codec", ["zstd", "jpeg"])
+def test_tiff_benchmark_counts_what_it_decodes(capsys, tmp_path, codec):
+    given = ["--megapixels", "0.6", "--codec", codec, "--work", str(tmp_path), "--repeats", "1"]
+    tiff_in.main([*given, "--json"])
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert row["megapixels"] == pytest.approx(0.262144)
+    assert row["colors"] > 1000
+    assert row["ratio"] > 0
+    assert row["cpu_ratio"] > 0

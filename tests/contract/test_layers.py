@@ -120,6 +120,7 @@ THIRD_PARTY = {
     "imagecodecs": ("sources", "sinks"),
     "PIL": ("sources", "sinks"),
     "rasterio": ("sources", "sinks"),
+    "tifffile": ("sources",),
     "sklearn": ("fit", "class_scores", "row_input", "scalable", "estimator"),
     "matplotlib": ("palette", "sinks"),
     "pyvips": ("sources",),
@@ -150,6 +151,7 @@ process is."""
 
 IMPORTS_WITHIN = {
     f"{ROOT}.routes.choose": "a photograph from the shell must not wait for Dask and Zarr",
+    f"{ROOT}.sources.image_file": "a photograph must not wait for what TIFF needs",
     f"{ROOT}.sources.color_profiles": "littlecms is for profiles of tables, which few images have",
     f"{ROOT}.sources.reading": "a folder of photographs must not wait for Dask arrays and Zarr",
 }

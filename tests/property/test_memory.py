@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import tifffile
 import zarr
 from PIL import Image
 
@@ -112,6 +113,23 @@ def test_the_projection_holds_for_a_file_that_is_decoded_whole(tmp_path, chunks,
     pixels = scattered_colors(1 << 20).reshape(1024, 1024, 3)
     Image.fromarray(pixels).save(tmp_path / "a.png", compress_level=0)
     report = check_peak(tmp_path / "a.png", tmp_path / "o.png", chunks, engine=engine)
+    assert report["n_unique_colors"] == 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("name", "dither", "options"),
+    [
+        ("o.zarr", "none", {"tile": (256, 256), "compression": "zstd"}),
+        ("o.png", "floyd-steinberg", {"tile": (256, 256), "compression": "zstd"}),
+        ("o.zarr", "none", {"rowsperstrip": 4096, "compression": "zstd"}),
+    ],
+)
+def test_the_projection_holds_for_a_tiff(tmp_path, name, dither, options):
+    pixels = np.tile(scattered_colors(1 << 20).reshape(512, 2048, 3), (8, 2, 1))
+    deep = pixels.astype(np.uint16) * np.uint16(257)  # a strip is then twice as large as its pixels
+    tifffile.imwrite(tmp_path / "a.tif", deep, photometric="rgb", **options)
+    limit = None if "tile" not in options else dq.ClusterOptions(memory_limit_bytes=LAPTOP_BYTES)
+    report = check_peak(tmp_path / "a.tif", tmp_path / name, (1024, 1024), limit, dither=dither)
     assert report["n_unique_colors"] == 1 << 20
 
 

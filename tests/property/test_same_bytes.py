@@ -4,6 +4,7 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
+import tifffile
 import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -62,6 +63,10 @@ def test_every_route_writes_the_same(tmp_path, picture, small_units, digest_outp
     file, store = tmp_path / "a.png", tmp_path / "a.zarr"
     Image.fromarray(picture).save(file)
     zarr.create_array(store, data=picture, chunks=(16, 24, 3))
+    tiff = tmp_path / "a.tif"
+    with tifffile.TiffWriter(tiff) as pages:
+        pages.write(255 - picture, photometric="rgb")
+        pages.write(picture, photometric="rgb", tile=(16, 32), compression="zstd")
     synchronous = ClusterOptions(scheduler="synchronous")
     persisted = {"persist": tmp_path / "p.zarr"}
     routes = {
@@ -74,6 +79,9 @@ def test_every_route_writes_the_same(tmp_path, picture, small_units, digest_outp
         "NumPy in chunks": (picture, {"chunks": (70, 1)}),
         "persisted": (file, persisted),
         "persisted before": (file, persisted | {"chunks": (20, 20)}),
+        "TIFF": (tiff, {"page": 1}),
+        "TIFF in chunks": (tiff, {"page": 1, "chunks": (13, 31)}),
+        "TIFF persisted": (tiff, {"page": 1, "persist": tmp_path / "q.zarr"}),
     }
     digests, palettes = {}, {}
     for name, (source, options) in routes.items():

@@ -1,0 +1,76 @@
+"""From what users give to the options of a job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dask_quant.fit_options import FitOptions, check_dither, make_target
+from dask_quant.given_colors import count_refit
+from dask_quant.options import MAX_COLORS, as_path
+from dask_quant.palette import MAX_COLORS_8BIT
+from dask_quant.routes.common import Job
+from dask_quant.routes.outlining import as_outline
+from dask_quant.saved_counts import read_counts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from dask_quant.events import Listener
+    from dask_quant.fit_options import Target
+    from dask_quant.histogram import ColorHistogram
+    from dask_quant.options import RunOptions
+
+    Counts = str | Path | ColorHistogram | Sequence[str | Path | ColorHistogram]
+
+
+def make_fit(
+    suffix: str,
+    n_colors: int | None,
+    targets: tuple[float | None, float | None, float | None],
+    **given: Any,
+) -> FitOptions:
+    """Return how to fit from what users give: ``targets`` are PSNR, mse and CIEDE2000."""
+    target = make_target(*targets)
+    if n_colors is None:
+        n_colors = count_refit(given["refit"])
+    return FitOptions(n_colors=_most_colors(n_colors, target, suffix), target=target, **given)
+
+
+def make_job(
+    fit: FitOptions,
+    run: RunOptions,
+    listener: Listener,
+    per_image: bool,
+    dither: str,
+    suffix: str,
+    outline: str | Path | None,
+    counts: tuple[Counts, str | Path | None],
+    out: str | Path,
+) -> Job:
+    """Return a job that fits and relabels."""
+    chosen = check_dither(dither, fit.recolor)
+    lines = as_outline(outline, chosen)
+    path = as_path(out, "out")
+    saved = read_counts(*counts, path, fit=fit, overwrite=run.overwrite, per_image=per_image)
+    return Job(
+        "quantize",
+        fit,
+        run,
+        listener,
+        per_image=per_image,
+        dither=chosen,
+        suffix=suffix,
+        outline=lines,
+        saved=saved,
+    )
+
+
+def _most_colors(n_colors: int | None, target: Target | None, suffix: str) -> int:
+    """Return the colours to fit, or the most that may be: what files of ``suffix`` can hold."""
+    if n_colors is not None:
+        return n_colors
+    if target is None:
+        return FitOptions.n_colors
+    few = suffix.lower() in ("", ".png", ".gif", ".act")
+    return MAX_COLORS_8BIT if few else MAX_COLORS

@@ -1,0 +1,280 @@
+"""What the samples of a TIFF mean: from numbers as they are stored to 8-bit sRGB.
+
+- Grey is stretched to 0..255 from 0..2^bits - 1; MinIsWhite is turned over.
+- Indices are looked up in the colour table, whose 16-bit entries lose their lower half, as in
+  Pillow; a table of which no entry is above 255 is taken as one of 8 bits, as in libtiff.
+- RGB of up to 16 bits, and floats, are brought to 8 by `sample_scaling`.
+- CMYK and YCbCr go through Pillow's conversions; YCbCr in JPEG is converted by its decoder.
+- One sample more than these is alpha, unless the file says that it is something else. Colours that
+  were multiplied by it are divided again.
+
+References
+----------
+.. [1] Adobe, "TIFF Revision 6.0", 1992, sections 3 to 7 and 16 to 21.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from dask_quant.errors import PixelFormatError
+from dask_quant.sources.bands import OPAQUE
+from dask_quant.sources.sample_scaling import check_scalable, to_eight_bits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE = 0, 1, 2, 3
+CMYK, YCBCR = 5, 6
+
+PREMULTIPLIED, STRAIGHT = 1, 2
+"""Extra samples that are alpha: colours are multiplied by it, or not."""
+
+_N_COLORS = {MIN_IS_WHITE: 1, MIN_IS_BLACK: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}
+"""Kinds of pixels that are read, by the tag PhotometricInterpretation, and their samples."""
+
+_MODES = {
+    MIN_IS_WHITE: "L",
+    MIN_IS_BLACK: "L",
+    RGB: "RGB",
+    PALETTE: "P",
+    CMYK: "CMYK",
+    YCBCR: "YCbCr",
+}
+
+_OTHER_KINDS = {
+    4: "a transparency mask",
+    8: "CIELab",
+    9: "ICCLab",
+    10: "ITULab",
+    32803: "the colour filter of a camera",
+    32844: "LogL",
+    32845: "LogLuv",
+    34892: "linear raw samples of a camera",
+}
+
+_MAX_TABLE_BITS = 16
+
+
+@dataclass(frozen=True)
+class SampleMeaning:
+    """How the samples of a page become colours."""
+
+    name: str
+    """What messages call the image."""
+    photometric: int
+    """Kind of its pixels, as a number of the tag PhotometricInterpretation."""
+    dtype: np.dtype[Any]
+    """Type of its samples once they are decoded."""
+    bits: int
+    """Bits that a sample has."""
+    n_samples: int
+    """Samples of a pixel."""
+    alpha: int
+    """0: none, else `PREMULTIPLIED` or `STRAIGHT`."""
+    table: NDArray[np.uint8] | None
+    """8-bit levels of every integer sample ``(2^bits,)``, or its colours ``(2^bits, 3)``."""
+
+    @property
+    def bands(self) -> int:
+        """Bands of what `convert` returns: 1, 3, or 4 with alpha."""
+        if self.alpha:
+            return 4
+        return 1 if self.photometric in (MIN_IS_WHITE, MIN_IS_BLACK) else 3
+
+    def convert(self, samples: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return samples ``(y, x, sample)`` as sRGB uint8 ``(y, x, band)``, alpha straight.
+
+        Raises
+        ------
+        PixelFormatError
+            When floats are outside 0 to 1.
+        IndexError
+            When an integer has more bits than the file said.
+        """
+        if not self.alpha:
+            return self._to_colors(samples)
+        pixels = np.empty((*samples.shape[:2], 4), dtype=np.uint8)
+        pixels[..., :3] = self._to_colors(samples[..., :-1])
+        pixels[..., 3] = _to_levels(samples[..., -1], self.bits, self.name)
+        return _divide_by_alpha(pixels) if self.alpha == PREMULTIPLIED else pixels
+
+    def _to_colors(self, samples: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return samples without alpha as ``(y, x, 1)`` or ``(y, x, 3)``."""
+        if self.photometric == PALETTE:
+            assert self.table is not None
+            colors: NDArray[np.uint8] = self.table[samples[..., 0]]
+            return colors
+        levels = (
+            to_eight_bits(samples, name=self.name) if self.table is None else self._look_up(samples)
+        )
+        if self.photometric == MIN_IS_WHITE and self.table is None:
+            return OPAQUE - levels
+        if self.photometric in (CMYK, YCBCR):
+            return _convert_mode(levels, _MODES[self.photometric])
+        return levels
+
+    def _look_up(self, samples: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return the levels of integers; 8 bits that mean themselves stay as they are."""
+        assert self.table is not None
+        if self.bits == 8 and self.photometric != MIN_IS_WHITE:
+            return samples
+        levels: NDArray[np.uint8] = self.table[samples]
+        return levels
+
+
+def find_meaning(
+    *,
+    name: str,
+    photometric: int,
+    dtype: np.dtype[Any],
+    bits: int,
+    n_samples: int,
+    extra: Sequence[int],
+    color_table: NDArray[np.uint16] | None,
+) -> SampleMeaning:
+    """Return how samples become colours, or raise `PixelFormatError` where nobody knows.
+
+    Parameters
+    ----------
+    name : str
+        What messages call the image.
+    photometric : int
+        Tag PhotometricInterpretation; YCbCr that the decoder turns into RGB is `RGB` here.
+    dtype : dtype
+        Type of a decoded sample.
+    bits, n_samples : int
+        Bits of a sample and samples of a pixel, as stored.
+    extra : sequence of int
+        Tag ExtraSamples; empty where the file has none.
+    color_table : ndarray or None
+        Tag ColorMap ``(3, 2^bits)``, uint16, of a palette.
+    """
+    n_colors = _check_kind(photometric, name)
+    n_extra = n_samples - n_colors
+    if n_extra < 0:
+        message = f"Cannot read {name}: its header claims {n_samples} samples of {n_colors}."
+        raise PixelFormatError(message)
+    alpha = _find_alpha(n_extra, extra)
+    if n_extra > 1 or (n_extra == 1 and not alpha):
+        message = (
+            f"Got {name} with {n_samples} bands, of which {_MODES[photometric]} would show "
+            f"{n_colors}; use segment, which takes them all, or save those wanted as RGB first."
+        )
+        raise PixelFormatError(message)
+    check_scalable(dtype, name=name)
+    return SampleMeaning(
+        name=name,
+        photometric=photometric,
+        dtype=dtype,
+        bits=bits,
+        n_samples=n_samples,
+        alpha=alpha,
+        table=_make_table(photometric, dtype, bits, color_table, name),
+    )
+
+
+def describe_mode(photometric: int, dtype: np.dtype[Any], bits: int, n_samples: int) -> str:
+    """Return samples in Pillow's words: ``RGB``, ``I;16``, ``RGB;16``, ``F``, ``RGB;F``, ...
+
+    Examples
+    --------
+    >>> describe_mode(MIN_IS_BLACK, np.dtype("u2"), 16, 1), describe_mode(RGB, np.dtype("u1"), 8, 4)
+    ('I;16', 'RGBA')
+    """
+    if n_samples == 1 and photometric in (MIN_IS_WHITE, MIN_IS_BLACK):
+        plain = {("u", 1): "1", ("b", 1): "1", ("u", 16): "I;16"}.get((dtype.kind, bits))
+        if plain or dtype.kind == "f":
+            return plain or "F"
+    mode = _MODES.get(photometric, _OTHER_KINDS.get(photometric, f"photometric {photometric}"))
+    n_extra = n_samples - _N_COLORS.get(photometric, n_samples)
+    if n_extra > 0:
+        mode += "A" if n_extra == 1 else f"+{n_extra}"
+    if dtype.kind in "fi":
+        return f"{mode};F" if dtype.kind == "f" else f"{mode};S"
+    return f"{mode};{bits}" if bits > 8 else mode
+
+
+def _check_kind(photometric: int, name: str) -> int:
+    """Return the samples of a kind of pixels, or raise `PixelFormatError`."""
+    if photometric in _N_COLORS:
+        return _N_COLORS[photometric]
+    kind = _OTHER_KINDS.get(photometric, f"pixels of the unknown kind {photometric}")
+    message = (
+        f"Got {name} with {kind}; only grey, palette, RGB, CMYK and YCbCr are supported so far, so "
+        "convert it to 8-bit RGB first."
+    )
+    raise PixelFormatError(message)
+
+
+def _find_alpha(n_extra: int, extra: Sequence[int]) -> int:
+    """Return what a single sample more is; alpha that is straight where the file does not say."""
+    if n_extra != 1:
+        return 0
+    kind = extra[0] if len(extra) else STRAIGHT
+    return kind if kind in (PREMULTIPLIED, STRAIGHT) else 0
+
+
+def _make_table(
+    photometric: int,
+    dtype: np.dtype[Any],
+    bits: int,
+    color_table: NDArray[np.uint16] | None,
+    name: str,
+) -> NDArray[np.uint8] | None:
+    """Return what every integer sample becomes, or None for floats."""
+    if photometric == PALETTE:
+        return _make_color_table(dtype, bits, color_table, name)
+    if dtype.kind == "f":
+        return None
+    levels = _to_levels(np.arange(1 << bits, dtype=np.uint16), bits, name)
+    return OPAQUE - levels if photometric == MIN_IS_WHITE else levels
+
+
+def _make_color_table(
+    dtype: np.dtype[Any], bits: int, color_table: NDArray[np.uint16] | None, name: str
+) -> NDArray[np.uint8]:
+    """Return a colour table as uint8 ``(2^bits, 3)``."""
+    if color_table is None or color_table.shape != (3, 1 << bits) or dtype.kind not in "bu":
+        message = (
+            f"Cannot read {name}: its palette is missing, or of another size than indices of "
+            f"{bits} bits need."
+        )
+        raise PixelFormatError(message)
+    is_shallow = color_table.max() <= OPAQUE
+    return np.ascontiguousarray((color_table if is_shallow else color_table >> 8).T, dtype=np.uint8)
+
+
+def _to_levels(samples: NDArray[Any], bits: int, name: str) -> NDArray[np.uint8]:
+    """Return samples of any depth as 8-bit levels."""
+    if samples.dtype.kind == "f" or bits > 8:
+        return to_eight_bits(samples, name=name, bits=bits if samples.dtype == np.uint16 else None)
+    if bits == 8:
+        return samples
+    most = (1 << bits) - 1
+    wide = samples.astype(np.uint32)
+    return ((wide * (2 * OPAQUE) + most) // (2 * most)).astype(np.uint8)
+
+
+def _divide_by_alpha(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return premultiplied RGBA as straight RGBA, rounded down as Pillow does, in place."""
+    alpha = pixels[..., 3:].astype(np.uint32)
+    if (alpha == OPAQUE).all():
+        return pixels
+    straight = pixels[..., :3].astype(np.uint32) * OPAQUE // np.maximum(alpha, 1)
+    pixels[..., :3] = np.minimum(straight, OPAQUE)
+    return pixels
+
+
+def _convert_mode(levels: NDArray[np.uint8], mode: str) -> NDArray[np.uint8]:
+    """Return 8-bit samples of one of Pillow's modes as RGB, by its rule."""
+    size = (levels.shape[1], levels.shape[0])
+    data = np.ascontiguousarray(levels)
+    image = Image.frombuffer(mode, size, data, "raw", mode, 0, 1)
+    return np.asarray(image.convert("RGB"))
