@@ -20,10 +20,10 @@ from PIL import Image, UnidentifiedImageError
 
 from dask_quant.errors import DaskQuantError, PixelFormatError, SourceError, SourceNotFoundError
 from dask_quant.sources.bands import OPAQUE
-from dask_quant.sources.color_profiles import describe_profile
 from dask_quant.sources.deep_samples import find_way_of_ppm, read_deep, scale_loaded
 from dask_quant.sources.density import find_density
 from dask_quant.sources.header import ImageHeader, show_cause, show_path
+from dask_quant.sources.icc_profile import describe_profile
 from dask_quant.sources.mode_rules import check_mode, find_way
 from dask_quant.sources.pillow_colors import (
     find_image_conversion,
