@@ -77,9 +77,11 @@ def run_command(name: str, *, quiet: bool, as_json: bool) -> Iterator[Screen]:
         screen.show_error(error, str(error))
     except KeyboardInterrupt as error:
         code = EXIT_INTERRUPTED
+        _leave_coroutines()
         screen.show_error(error, "interrupted; nothing half-written stands under its final name")
     except _Terminated as error:
         code = EXIT_TERMINATED
+        _leave_coroutines()
         screen.show_error(error, "terminated; nothing half-written stands under its final name")
     except Exception as error:
         if os.environ.get(TRACEBACK_VARIABLE):
@@ -89,6 +91,11 @@ def run_command(name: str, *, quiet: bool, as_json: bool) -> Iterator[Screen]:
             error, f"unexpected {text} (set {TRACEBACK_VARIABLE}=1 to see where; please report it)"
         )
     sys.exit(code)
+
+
+def _leave_coroutines() -> None:
+    """Say nothing of what a signal kept zarr from waiting for: the process ends anyway."""
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
 
 
 def exit_usage(command: str, text: str, command_path: str, *, as_json: bool) -> NoReturn:

@@ -32,7 +32,6 @@ from dask_quant.sources.icc_profile import (
     DamagedProfileError,
     parse_profile,
     read_curve,
-    read_description,
     read_matrix,
 )
 
@@ -151,16 +150,6 @@ def _share_wide_light(primaries: str) -> NDArray[np.int32]:
     curve = linear_from_srgb(np.arange(256, dtype=np.uint8))
     matrix = np.linalg.inv(_D50_OF_LINEAR) @ _D50_OF_WIDE[primaries]
     return _share_light(np.stack([curve] * 3), matrix)
-
-
-def describe_profile(profile: bytes | None) -> str | None:
-    """Return what an embedded profile calls itself; empty where it does not say, None for none."""
-    if not profile:
-        return None
-    try:
-        return show_path(read_description(parse_profile(profile)))
-    except DamagedProfileError:
-        return ""
 
 
 @lru_cache(maxsize=_MAX_KEPT)

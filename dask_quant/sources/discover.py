@@ -26,8 +26,7 @@ from typing import TYPE_CHECKING
 from dask_quant.errors import SourceError, SourceNotFoundError
 from dask_quant.sources.header import show_cause, show_path
 from dask_quant.sources.output_names import plan_output_names
-from dask_quant.sources.pillow import looks_like_image
-from dask_quant.sources.signatures import SUFFIXES
+from dask_quant.sources.signatures import SUFFIXES, looks_like_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dask_quant.sources.header import show_path
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -102,6 +104,16 @@ def read_description(profile: IccProfile) -> str:
     except struct.error:
         return ""
     return " ".join(text.partition("\0")[0].split())
+
+
+def describe_profile(profile: bytes | None) -> str | None:
+    """Return what an embedded profile calls itself; empty where it does not say, None for none."""
+    if not profile:
+        return None
+    try:
+        return show_path(read_description(parse_profile(profile)))
+    except DamagedProfileError:
+        return ""
 
 
 def read_curve(profile: IccProfile, name: bytes) -> Floats:

@@ -20,12 +20,12 @@ from PIL import Image, UnidentifiedImageError
 
 from dask_quant.errors import DaskQuantError, PixelFormatError, SourceError, SourceNotFoundError
 from dask_quant.sources.bands import OPAQUE
-from dask_quant.sources.color_profiles import describe_profile
 from dask_quant.sources.deep_samples import find_way_of_ppm, read_deep, scale_loaded
 from dask_quant.sources.density import find_density
 from dask_quant.sources.header import ImageHeader, show_cause, show_path
+from dask_quant.sources.icc_profile import describe_profile
 from dask_quant.sources.large_header import read_large_header
-from dask_quant.sources.mode_rules import check_mode, find_way
+from dask_quant.sources.mode_rules import check_mode, find_color_space, find_way
 from dask_quant.sources.pillow_colors import (
     find_image_conversion,
     read_profile,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.ImageFile import ImageFile
 
+    from dask_quant.sources.color_profiles import Convert
     from dask_quant.sources.deep_samples import DeepImage
 
 __all__ = [
@@ -52,7 +53,6 @@ __all__ = [
     "check_mode",
     "check_supported",
     "count_frames",
-    "looks_like_image",
     "read_header",
     "read_image",
     "read_orientation",
@@ -79,20 +79,6 @@ class _Opened:
     """EXIF orientation that is still to be applied, 1 to 8."""
     name: str
     """What messages call the file."""
-
-
-def looks_like_image(path: str | Path) -> bool:
-    """Return whether the first bytes of a file are the signature of a format that is opened.
-
-    A file that cannot be read, or that is not a regular file, looks like none.
-    """
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            return False
-        with open(path, "rb", buffering=0) as file:
-            return find_format(file.read(N_SIGNATURE_BYTES)) is not None
-    except (OSError, ValueError):
-        return False
 
 
 def read_header(source: str | Path | IO[bytes]) -> ImageHeader:
@@ -137,6 +123,33 @@ def read_orientation(source: str | Path) -> int:
     large = read_large_header(source)
     with _open(source if large is None else large.shrunken) as opened:
         return opened.orientation
+
+
+def find_stored_conversion(source: str | Path) -> Convert | None:
+    """Return what converts the levels of an 8-bit grey or RGB file to sRGB; None: they are sRGB.
+
+    It takes uint8 ``(y, x, 3)``, grey as three equal bands, and returns the like.
+
+    Raises
+    ------
+    SourceNotFoundError, SourceError, PixelFormatError
+        As `read_header` does; also for a picture of high dynamic range.
+
+    Warns
+    -----
+    ColorProfileWarning
+        When its colour profile cannot be used, and is left out.
+    """
+    large = read_large_header(source)
+    name = show_path(str(source))
+    with _open(source if large is None else large.shrunken) as opened:
+        image, file = opened.image, opened.file
+        refuse_high_range(image, file, name=name)
+        convert = find_image_conversion(image, file, image.mode, name=name)
+        is_grey = find_color_space(image.mode) == "GRAY"
+    if convert is None or not is_grey:
+        return convert
+    return lambda levels: convert(levels[..., 0])
 
 
 def count_frames(source: str | Path | IO[bytes]) -> int:

@@ -1,4 +1,8 @@
-"""What the levels of an image that Pillow opened mean: its profile, its code points, its mode."""
+"""What the levels of an image that Pillow opened mean: its profile, its code points, its mode.
+
+What converts them is imported when the first image needs it: images are found and described in
+processes that have no use for Numba.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,6 @@ from dask_quant.sources.coding_points import (
     find_high_range,
     read_code_points,
 )
-from dask_quant.sources.color_profiles import find_conversion, find_wide_conversion
 from dask_quant.sources.mode_rules import find_color_space
 
 if TYPE_CHECKING:
@@ -41,10 +44,14 @@ def find_image_conversion(
         When the embedded profile cannot be used, and is left out.
     """
     space, profile = find_color_space(mode), read_profile(image)
-    wide = WIDE_PRIMARIES.get(read_code_points(image, file)[0])
-    if wide is not None and space == "RGB" and profile is None:
+    wide = WIDE_PRIMARIES.get(read_code_points(image, file)[0]) if space == "RGB" else None
+    if space is None or (space in ("RGB", "GRAY") and not profile and wide is None):
+        return None
+    from dask_quant.sources.color_profiles import find_conversion, find_wide_conversion
+
+    if wide is not None and not profile:
         return find_wide_conversion(wide)
-    return None if space is None else find_conversion(profile, space, name=name)
+    return find_conversion(profile, space, name=name)
 
 
 def read_profile(image: ImageFile) -> bytes | None:

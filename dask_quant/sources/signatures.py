@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 N_SIGNATURE_BYTES = 32
 """Bytes at the start of a file that `find_format` looks at."""
@@ -56,3 +62,17 @@ def find_format(start: bytes) -> str | None:
         if pattern.match(start):
             return name
     return None
+
+
+def looks_like_image(path: str | Path) -> bool:
+    """Return whether the first bytes of a file are the signature of a format that is opened.
+
+    A file that cannot be read, or that is not a regular file, looks like none.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return False
+        with open(path, "rb", buffering=0) as file:
+            return find_format(file.read(N_SIGNATURE_BYTES)) is not None
+    except (OSError, ValueError):
+        return False

@@ -14,7 +14,7 @@ from dask_quant.sources.jpeg_strips import (
     is_progressive,
     read_jpeg_strips,
 )
-from dask_quant.sources.pillow import check_mode, read_orientation
+from dask_quant.sources.pillow import check_mode, find_stored_conversion, read_orientation
 from dask_quant.sources.pillow_state import MAX_PIXELS
 from dask_quant.sources.png_strips import read_png_header, read_png_strips
 
@@ -36,6 +36,9 @@ the one before, which is being counted; and what a library holds."""
 
 _DEEP_COPIES = 4
 """The same of samples of 16 bits: they themselves, and what their levels are made of."""
+
+_JPEG_MODES = ("L", "RGB")
+"""Modes of JPEG that are read in strips."""
 
 _COEFFICIENT_BYTES = 2
 _BANDS = 3
@@ -73,9 +76,18 @@ class ImageStream:
             When the file is damaged, or is not what it was when the stream was made.
         PixelFormatError
             When a pixel is not opaque.
+
+        Warns
+        -----
+        ColorProfileWarning
+            When the colour profile of the file cannot be used, and is left out.
         """
-        if self.reader == "png":
-            return self._read_png()
+        convert = find_stored_conversion(self.path)
+        strips = self._read_png() if self.reader == "png" else self._read_jpeg()
+        return strips if convert is None else map(convert, strips)
+
+    def _read_jpeg(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield the strips of a JPEG."""
         return read_jpeg_strips(self.path, self.stored, rows=self.strip_rows)
 
     def _read_png(self) -> Iterator[NDArray[np.uint8]]:
@@ -140,6 +152,10 @@ def open_stream(header: ImageHeader, *, limit_bytes: int | None = None) -> Image
         row_bytes = found.row_bytes * (_DEEP_COPIES if found.bit_depth == 16 else 1)
         return _make_stream(header, "png", (found.height, found.width), row_bytes, 0)
     check_mode(header)
+    if header.mode not in _JPEG_MODES:
+        why = f"a JPEG of mode {header.mode} is not read in strips"
+        _check_whole(header, why, "save it as RGB first")
+        return None
     if not can_read_jpeg_strips():
         why = "reading a JPEG in strips needs libvips"
         _check_whole(header, why, 'install it with pip install "dask-quant[vips]"')

@@ -27,7 +27,7 @@ def inputs(tmp_path, cat):
     (tmp_path / "theirs.zarr").mkdir()
     (tmp_path / "theirs.zarr" / "data").write_text("not ours")
     zarr.create_array(tmp_path / "cat.zarr", shape=cat.shape, chunks=(50, 50, 3), dtype=np.uint8)
-    Image.fromarray(cat.astype(np.uint16)[..., 0] * 99).save(tmp_path / "deep.png")
+    Image.fromarray(cat.astype(np.int32)[..., 0] * 99).save(tmp_path / "deep.tif")
     transparent = np.dstack([cat, cat[..., 0]])
     Image.fromarray(transparent).save(tmp_path / "transparent.png")
     (tmp_path / "broken.gpl").write_text("GIMP Palette\nnonsense\n")
@@ -49,7 +49,7 @@ FAILURES = {
     "truncated": (["quantize", "torn.png", "-o", "o.png"], 1, "torn.png"),
     "truncated in chunks": (["quantize", "torn.png", "-o", "o.zarr"], 1, "torn.png"),
     "no image": (["quantize", "text.png", "-o", "o.png"], 1, "text.png"),
-    "16 bit": (["quantize", "deep.png", "-o", "o.png"], 1, "deep.png"),
+    "32 bit": (["quantize", "deep.tif", "-o", "o.png"], 1, "deep.tif"),
     "transparent": (["quantize", "transparent.png", "-o", "o.png"], 1, "transparent.png"),
     "empty input pipe": (["quantize", "-", "-o", "o.png"], 1, "nothing on standard input"),
     "no image in a folder": (["quantize", "notes", "-o", "o"], 1, "no image in the folder notes"),

@@ -85,12 +85,11 @@ def test_the_projection_holds_with_every_color_in_saved_counts(every_color, tmp_
     path = {"store": every_color, "picture": tmp_path / "small.png", "none": None}[source]
     counts = ("--histogram", tmp_path / "all.npz", "--save-histogram", tmp_path / "sum.npz")
     few = ("-k", 2, "--n-init", 1, "--max-iter", 1)
+    plain = dq.plan_job(path or tmp_path / "small.png", tmp_path / "o.zarr", histogram=every)
     if path is None:
         report = run("-o", tmp_path / "p.hex", *few, *counts, command="palette")
-        plain = dq.plan_job(tmp_path / "small.png", tmp_path / "o.png", histogram=every)
     else:
         report = run(path, "-o", tmp_path / "o.zarr", *few, *counts)
-        plain = dq.plan_job(path, tmp_path / "o.zarr", histogram=every)
     assert plain.projected_bytes / 4 < report["peak_rss_bytes"] < plain.projected_bytes
 
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from icc_bytes import DISPLAY_P3, SRGB_CURVE, build_grey_profile, build_rgb_profile
 from PIL import Image
 from png_maker import make_chunk, make_header
 
@@ -16,7 +17,7 @@ from dask_quant.errors import MemoryBudgetError, OutputError, PixelFormatError, 
 from dask_quant.events import Event
 from dask_quant.routes import choose, streams
 from dask_quant.sources import strips
-from dask_quant.sources.pillow import read_header
+from dask_quant.sources.pillow import read_header, read_image
 
 ORIENTATION = 0x0112
 
@@ -51,6 +52,22 @@ def save(path, pixels, orientation=1, **options):
     exif[ORIENTATION] = orientation
     Image.fromarray(pixels).save(path, exif=exif, **options)
     return path
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+@pytest.mark.parametrize("is_grey", [False, True])
+def test_color_profiles_are_applied_in_strips(tmp_path, suffix, is_grey):
+    pixels = draw_pixels((90, 61))
+    pixels = pixels[..., 0] if is_grey else pixels
+    wide, dark = build_rgb_profile(DISPLAY_P3, SRGB_CURVE), build_grey_profile(1.0)
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(pixels).save(path, icc_profile=dark if is_grey else wide)
+    stream = strips.open_stream(read_header(path))
+    if stream is None:
+        pytest.skip("pyvips is not installed")
+    whole = read_image(path)
+    np.testing.assert_array_equal(np.concatenate(list(stream.read_strips())), whole)
+    assert not np.array_equal(whole, np.asarray(Image.open(path).convert("RGB")))
 
 
 def quantize(source, out, **options):

@@ -8,8 +8,8 @@ from icc_bytes import SRGB_CURVE
 from PIL import Image, ImageCms
 
 from dask_quant.errors import ColorProfileWarning
-from dask_quant.sources.color_profiles import _find, describe_profile, find_conversion
-from dask_quant.sources.icc_profile import parse_profile, read_curve
+from dask_quant.sources.color_profiles import _find, find_conversion
+from dask_quant.sources.icc_profile import describe_profile, parse_profile, read_curve
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from PIL import Image, ImageOps
 
 from dask_quant.errors import DaskQuantError, PixelFormatError, SourceError, SourceNotFoundError
 from dask_quant.sources import pillow, pillow_state
-from dask_quant.sources.pillow import looks_like_image, read_header, read_image
+from dask_quant.sources.pillow import read_header, read_image
+from dask_quant.sources.signatures import looks_like_image
 
 HEIGHT, WIDTH = 11, 17
 
