@@ -16,6 +16,7 @@ from dask_quant.array_flow import (
 from dask_quant.chunking import check_budget
 from dask_quant.dither_flow import write_dithered
 from dask_quant.dither_plan import plan_dithered
+from dask_quant.events import Notice
 from dask_quant.fit.fitting import fit_given
 from dask_quant.flow import describe_fit, retell_outcome
 from dask_quant.graphs.relabel import relabel_blocks
@@ -28,16 +29,11 @@ from dask_quant.routes.executing import open_executor
 from dask_quant.sinks.png import bit_depth_for
 from dask_quant.sources.arrays import as_image
 from dask_quant.sources.discover import is_zarr_store
-from dask_quant.sources.image_file import is_tiff, read_header, refuse_page
+from dask_quant.sources.image_file import is_tiff, read_header
 from dask_quant.sources.opening import open_image
 from dask_quant.sources.reading import read_any_header
 from dask_quant.sources.tiff import find_tiff
-from dask_quant.sources.zarr_store import (
-    decode_unit,
-    open_zarr_array,
-    read_unit,
-    read_zarr_header,
-)
+from dask_quant.sources.zarr_store import describe_reading, find_zarr_image, read_zarr_header
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,6 +69,8 @@ class ChunkedSource:
     """Bytes as stored."""
     unit_bytes: int = 0
     """Bytes of a unit while it is decoded, where that is not yet its pixels of 8 bits."""
+    notice: str | None = None
+    """How it is read, where it does not say so itself."""
 
 
 def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
@@ -132,10 +130,17 @@ def count_pixels(job: Job, image: Any) -> ColorHistogram:
     """Count the colours of one image, read as a Dask array."""
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
         source = open_source(image, job.run.page)
+        _tell_reading(job, source)
         n_processes, n_threads = executor.n_processes, executor.n_threads
         plan = plan_source(job, source, None, n_processes=n_processes, n_threads=n_threads)
         with job.watch.measure("count"):
             return count_image(_open_to_count(job, source, plan), executor)
+
+
+def _tell_reading(job: Job, source: ChunkedSource) -> None:
+    """Tell the listener how an image is read that does not say so itself."""
+    if source.notice is not None:
+        job.listener(Notice(source.notice))
 
 
 def _open_to_count(job: Job, source: ChunkedSource, plan: ChunkPlan) -> Any:
@@ -177,6 +182,7 @@ def _prepare_source(
     n_processes, n_threads = executor.n_processes, executor.n_threads
     page = job.run.page
     given = open_source(image, page)
+    _tell_reading(job, given)
     plan = plan_source(job, given, out, n_processes=n_processes, n_threads=n_threads)
     if job.run.persist is None:
         return given, plan, given.input_bytes
@@ -233,11 +239,13 @@ def _open_tiff(image: Any, page: Page) -> ChunkedSource:
 
 def _open_store(image: Any, page: Page) -> ChunkedSource:
     """Return shape and storage unit of a Zarr store."""
-    refuse_page(image, page)
-    header = read_zarr_header(image)
-    shape, array = (header.height, header.width), open_zarr_array(image)
-    unit, part = read_unit(array), decode_unit(array)
-    return ChunkedSource(image, page, shape, unit, part, False, header.input_bytes)
+    found, header = find_zarr_image(image, page=page), read_zarr_header(image, page=page)
+    shape = (header.height, header.width)
+    return ChunkedSource(
+        *(image, page, shape, found.unit, found.part, False, header.input_bytes),
+        unit_bytes=found.unit_bytes,
+        notice=describe_reading(image, page=page),
+    )
 
 
 def _is_dask(image: Any) -> bool:
