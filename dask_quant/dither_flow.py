@@ -16,6 +16,7 @@ from dask_quant.array_flow import (
     STRIP_TASKS_PER_THREAD,
     align_blocks,
     check_label_output,
+    fill_levels,
     finish_png,
     run_on_blocks,
     strip_effort,
@@ -29,6 +30,7 @@ from dask_quant.graphs.dither import (
     join_bands,
     whole_rows,
 )
+from dask_quant.pixel_grid import PLAIN_GRID, PixelGrid
 from dask_quant.sinks.atomic import partial_folder
 from dask_quant.sinks.store_start import start_store, tell_counts
 from dask_quant.sinks.zarr_store import discard_store, finish_store, store_block
@@ -65,11 +67,13 @@ def write_dithered(
     *,
     overwrite: bool,
     decodes_whole: bool = False,
+    grid: PixelGrid = PLAIN_GRID,
 ) -> tuple[int, Tally]:
     """Dither ``(y, x, 3)`` uint8 and write the labels to a ``.zarr`` or ``.png``. **Eager**.
 
     ``decodes_whole`` says that all of the image is decoded for any part of it. Error diffusion then
     goes through it in one wave: there is nothing to be read ahead, and much to be read again.
+    ``grid`` says where pixels lie, which a store tells.
 
     Returns
     -------
@@ -88,17 +92,25 @@ def write_dithered(
     else:
         relabel = partial(_dither_ordered, align_blocks(image, unit), palette, dither, executor)
     if out.suffix.lower() == ".zarr":
-        return _write_store(relabel, shape, palette, out, overwrite=overwrite)
+        return _write_store(relabel, shape, palette, out, executor, grid, overwrite=overwrite)
     return _write_png(relabel, shape, palette, out, executor, overwrite=overwrite)
 
 
 def _write_store(
-    relabel: Relabel, shape: tuple[int, int], palette: Palette, out: Path, *, overwrite: bool
+    relabel: Relabel,
+    shape: tuple[int, int],
+    palette: Palette,
+    out: Path,
+    executor: Executor,
+    grid: PixelGrid,
+    *,
+    overwrite: bool,
 ) -> tuple[int, Tally]:
     """Fill a store, tell it the counts, and give it its name."""
-    temporary = start_store(out, shape, palette, overwrite=overwrite)
+    temporary = start_store(out, shape, palette, overwrite=overwrite, grid=grid)
     try:
         tally = relabel(partial(put_in_store, temporary))
+        fill_levels(temporary, executor)
         tell_counts(temporary, tally.count_palette(palette))
         return finish_store(temporary, out, overwrite=overwrite), tally
     finally:

@@ -34,3 +34,7 @@ class PixelGrid:
             offset=(top + rows * middle, left + columns * middle),
             units=self.units,
         )
+
+
+PLAIN_GRID = PixelGrid()
+"""Pixels of side 1, the first at 0."""

@@ -24,6 +24,7 @@ from dask_quant.graphs.scalable import plan_fit_bytes
 from dask_quant.options import FIRST_PAGE
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.persist import persist_image
+from dask_quant.pixel_grid import PLAIN_GRID, PixelGrid
 from dask_quant.routes.common import check_persist, is_array, report_one, write_palette_file
 from dask_quant.routes.executing import open_executor
 from dask_quant.sinks.png import bit_depth_for
@@ -33,7 +34,12 @@ from dask_quant.sources.image_file import is_tiff, read_header
 from dask_quant.sources.opening import open_image
 from dask_quant.sources.reading import read_any_header
 from dask_quant.sources.tiff import find_tiff
-from dask_quant.sources.zarr_store import describe_reading, find_zarr_image, read_zarr_header
+from dask_quant.sources.zarr_store import (
+    describe_reading,
+    find_zarr_image,
+    read_pixel_grid,
+    read_zarr_header,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +77,8 @@ class ChunkedSource:
     """Bytes of a unit while it is decoded, where that is not yet its pixels of 8 bits."""
     notice: str | None = None
     """How it is read, where it does not say so itself."""
+    grid: PixelGrid = PLAIN_GRID
+    """Where its pixels lie."""
 
 
 def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
@@ -100,12 +108,15 @@ def _relabel_source(
     palette, overwrite = outcome.palette, job.run.overwrite
     if job.dither == "none":
         labels = relabel_blocks(pixels, outcome.classes or palette, job.fit.space)
-        n_bytes = write_labels(labels, palette, out, executor, overwrite=overwrite)
+        n_bytes = write_labels(
+            labels, palette, out, executor, overwrite=overwrite, grid=source.grid
+        )
     else:
         n_bytes, tally = write_dithered(
             *(pixels, palette, job.dither, out, executor),
             overwrite=overwrite,
             decodes_whole=source.decodes_whole,
+            grid=source.grid,
         )
         outcome = retell_outcome(outcome, tally)
     return replace(outcome, output_bytes=n_bytes)
@@ -245,6 +256,7 @@ def _open_store(image: Any, page: Page) -> ChunkedSource:
         *(image, page, shape, found.unit, found.part, False, header.input_bytes),
         unit_bytes=found.unit_bytes,
         notice=describe_reading(image, page=page),
+        grid=read_pixel_grid(image, page=page),
     )
 
 
