@@ -28,7 +28,7 @@ from dask_quant.pixel_grid import PLAIN_GRID, PixelGrid
 from dask_quant.routes.common import check_persist, is_array, report_one, write_palette_file
 from dask_quant.routes.executing import open_executor
 from dask_quant.sinks.png import bit_depth_for
-from dask_quant.sources.arrays import as_image
+from dask_quant.sources.arrays import as_image, drop_names
 from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.image_file import is_tiff, read_header
 from dask_quant.sources.opening import open_image
@@ -225,6 +225,7 @@ def _plan_engine_bytes(job: Job, source: ChunkedSource, n_processes: int, n_thre
 def open_source(image: Any, page: Page = FIRST_PAGE) -> ChunkedSource:
     """Return shape and storage unit of an image, from headers alone."""
     if is_array(image):
+        image = drop_names(image)
         array = as_image(image)
         unit = array.chunksize[:2] if _is_dask(image) else (1, array.shape[1])
         return ChunkedSource(image, page, array.shape[:2], unit, unit, False, int(image.nbytes))

@@ -123,6 +123,8 @@ def describe_reading(path: str | Path, *, page: Page = FIRST_PAGE) -> str | None
             return f"Reading the 3 channels of {found.name} as red, green and blue."
     elif order.is_guess:
         return f"Reading {found.name} as {order.describe()}: its axes have no names."
+    if found.name != show_path(str(path)):
+        return f"Reading {found.name}, the only image inside."
     return None
 
 

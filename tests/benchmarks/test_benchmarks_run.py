@@ -12,6 +12,7 @@ import numpy as np
 import photo as photo_command
 import pytest
 import zarr
+import zarr_axes
 from PIL import Image
 
 from dask_quant.fit_options import DITHERS
@@ -55,6 +56,15 @@ def test_gigapixel_benchmark_makes_images_of_scattered_colors(capsys, tmp_path):
     (row,) = run_gigapixel(capsys, "--all-colors", "--work", tmp_path)
     assert row["colors"] == 1732**2
     assert row["wrong"] == 0
+
+
+def test_every_order_of_axes_is_counted_alike(capsys, tmp_path):
+    assert (
+        zarr_axes.main(["--side", "300", "--rounds", "1", "--work", str(tmp_path), "--json"]) == 0
+    )
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert len(rows) == len(zarr_axes.LAYOUTS)
+    assert all(row["same"] and row["ratio"] > 0 for row in rows)
 
 
 def test_four_tiles_of_scattered_colors_hold_all_there_are():

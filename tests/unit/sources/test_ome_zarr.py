@@ -169,6 +169,7 @@ def test_series_are_named_and_one_alone_is_taken(tmp_path, zarr_format):
     write_image(tmp_path / "s.zarr" / "0", [put_axes(PIXELS, "tczyx")], "tczyx", version)
     group.create_group("OME")
     assert np.array_equal(read_zarr_image(tmp_path / "s.zarr"), PIXELS)
+    assert f"3 channels of {tmp_path}/s.zarr/0 as" in describe_reading(tmp_path / "s.zarr")
     write_image(tmp_path / "s.zarr" / "1", [put_axes(PIXELS, "tczyx")], "tczyx", version)
     with pytest.raises(SourceError, match=r"collection of images.*s.zarr/0, .*s.zarr/1\.$"):
         find_zarr_image(tmp_path / "s.zarr")
