@@ -21,6 +21,7 @@ from dask_quant.graphs.sampling import draw_colors
 from dask_quant.graphs.scalable import draw_initial_centroids, fit_dask_ml
 from dask_quant.histogram import ColorCounter, ColorHistogram
 from dask_quant.kernels.count_block import DENSE_MIN_PIXELS
+from dask_quant.pixel_grid import PLAIN_GRID, PixelGrid
 from dask_quant.row_flow import RowFitOptions, SpreadRows, fit_rows
 from dask_quant.sinks.atomic import (
     check_output,
@@ -31,10 +32,12 @@ from dask_quant.sinks.atomic import (
 from dask_quant.sinks.label_file import TIFF_SUFFIXES, plan_label_file
 from dask_quant.sinks.png import strip_rows
 from dask_quant.sinks.store_layout import label_shards
+from dask_quant.sinks.store_levels import list_shards, store_half
 from dask_quant.sinks.store_start import start_store
 from dask_quant.sinks.tiff_layout import TiffLayout
 from dask_quant.sinks.zarr_store import (
     check_store,
+    count_levels,
     discard_store,
     finish_store,
     store_block,
@@ -206,11 +209,12 @@ def write_labels(
     *,
     overwrite: bool,
     source: Any = None,
+    grid: PixelGrid = PLAIN_GRID,
 ) -> int:
     """Write labels ``(y, x)`` to ``out``, a ``.zarr`` or a label file, by tasks. **Eager**.
 
     Labels that are not chunked in whole shards, blocks or strips are rechunked first. ``source`` is
-    what the pixels are read from.
+    what the pixels are read from; ``grid`` says where pixels lie, which a store tells.
 
     Returns
     -------
@@ -221,7 +225,7 @@ def write_labels(
     aligned = align_blocks(labels, write_unit(labels.shape, out))
     out = out.absolute()  # workers may have another working folder
     if out.suffix.lower() == ".zarr":
-        store = start_store(out, labels.shape, palette, overwrite=overwrite)
+        store = start_store(out, labels.shape, palette, overwrite=overwrite, grid=grid)
         return fill_store(aligned, store, out, executor, overwrite=overwrite, stage="relabel")
     file = plan_label_file(out, labels.shape, labels.dtype, len(palette), source)
     return _write_file(aligned, file, palette, out, executor, overwrite=overwrite)
@@ -248,9 +252,23 @@ def fill_store(
     try:
         store = delayed(store_block, pure=False)
         run_on_blocks(blocks, executor, lambda b, at: store(temporary, b, offset=at), stage=stage)
+        fill_levels(temporary, executor)
         return finish_store(temporary, final, overwrite=overwrite)
     finally:
         discard_store(temporary)
+
+
+def fill_levels(temporary: Path, executor: Executor) -> None:
+    """Write the smaller levels of a store that has some, each when the one before is whole."""
+    store = delayed(store_half, pure=False)
+    for level in range(1, count_levels(temporary)):
+        shards = list_shards(temporary, level)
+        executor.compute_all(
+            [store(temporary, level, rows, columns) for rows, columns in shards],
+            stage="pyramid",
+            sizes=[len(rows) * len(columns) for rows, columns in shards],
+            unit="px",
+        )
 
 
 def _write_file(

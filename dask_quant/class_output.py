@@ -12,6 +12,7 @@ from dask_quant.graphs.pixels import label_parts
 from dask_quant.sinks.atomic import partial_folder, put_in_place
 from dask_quant.sinks.class_store import class_attributes, read_strips
 from dask_quant.sinks.geotiff import write_label_raster
+from dask_quant.sinks.ome_labels import describe_labels
 from dask_quant.sinks.sieve import sieve_labels
 from dask_quant.sinks.store_layout import label_shards
 from dask_quant.sinks.store_start import start_class_store
@@ -82,7 +83,10 @@ def _write_store(
     """Write labels to a store of classes."""
     aligned = align_blocks(labels, label_shards(labels.shape))
     attributes = class_attributes(model, geo)
-    store = start_class_store(out, labels.shape, model.label_dtype, attributes, overwrite=overwrite)
+    label = describe_labels(model.colors, nodata=model.nodata)
+    store = start_class_store(
+        *(out, labels.shape, model.label_dtype, attributes, label), overwrite=overwrite
+    )
     return fill_store(aligned, store, out, executor, overwrite=overwrite, stage="label")
 
 

@@ -16,6 +16,7 @@ from dask_quant.array_flow import (
     STRIP_TASKS_PER_THREAD,
     align_blocks,
     check_label_output,
+    fill_levels,
     finish_file,
     run_on_blocks,
     write_part_files,
@@ -28,6 +29,7 @@ from dask_quant.graphs.dither import (
     join_bands,
     whole_rows,
 )
+from dask_quant.pixel_grid import PLAIN_GRID, PixelGrid
 from dask_quant.sinks.atomic import partial_folder
 from dask_quant.sinks.label_file import plan_label_file
 from dask_quant.sinks.store_start import start_store, tell_counts
@@ -68,12 +70,14 @@ def write_dithered(
     overwrite: bool,
     decodes_whole: bool = False,
     source: Any = None,
+    grid: PixelGrid = PLAIN_GRID,
 ) -> tuple[int, Tally]:
     """Dither ``(y, x, 3)`` uint8 and write the labels to a ``.zarr`` or a file. **Eager**.
 
     The nearest entry is found in ``space``. ``decodes_whole`` says that all of the image is decoded
     for any part of it. Error diffusion then goes through it in one wave: there is nothing to be
-    read ahead, and much to be read again.
+    read ahead, and much to be read again. ``source`` is what the pixels are read from; ``grid``
+    says where they lie, which a store tells.
 
     Returns
     -------
@@ -93,18 +97,26 @@ def write_dithered(
         blocks = align_blocks(image, unit)
         relabel = partial(_dither_ordered, blocks, palette, dither, space, executor)
     if out.suffix.lower() == ".zarr":
-        return _write_store(relabel, shape, palette, out, overwrite=overwrite)
+        return _write_store(relabel, shape, palette, out, executor, grid, overwrite=overwrite)
     file = plan_label_file(out, shape, palette.label_dtype, len(palette), source)
     return _write_file(relabel, file, palette, out, executor, overwrite=overwrite)
 
 
 def _write_store(
-    relabel: Relabel, shape: tuple[int, int], palette: Palette, out: Path, *, overwrite: bool
+    relabel: Relabel,
+    shape: tuple[int, int],
+    palette: Palette,
+    out: Path,
+    executor: Executor,
+    grid: PixelGrid,
+    *,
+    overwrite: bool,
 ) -> tuple[int, Tally]:
     """Fill a store, tell it the counts, and give it its name."""
-    temporary = start_store(out, shape, palette, overwrite=overwrite)
+    temporary = start_store(out, shape, palette, overwrite=overwrite, grid=grid)
     try:
         tally = relabel(partial(put_in_store, temporary))
+        fill_levels(temporary, executor)
         tell_counts(temporary, tally.count_palette(palette))
         return finish_store(temporary, out, overwrite=overwrite), tally
     finally:

@@ -19,6 +19,7 @@ from dask_quant.raster_plan import RASTER_CACHE_BYTES
 from dask_quant.sinks.atomic import partial_folder, put_in_place
 from dask_quant.sinks.class_store import geo_attributes, read_strips
 from dask_quant.sinks.geotiff import write_label_raster
+from dask_quant.sinks.ome_labels import describe_labels
 from dask_quant.sinks.png import strip_rows
 from dask_quant.sinks.store_layout import label_chunks, label_shards
 from dask_quant.sinks.store_marker import store_attributes
@@ -181,8 +182,8 @@ def _write_store(
     attributes = store_attributes(LINE_COLORS)
     if geo is not None:
         attributes |= geo_attributes(geo)
-    dtype = LINE_COLORS.label_dtype
-    store = start_class_store(out, lines.shape, dtype, attributes, overwrite=overwrite)
+    given = (out, lines.shape, LINE_COLORS.label_dtype, attributes)
+    store = start_class_store(*given, describe_labels(LINE_COLORS.colors), overwrite=overwrite)
     aligned = align_blocks(lines, unit)
     return fill_store(aligned, store, out, executor, overwrite=overwrite, stage="outline")
 

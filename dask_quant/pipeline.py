@@ -151,9 +151,9 @@ def quantize(
         result does not depend on it.
     page : int, optional
         Which picture of a TIFF that holds several, from 0; None: the first that is neither reduced
-        nor a mask. For one image.
+        nor a mask. Of an OME-Zarr, which one along ``t`` and ``z``. For one image.
     level : int, default 0
-        Level of the pyramid of a TIFF: 0 is all its pixels. For one image.
+        Level of the pyramid of a TIFF or OME-Zarr: 0 is all its pixels. For one image.
     persist : str or Path, optional
         Zarr store to decode a single image into once; it is reused while the image is the same.
     cluster : ClusterOptions, optional

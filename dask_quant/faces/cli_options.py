@@ -107,9 +107,9 @@ FRAME_CHOICE = click.option("--frames", type=click.Choice(FRAMES), default="firs
                             help="Frames of an animation: name-000.png and so on.")  # fmt: skip
 PAGE_OPTIONS = _combine(
     click.option("--page", type=int, metavar="N",
-                 help="Picture of a TIFF that holds several, from 0."),
+                 help="Picture of a TIFF or OME-Zarr that holds several, from 0."),
     click.option("--level", type=int, default=0, metavar="N",
-                 help="Level of the pyramid of a TIFF; 0: all its pixels."),
+                 help="Level of the pyramid of a TIFF or OME-Zarr; 0: all pixels."),
 )  # fmt: skip
 
 CLUSTER_OPTIONS = _combine(

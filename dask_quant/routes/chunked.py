@@ -18,6 +18,7 @@ from dask_quant.array_flow import (
 from dask_quant.chunking import PROCESS_BYTES, check_budget
 from dask_quant.dither_flow import write_dithered
 from dask_quant.dither_plan import plan_dithered
+from dask_quant.events import Notice
 from dask_quant.flow import describe_fit, retell_outcome
 from dask_quant.graphs.relabel import relabel_blocks
 from dask_quant.graphs.scalable import plan_fit_bytes
@@ -25,6 +26,7 @@ from dask_quant.options import FIRST_PAGE
 from dask_quant.outline_flow import WrittenLabels, plan_outline_bytes, write_outline
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.persist import persist_image
+from dask_quant.pixel_grid import PLAIN_GRID, PixelGrid
 from dask_quant.routes.common import (
     check_persist,
     fit_or_take,
@@ -37,18 +39,18 @@ from dask_quant.routes.executing import open_executor
 from dask_quant.routes.outlining import check_outlined
 from dask_quant.routes.streams import needs_strips
 from dask_quant.sinks.label_file import check_color_number, check_image_shape, plan_join_bytes
-from dask_quant.sources.arrays import as_image
+from dask_quant.sources.arrays import as_image, drop_names
 from dask_quant.sources.discover import is_zarr_store
-from dask_quant.sources.image_file import is_tiff, read_header, refuse_page
+from dask_quant.sources.image_file import is_tiff, read_header
 from dask_quant.sources.opening import open_image
 from dask_quant.sources.reading import read_any_header
 from dask_quant.sources.scratch import ScratchImage, open_scratch
 from dask_quant.sources.strips import open_stream
 from dask_quant.sources.tiff import find_tiff
 from dask_quant.sources.zarr_store import (
-    decode_unit,
-    open_zarr_array,
-    read_unit,
+    describe_reading,
+    find_zarr_image,
+    read_pixel_grid,
     read_zarr_header,
 )
 from dask_quant.stream_flow import STAGE, count_stream, decode_stream
@@ -98,6 +100,10 @@ class ChunkedSource:
     """How a file is read that is decoded once, in strips."""
     histogram: ColorHistogram | None = None
     """Its colours, where they were counted while it was decoded."""
+    notice: str | None = None
+    """How it is read, where it does not say so itself."""
+    grid: PixelGrid = PLAIN_GRID
+    """Where its pixels lie."""
 
 
 def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
@@ -138,7 +144,12 @@ def _relabel_source(
     palette, overwrite = outcome.palette, job.run.overwrite
     if job.dither == "none":
         labels = relabel_blocks(pixels, outcome.classes or palette, job.fit.space)
-        n_bytes = write_labels(*(labels, palette, out, executor), overwrite=overwrite, source=given)
+        n_bytes = write_labels(
+            *(labels, palette, out, executor),
+            overwrite=overwrite,
+            source=given,
+            grid=source.grid,
+        )
     else:
         n_bytes, tally = write_dithered(
             *(pixels, palette, job.dither, out, executor),
@@ -146,6 +157,7 @@ def _relabel_source(
             overwrite=overwrite,
             decodes_whole=source.decodes_whole,
             source=given,
+            grid=source.grid,
         )
         outcome = retell_outcome(outcome, tally, job.fit.space)
     return replace(outcome, output_bytes=n_bytes)
@@ -192,12 +204,19 @@ def count_pixels(job: Job, image: Any) -> ColorHistogram:
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
         limit = job.run.cluster.memory_limit_bytes
         source = open_source(image, job.run.page, limit_bytes=limit)
+        _tell_reading(job, source)
         n_processes, n_threads = executor.n_processes, executor.n_threads
         plan = plan_source(job, source, None, n_processes=n_processes, n_threads=n_threads)
         with job.watch.measure("count"):
             if source.stream is not None:
                 return count_stream(source.stream, executor)
             return count_image(_open_to_count(job, source, plan), executor)
+
+
+def _tell_reading(job: Job, source: ChunkedSource) -> None:
+    """Tell the listener how an image is read that does not say so itself."""
+    if source.notice is not None:
+        job.listener(Notice(source.notice))
 
 
 def _open_to_count(job: Job, source: ChunkedSource, plan: ChunkPlan) -> Any:
@@ -247,6 +266,7 @@ def _prepare_source(
     n_processes, n_threads = executor.n_processes, executor.n_threads
     page, limit = job.run.page, job.run.cluster.memory_limit_bytes
     given = open_source(image, page, limit_bytes=limit)
+    _tell_reading(job, given)
     plan = plan_source(job, given, out, n_processes=n_processes, n_threads=n_threads)
     if job.run.persist is not None:
         check_persist(job.run.persist, out)
@@ -310,6 +330,7 @@ def open_source(
     strips if it can be.
     """
     if is_array(image):
+        image = drop_names(image)
         array = as_image(image)
         unit = array.chunksize[:2] if _is_dask(image) else (1, array.shape[1])
         return ChunkedSource(image, page, array.shape[:2], unit, unit, False, int(image.nbytes))
@@ -345,11 +366,14 @@ def _open_tiff(image: Any, page: Page) -> ChunkedSource:
 
 def _open_store(image: Any, page: Page) -> ChunkedSource:
     """Return shape and storage unit of a Zarr store."""
-    refuse_page(image, page)
-    header = read_zarr_header(image)
-    shape, array = (header.height, header.width), open_zarr_array(image)
-    unit, part = read_unit(array), decode_unit(array)
-    return ChunkedSource(image, page, shape, unit, part, False, header.input_bytes)
+    found, header = find_zarr_image(image, page=page), read_zarr_header(image, page=page)
+    shape = (header.height, header.width)
+    return ChunkedSource(
+        *(image, page, shape, found.unit, found.part, False, header.input_bytes),
+        unit_bytes=found.unit_bytes,
+        notice=describe_reading(image, page=page),
+        grid=read_pixel_grid(image, page=page),
+    )
 
 
 def _is_dask(image: Any) -> bool:

@@ -55,6 +55,20 @@ def image_shards(shape: tuple[int, int]) -> tuple[int, int]:
     return rows, columns
 
 
+def level_shapes(shape: tuple[int, int]) -> list[tuple[int, int]]:
+    """Return the shapes of an image and of its halves, halved until one is a single chunk.
+
+    Examples
+    --------
+    >>> level_shapes((1500, 300)), level_shapes((512, 512))
+    ([(1500, 300), (750, 150), (375, 75)], [(512, 512)])
+    """
+    shapes = [shape]
+    while max(shapes[-1]) > CHUNK_SIDE:
+        shapes.append((-(-shapes[-1][0] // 2), -(-shapes[-1][1] // 2)))
+    return shapes
+
+
 def _shard_side(size: int, chunk: int) -> int:
     """Return the side of a shard: all of a small image, in whole chunks."""
     return min(SHARD_SIDE, math.ceil(size / chunk) * chunk)

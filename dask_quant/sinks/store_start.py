@@ -14,6 +14,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,13 +22,20 @@ import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 from dask_quant.errors import OutputError, OutputExistsError
+from dask_quant.pixel_grid import PLAIN_GRID, PixelGrid
 from dask_quant.sinks.atomic import (
     check_parent,
     partial_folder,
     partial_path,
     report_os_errors,
 )
-from dask_quant.sinks.store_layout import image_shards, label_chunks, label_shards
+from dask_quant.sinks.ome_labels import describe_labels, ome_attributes, wants_levels
+from dask_quant.sinks.store_layout import (
+    image_shards,
+    label_chunks,
+    label_shards,
+    level_shapes,
+)
 from dask_quant.sinks.store_marker import (
     group_attributes,
     holds_rasters,
@@ -35,15 +43,15 @@ from dask_quant.sinks.store_marker import (
     store_attributes,
 )
 from dask_quant.sinks.zarr_store import (
-    ARRAY_NAME,
     STORE_CONFIG,
     check_store,
     discard_store,
+    level_name,
     rename_to_free_name,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from zarr.abc.codec import BytesBytesCodec as Codec
@@ -82,7 +90,14 @@ zstd 1                0.140   700 MB/s    540 MB/s
 """
 
 
-def create_label_store(path: Path, shape: tuple[int, int], palette: Palette) -> None:
+def create_label_store(
+    path: Path,
+    shape: tuple[int, int],
+    palette: Palette,
+    *,
+    levels: bool = False,
+    grid: PixelGrid = PLAIN_GRID,
+) -> None:
     """Create an empty label store: the group with the palette, the array with its codecs.
 
     **Eager**; writes two small files.
@@ -95,22 +110,43 @@ def create_label_store(path: Path, shape: tuple[int, int], palette: Palette) -> 
         Height and width of the image in pixels, each at least 1.
     palette : Palette
         Goes to the group's attributes; decides between uint8 and uint16.
+    levels : bool, default False
+        Whether there are smaller levels as well.
+    grid : PixelGrid, optional
+        Where the pixels lie.
 
     Raises
     ------
     OutputError
         When the folder exists or cannot be made, or a side is below 1.
     """
-    _create_classes(path, shape, palette.label_dtype, store_attributes(palette))
+    label = _describe_palette(palette)
+    _create_classes(
+        path, shape, palette.label_dtype, store_attributes(palette), label, levels, grid
+    )
+
+
+def _describe_palette(palette: Palette) -> dict[str, Any]:
+    """Return what the labels of a palette mean."""
+    counts = None if palette.counts is None else palette.counts.tolist()
+    return describe_labels(palette.colors, counts)
 
 
 def _create_classes(
-    path: Path, shape: tuple[int, int], dtype: np.dtype[Any], attributes: dict[str, Any]
+    path: Path,
+    shape: tuple[int, int],
+    dtype: np.dtype[Any],
+    attributes: dict[str, Any],
+    label: dict[str, Any],
+    levels: bool,
+    grid: PixelGrid,
 ) -> None:
     """Create an empty store of labels of whatever."""
     _check_shape(shape)
-    layout = _Layout(shape, label_chunks(shape), label_shards(shape), ("y", "x"))
-    _create_store(path, layout, dtype, attributes, ZstdCodec(level=_ZSTD_LEVEL))
+    shapes = level_shapes(shape) if levels else [shape]
+    layouts = [_Layout(each, label_chunks(each), label_shards(each), ("y", "x")) for each in shapes]
+    attributes = attributes | ome_attributes(len(shapes), grid, label)
+    _create_store(path, layouts, dtype, attributes, ZstdCodec(level=_ZSTD_LEVEL))
 
 
 def _check_shape(shape: tuple[int, int]) -> None:
@@ -135,30 +171,43 @@ class _Layout:
 
 
 def _create_store(
-    path: Path, layout: _Layout, dtype: np.dtype[Any], attributes: dict[str, Any], codec: Codec
+    path: Path,
+    layouts: Sequence[_Layout],
+    dtype: np.dtype[Any],
+    attributes: dict[str, Any],
+    codec: Codec,
 ) -> None:
-    """Create a group with ``attributes`` and an empty array, compressed by ``codec``."""
+    """Create a group with ``attributes`` and empty arrays, compressed by ``codec``."""
     with report_os_errors(path):
         path.mkdir(parents=True)
         group = zarr.create_group(path, attributes=attributes)
-        group.create_array(
-            ARRAY_NAME,
-            shape=layout.shape,
-            dtype=dtype,
-            chunks=layout.chunks,
-            shards=layout.shards,
-            # The index of a shard has a crc32c by default; its chunks get one here.
-            compressors=(codec, Crc32cCodec()),
-            fill_value=0,
-            dimension_names=layout.names,
-            config=STORE_CONFIG,
-        )
+        for level, layout in enumerate(layouts):
+            group.create_array(
+                level_name(level),
+                shape=layout.shape,
+                dtype=dtype,
+                chunks=layout.chunks,
+                shards=layout.shards,
+                # The index of a shard has a crc32c by default; its chunks get one here.
+                compressors=(codec, Crc32cCodec()),
+                fill_value=0,
+                dimension_names=layout.names,
+                config=STORE_CONFIG,
+            )
 
 
-def start_store(final: Path, shape: tuple[int, int], palette: Palette, *, overwrite: bool) -> Path:
+def start_store(
+    final: Path,
+    shape: tuple[int, int],
+    palette: Palette,
+    *,
+    overwrite: bool,
+    grid: PixelGrid = PLAIN_GRID,
+) -> Path:
     """Check ``final`` and create an empty label store under a temporary name beside it.
 
-    **Eager.** Parameters and errors are those of `check_store` and `create_label_store`.
+    **Eager.** Parameters and errors are those of `check_store` and `create_label_store`. The name
+    says whether there are smaller levels: ``.ome.zarr``.
 
     Returns
     -------
@@ -167,7 +216,8 @@ def start_store(final: Path, shape: tuple[int, int], palette: Palette, *, overwr
     """
     check_store(final, overwrite=overwrite)
     temporary = partial_path(final)
-    _create_or_discard(temporary, create_label_store, shape, palette)
+    create = partial(create_label_store, levels=wants_levels(final), grid=grid)
+    _create_or_discard(temporary, create, shape, palette)
     return temporary
 
 
@@ -177,7 +227,9 @@ def tell_counts(temporary: Path, palette: Palette) -> None:
     **Eager**; writes one small file.
     """
     with report_os_errors(temporary):
-        zarr.open_group(temporary, mode="r+").attrs.update(store_attributes(palette))
+        group = zarr.open_group(temporary, mode="r+")
+        ome = group.attrs["ome"] | {"image-label": _describe_palette(palette)}
+        group.attrs.update(store_attributes(palette) | {"ome": ome})
 
 
 def start_class_store(
@@ -185,17 +237,20 @@ def start_class_store(
     shape: tuple[int, int],
     dtype: np.dtype[Any],
     attributes: dict[str, Any],
+    label: dict[str, Any],
     *,
     overwrite: bool,
 ) -> Path:
     """Check ``final`` and create an empty store for classes under a temporary name beside it.
 
     **Eager.** To be filled, finished or discarded like a label store, from which it differs in that
-    what its values mean is given by ``attributes`` of the group.
+    what its values mean is given by ``attributes`` of the group, and by ``label`` as
+    `dask_quant.sinks.ome_labels.describe_labels` returns it.
     """
     check_store(final, overwrite=overwrite)
     temporary = partial_path(final)
-    _create_or_discard(temporary, _create_classes, shape, dtype, attributes)
+    given = (shape, dtype, attributes, label, wants_levels(final), PLAIN_GRID)
+    _create_or_discard(temporary, _create_classes, *given)
     return temporary
 
 
@@ -249,7 +304,7 @@ def start_image_store(
     )
     attributes = source_attributes(source_digest)
     uint8, codec = np.dtype(np.uint8), ZstdCodec(level=_IMAGE_ZSTD_LEVEL)
-    _create_or_discard(temporary, _create_store, layout, uint8, attributes, codec)
+    _create_or_discard(temporary, _create_store, [layout], uint8, attributes, codec)
     return temporary
 
 
@@ -317,5 +372,5 @@ def start_raster_store(
     rows, columns = (min(pair) for pair in zip(chunks, shape[:2], strict=True))
     layout = _Layout(shape, (rows, columns, shape[2]), None, ("y", "x", "band"))
     attributes = source_attributes(source_digest)
-    _create_or_discard(temporary, _create_store, layout, dtype, attributes, _RASTER_CODEC)
+    _create_or_discard(temporary, _create_store, [layout], dtype, attributes, _RASTER_CODEC)
     return temporary

@@ -1,5 +1,7 @@
 """Zarr v3 groups whose array ``0`` holds labels, or decoded pixels, written shard by shard.
 
+Labels may have smaller levels beside them: ``1`` of half the sides, and so on.
+
 One task writes whole shards, so tasks never touch the same file. All of it happens in a temporary
 folder beside the final name: one of `store_start` makes it, any number of `store_block` anywhere
 fill it, then `finish_store`.
@@ -15,6 +17,7 @@ import errno
 import math
 import os
 import shutil
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,8 +51,22 @@ _TORN_SUFFIX = ".partial"
 """How zarr names a file until it is whole; a worker that is killed leaves it behind."""
 
 
+def level_name(level: int) -> str:
+    """Return the name of the array of a level; 0 is the full resolution."""
+    return str(level)
+
+
+def count_levels(path: Path) -> int:
+    """Return how many levels a store has. **Eager**."""
+    return next(level for level in count() if not (path / level_name(level)).is_dir())
+
+
 def store_block(
-    path: Path, block: NDArray[np.uint8 | np.uint16], *, offset: tuple[int, int]
+    path: Path,
+    block: NDArray[np.uint8 | np.uint16],
+    *,
+    offset: tuple[int, int],
+    level: int = 0,
 ) -> int:
     """Write the labels, or pixels, of one block, which must consist of whole shards.
 
@@ -64,6 +81,8 @@ def store_block(
         without pixels is left out.
     offset : tuple of int
         Row and column of the block's first pixel.
+    level : int, default 0
+        Which level it is a part of.
 
     Returns
     -------
@@ -82,7 +101,7 @@ def store_block(
     if block.size == 0:  # a Dask array may have empty chunks
         return 0
     with report_os_errors(path):
-        array = _open_for_writing(path)
+        array = _open_for_writing(path, level)
     _check_block(array, block, offset)
     rows, columns = (slice(o, o + n) for o, n in zip(offset, block.shape[:2], strict=True))
     with report_os_errors(path):
@@ -90,12 +109,12 @@ def store_block(
     return math.prod(block.shape[:2])
 
 
-def _open_for_writing(path: Path) -> Any:
-    """Return the array of a store, set to write empty chunks as well.
+def _open_for_writing(path: Path, level: int) -> Any:
+    """Return an array of a store, set to write empty chunks as well.
 
     ``open_array`` takes a ``config`` and ignores it, and ``with_config`` is younger than zarr 3.1.
     """
-    array = zarr.open_array(path / ARRAY_NAME, mode="r+")
+    array = zarr.open_array(path / level_name(level), mode="r+")
     return zarr.Array(zarr.AsyncArray(array.metadata, array.store_path, config=STORE_CONFIG))
 
 
@@ -199,13 +218,19 @@ def discard_store(temporary: Path) -> None:
 
 def _check_complete(temporary: Path) -> None:
     """Raise `OutputError` unless every shard of the store is there."""
+    for level in range(count_levels(temporary)):
+        _check_level(temporary, temporary / level_name(level))
+
+
+def _check_level(temporary: Path, folder: Path) -> None:
+    """Raise `OutputError` unless every shard of one array is there."""
     with report_os_errors(temporary):
-        array = zarr.open_array(temporary / ARRAY_NAME, mode="r")
+        array = zarr.open_array(folder, mode="r")
     grid = [math.ceil(n / shard) for n, shard in zip(array.shape, _file_shape(array), strict=True)]
     missing = [
         f"{row}/{column}"
         for row, column in np.ndindex(*grid[:2])
-        if not _shard_path(temporary, row, column, array.ndim).is_file()
+        if not _shard_path(folder, row, column, array.ndim).is_file()
     ]
     if missing:
         message = (
@@ -215,9 +240,9 @@ def _check_complete(temporary: Path) -> None:
         raise OutputError(message)
 
 
-def _shard_path(store: Path, row: int, column: int, n_axes: int) -> Path:
+def _shard_path(folder: Path, row: int, column: int, n_axes: int) -> Path:
     """Return the file of a shard; a third axis, the bands, is never cut."""
-    return store.joinpath(ARRAY_NAME, "c", str(row), str(column), *["0"] * (n_axes - 2))
+    return folder.joinpath("c", str(row), str(column), *["0"] * (n_axes - 2))
 
 
 def _sync_tree(folder: Path) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from dask.base import tokenize
 
 from dask_quant.errors import OptionError, PixelFormatError
+from dask_quant.sources.axis_order import order_axes
 from dask_quant.sources.bands import check_pixels, to_rgb
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _META = np.empty((0, 0, 3), dtype=np.uint8)
 
 
 def as_image(
-    array: NDArray[np.uint8] | da.Array, *, chunks: tuple[int, int] | None = None
+    array: NDArray[np.uint8] | da.Array | Any, *, chunks: tuple[int, int] | None = None
 ) -> da.Array:
     """Take an array as an image.
 
@@ -28,8 +29,9 @@ def as_image(
 
     Parameters
     ----------
-    array : ndarray or dask array
-        sRGB uint8 ``(y, x)``, ``(y, x, 1)``, ``(y, x, 3)``, or ``(y, x, 4)`` opaque throughout.
+    array : ndarray, dask array or xarray.DataArray
+        sRGB uint8 ``(y, x)``, ``(y, x, 1)``, ``(y, x, 3)``, or ``(y, x, 4)`` opaque throughout;
+        with named dimensions in any order.
     chunks : tuple of int, optional
         Rows and columns per chunk. None: those of a Dask array; one chunk for a NumPy array.
 
@@ -52,6 +54,7 @@ def as_image(
     ((2, 2), (6,), (3,))
     """
     check_query_planning()
+    array = drop_names(array)
     if isinstance(array, da.Array):
         _check_known(array)
     elif not isinstance(array, np.ndarray):
@@ -66,6 +69,28 @@ def as_image(
     elif bands and len(array.chunks[2]) > 1:
         array = array.rechunk({2: -1}, method="tasks")
     return normalize_bands(array)
+
+
+def drop_names(array: Any) -> Any:
+    """Return the array in an array of named dimensions, as ``(y, x, band)``; others as they are.
+
+    Raises
+    ------
+    PixelFormatError
+        When neither names nor shape tell which dimension is which, or there are further ones.
+    """
+    if not (hasattr(array, "dims") and hasattr(array, "data")):
+        return array
+    order = order_axes(array.shape, array.dims, name=f"an array of dimensions {array.dims}")
+    if any(array.shape[axis] != 1 for axis in order.planes):
+        message = (
+            f"Got an array of dimensions {array.dims} and shape {array.shape}, which holds several "
+            "pictures; choose one of them first."
+        )
+        raise PixelFormatError(message)
+    bands = () if order.bands is None else (order.bands,)
+    moved = array.data.transpose(order.rows, order.columns, *bands, *order.planes)
+    return moved.reshape(moved.shape[: 2 + len(bands)])
 
 
 def check_query_planning() -> None:

@@ -145,7 +145,7 @@ def refuse_page(source: Source, page: Page) -> None:
     if page.given:
         name = source if isinstance(source, (str, Path)) else "standard input"
         message = (
-            f"Got --page or --level for {show_path(str(name))}; only TIFF files have pages and "
-            "levels."
+            f"Got --page or --level for {show_path(str(name))}; only TIFF and OME-Zarr have "
+            "pages and levels."
         )
         raise OptionError(message)

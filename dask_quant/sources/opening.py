@@ -21,7 +21,7 @@ from dask_quant.sources.image_file import is_tiff, read_image, refuse_page
 from dask_quant.sources.pillow import check_supported, read_header
 from dask_quant.sources.reading import refuse_url
 from dask_quant.sources.tiff import find_tiff
-from dask_quant.sources.zarr_store import open_zarr, open_zarr_array, read_unit
+from dask_quant.sources.zarr_store import open_zarr
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,9 +48,10 @@ def open_image(
         array, whole tiles or strips of a TIFF, the shards or chunks of a Zarr store, the chunks of
         a Dask array.
     page : int, optional
-        Which picture of a TIFF, from 0; None: the first that is a picture of its own.
+        Which picture of a TIFF, from 0; None: the first that is a picture of its own. Of an
+        OME-Zarr, which one along ``t`` and ``z``.
     level : int, default 0
-        Level of the pyramid of a TIFF; 0: all its pixels.
+        Level of the pyramid of a TIFF or OME-Zarr; 0: all its pixels.
 
     Returns
     -------
@@ -79,9 +80,9 @@ def open_image(
     chosen = Page(number=page, level=level)
     if is_tiff(source):
         return _open_tiff(source, shape, chosen)
-    refuse_page(source, chosen)
     if is_zarr_store(source):
-        return open_zarr(source, chunks=shape or read_unit(open_zarr_array(source)))
+        return open_zarr(source, chunks=shape, page=chosen)
+    refuse_page(source, chosen)
     return _open_file(source, shape)
 
 

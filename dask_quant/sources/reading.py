@@ -14,7 +14,7 @@ from dask_quant.errors import DaskQuantError, SourceError
 from dask_quant.options import FIRST_PAGE
 from dask_quant.sources.discover import is_url, is_zarr_store
 from dask_quant.sources.header import show_path
-from dask_quant.sources.image_file import read_header, read_image, refuse_page
+from dask_quant.sources.image_file import read_header, read_image
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,10 +35,9 @@ def read_any_header(source: str | Path, *, page: Page = FIRST_PAGE) -> ImageHead
     refuse_url(source)
     if not is_zarr_store(source):
         return read_header(source, page=page)
-    refuse_page(source, page)
     from dask_quant.sources.zarr_store import read_zarr_header
 
-    return read_zarr_header(source)
+    return read_zarr_header(source, page=page)
 
 
 def read_pixels(path: str | Path, *, frame: int = 0) -> NDArray[np.uint8]:

@@ -25,8 +25,8 @@ from dask.base import tokenize
 from dask_quant.errors import SourceError
 from dask_quant.sources.header import show_cause, show_path
 from dask_quant.sources.raster_file import read_label_block
+from dask_quant.sources.zarr_nodes import FULL_RESOLUTION
 from dask_quant.sources.zarr_shards import ShardedArray, can_read
-from dask_quant.sources.zarr_store import FULL_RESOLUTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,110 +1,165 @@
-"""Zarr stores, versions 2 and 3: an array, or a group that holds its full resolution as ``0``."""
+"""Zarr stores, versions 2 and 3: an array, an OME-Zarr image, or a group with an array ``0``.
+
+The axes of an array go by their names, which OME-Zarr gives, or the array itself
+(``dimension_names``, ``_ARRAY_DIMENSIONS``), and else by its shape.
+"""
 
 from __future__ import annotations
 
 import base64
+import math
 import os
 import stat
 import struct
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
-import zarr
 from dask.base import tokenize
 
-from dask_quant.errors import PixelFormatError, SourceError, SourceNotFoundError
+from dask_quant.errors import OptionError, PixelFormatError, SourceError
+from dask_quant.options import FIRST_PAGE
+from dask_quant.pixel_grid import PixelGrid
 from dask_quant.sources.arrays import check_query_planning, normalize_bands
 from dask_quant.sources.bands import check_pixels, to_rgb
 from dask_quant.sources.header import ImageHeader, show_cause, show_path
 from dask_quant.sources.pillow_state import MAX_PIXELS
+from dask_quant.sources.sample_scaling import check_scalable
+from dask_quant.sources.zarr_image import ZarrImage
+from dask_quant.sources.zarr_nodes import find_array
 from dask_quant.sources.zarr_shards import ShardedArray, can_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    import zarr
     from numpy.typing import NDArray
 
-FULL_RESOLUTION = "0"
-"""Name of the array in a group that is the image, as in OME-Zarr."""
-
-_LABEL_ATTRIBUTE = "dask_quant"
-"""Name of the attribute in which a label store holds its palette."""
-
-_BAND_NAMES = ("b", "band", "bands", "c", "channel", "channels")
+    from dask_quant.options import Page
+    from dask_quant.sources.axis_order import AxisOrder
+    from dask_quant.sources.zarr_nodes import FoundArray
 
 
 def open_zarr_array(path: str | Path) -> zarr.Array:
-    """Open the array of a store, for reading.
+    """Open the array of a store, for reading; parameters and errors are those of `find_array`."""
+    return find_array(path, 0).array
+
+
+def find_zarr_image(path: str | Path, *, page: Page = FIRST_PAGE) -> ZarrImage:
+    """Find the image of a Zarr store, from metadata alone.
 
     Parameters
     ----------
-    path : str or Path
-        A local store that is an array, or a group that holds the array ``0``.
+    path
+        As for `find_array`.
+    page : Page, optional
+        Level of an OME-Zarr image, and which picture of several along ``t`` and ``z``, the next of
+        the last of these axes first. No number: there must be one picture.
 
     Raises
     ------
-    SourceNotFoundError
-        When there is no such folder.
-    SourceError
-        When it is no such store, or not a local one.
+    SourceNotFoundError, SourceError, OptionError
+        As `find_array` does; also when there is no such page.
     PixelFormatError
-        When it is a label store of dask_quant.
+        When it holds labels, when neither names nor shape tell which axis is which, when there are
+        several pictures and none was chosen, and when samples or bands mean no colours.
     """
-    name = show_path(str(path))
-    if "://" in str(path):
-        message = f"Got the address {name}; only local Zarr stores are supported so far."
-        raise SourceError(message)
-    if not os.path.exists(path):
-        message = f"Cannot read {name}: there is no such Zarr store."
-        raise SourceNotFoundError(message)
-    try:
-        node = zarr.open(os.fspath(path), mode="r")
-        has_labels = _has_palette(node)
-        if isinstance(node, zarr.Group) and FULL_RESOLUTION in node:
-            node = node[FULL_RESOLUTION]
-    except Exception as error:  # zarr raises almost any type for damaged metadata
-        message = f"Cannot read {name}: it is not a Zarr store that opens ({show_cause(error)})."
-        raise SourceError(message) from error
-    if has_labels:
+    found = find_array(path, page.level)
+    if 0 in found.array.shape:
+        message = f"Got {found.name} of shape {found.array.shape}; an image needs a pixel."
+        raise PixelFormatError(message)
+    order = found.order()
+    image = ZarrImage(found.array, order, _choose_plane(found, order, page.number), found.name)
+    _check_image(image, is_ome=found.scales is not None)
+    return image
+
+
+def _choose_plane(found: FoundArray, order: AxisOrder, number: int | None) -> tuple[int, ...]:
+    """Return the place of a picture along the axes of pictures."""
+    sizes = [found.array.shape[axis] for axis in order.planes]
+    n_planes = math.prod(sizes)
+    if number is None and n_planes > 1:
+        names = [str(found.axes[axis]) for axis in order.planes]
+        axes = " and ".join(f"{n} of {name}" for n, name in zip(sizes, names, strict=True) if n > 1)
         message = (
-            f"Got {name}, which holds labels, not pixels; use its palette with apply, or render it "
-            "to pixels first."
+            f"Got {found.name}, which holds {n_planes} pictures ({axes}), not one; choose one with "
+            f"--page 0 to {n_planes - 1}, or store it by itself."
         )
         raise PixelFormatError(message)
-    if not isinstance(node, zarr.Array):
-        message = f"Cannot read {name}: it is a Zarr group without an array {FULL_RESOLUTION!r}."
-        raise SourceError(message)
-    return node
+    if number is not None and not number < n_planes:
+        message = f"Got page {number} of {found.name}, which holds {n_planes} pictures from 0."
+        raise OptionError(message)
+    return tuple(int(place) for place in np.unravel_index(number or 0, sizes))
 
 
-def _has_palette(node: zarr.Array | zarr.Group) -> bool:
-    """Return whether a node's attributes are those of a label store, colours for its values."""
-    ours = node.attrs.get(_LABEL_ATTRIBUTE)
-    return isinstance(ours, dict) and "palette" in ours
+def _check_image(image: ZarrImage, *, is_ome: bool) -> None:
+    """Raise `PixelFormatError` unless samples and bands of an array are colours."""
+    name, dtype = f"the Zarr array {image.name}", image.array.dtype
+    check_scalable(dtype.newbyteorder("="), name=name)
+    check_pixels(image.shape, np.uint8, name=name)
+    n_bands = image.shape[2] if image.ndim == 3 else 1
+    if is_ome and n_bands != 1 and (n_bands != 3 or dtype != np.uint8):
+        message = (
+            f"Got {name} with {n_bands} channels of {dtype}; channels of OME-Zarr are colours when "
+            "they are 3 of uint8, and else signals: use segment, which takes them as they are."
+        )
+        raise PixelFormatError(message)
 
 
-def read_zarr_header(path: str | Path) -> ImageHeader:
-    """Read what a Zarr store says about its image.
+def describe_reading(path: str | Path, *, page: Page = FIRST_PAGE) -> str | None:
+    """Return how a store is read, in a sentence, where that is not what it says itself.
 
     Raises
     ------
-    SourceNotFoundError, SourceError
-        As `open_zarr_array` does.
-    PixelFormatError
-        When the array is no uint8 image ``(y, x)`` or ``(y, x, band)`` with 1, 3 or 4 bands.
+    SourceNotFoundError, SourceError, PixelFormatError, OptionError
+        As `find_array` does.
     """
-    array = open_zarr_array(path)
-    _check_array(array, path)
+    found = find_array(path, page.level)
+    order = found.order()
+    if found.scales is not None and order.bands is not None:
+        if found.array.shape[order.bands] == 3:
+            return f"Reading the 3 channels of {found.name} as red, green and blue."
+    elif order.is_guess:
+        return f"Reading {found.name} as {order.describe()}: its axes have no names."
+    if found.name != show_path(str(path)):
+        return f"Reading {found.name}, the only image inside."
+    return None
+
+
+def read_pixel_grid(path: str | Path, *, page: Page = FIRST_PAGE) -> PixelGrid:
+    """Return where the pixels of a store lie; what is no OME-Zarr image does not say.
+
+    Raises
+    ------
+    SourceNotFoundError, SourceError, PixelFormatError, OptionError
+        As `find_array` does, and when its transformations are damaged.
+    """
+    found = find_array(path, page.level)
+    if found.scales is None:
+        return PixelGrid()
+    try:
+        return found.scales.read_grid(found.level, found.order())
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        message = f"Cannot read {found.name}: its scales are damaged ({show_cause(error)})."
+        raise SourceError(message) from error
+
+
+def read_zarr_header(path: str | Path, *, page: Page = FIRST_PAGE) -> ImageHeader:
+    """Read what a Zarr store says about its image.
+
+    Parameters and errors are those of `find_zarr_image`.
+    """
+    image = find_zarr_image(path, page=page)
     return ImageHeader(
         path=str(path),
         format="ZARR",
-        mode=str(array.dtype),
-        height=array.shape[0],
-        width=array.shape[1],
-        bands=array.shape[2] if array.ndim == 3 else 1,
-        input_bytes=sum(status.st_size for status in _walk_files(path, array)),
+        mode=str(image.array.dtype.newbyteorder("=")),
+        height=image.shape[0],
+        width=image.shape[1],
+        bands=image.shape[2] if image.ndim == 3 else 1,
+        input_bytes=sum(status.st_size for status in _walk_files(image.array)),
     )
 
 
@@ -119,12 +174,11 @@ def read_zarr_image(path: str | Path) -> NDArray[np.uint8]:
     Raises
     ------
     SourceNotFoundError, SourceError, PixelFormatError
-        As `read_zarr_header` does; also when the store has more than `MAX_PIXELS` pixels, is
-        damaged, or a pixel is not opaque.
+        As `find_zarr_image` does; also when the store has more than `MAX_PIXELS` pixels, is
+        damaged, samples are outside their range, or a pixel is not opaque.
     """
-    array, name = open_zarr_array(path), show_path(str(path))
-    _check_array(array, path)
-    n_pixels = array.shape[0] * array.shape[1]
+    image, name = find_zarr_image(path), show_path(str(path))
+    n_pixels = image.shape[0] * image.shape[1]
     if n_pixels > MAX_PIXELS:
         message = (
             f"Cannot read {name}: it has {n_pixels} pixels, and an image of a collection may have "
@@ -132,63 +186,58 @@ def read_zarr_image(path: str | Path) -> NDArray[np.uint8]:
         )
         raise SourceError(message)
     try:
-        stored = np.asarray(array[...])
+        pixels = image[(slice(None),) * image.ndim]
+    except PixelFormatError:
+        raise
     except Exception as error:  # zarr and its codecs raise almost any type for a damaged chunk
         message = f"Cannot read {name}: a part of it is damaged ({show_cause(error)})."
         raise SourceError(message) from error
-    return to_rgb(stored, name=name)
+    return to_rgb(pixels, name=name)
 
 
-def read_unit(array: zarr.Array) -> tuple[int, int]:
-    """Return rows and columns of what a store reads at once: its shard, or else its chunk."""
-    rows, columns = (array.shards or array.chunks)[:2]
-    return rows, columns
-
-
-def decode_unit(array: zarr.Array) -> tuple[int, int]:
-    """Return rows and columns of the least that a store decodes: its chunk, within a shard or not.
-
-    Parts of a shard cost no more to read than the whole.
-    """
-    rows, columns = array.chunks[:2]
-    return rows, columns
-
-
-def open_zarr(path: str | Path, *, chunks: tuple[int, int]) -> da.Array:
+def open_zarr(
+    path: str | Path,
+    *,
+    chunks: tuple[int, int] | None = None,
+    page: Page = FIRST_PAGE,
+) -> da.Array:
     """Open a Zarr store as an image.
 
-    **Lazy.** One task reads one chunk; a chunk that the store lacks reads as its fill value.
+    **Lazy.** One task reads one chunk; a chunk that the store lacks reads as its fill value, which
+    counts like any other.
 
     Parameters
     ----------
-    path : str or Path
-        As for `open_zarr_array`.
-    chunks : tuple of int
-        Rows and columns per chunk; multiples of `read_unit` read every byte once.
+    path, page
+        As for `find_zarr_image`.
+    chunks : tuple of int, optional
+        Rows and columns per chunk; multiples of what the store reads at once, which None is, read
+        every byte once.
 
     Returns
     -------
     dask array
         sRGB uint8 ``(y, x, 3)``. Computing it raises `PixelFormatError` when a pixel of four bands
-        is not opaque, and what zarr raises when a chunk is damaged.
+        is not opaque or a sample is outside the range of its type, and what zarr raises when a
+        chunk is damaged.
 
     Raises
     ------
     SourceNotFoundError, SourceError, PixelFormatError
-        As `read_zarr_header` does.
+        As `find_zarr_image` does.
     OptionError
-        When Dask's array query planning is on.
+        When there is no such level or page, or Dask's array query planning is on.
     """
     check_query_planning()
-    array = open_zarr_array(os.path.abspath(path))  # workers may have another working folder
-    _check_array(array, path)
+    image = find_zarr_image(path, page=page)
+    chunks = chunks or image.unit
     stored = da.from_array(
-        ShardedArray(array) if can_read(array) else array,
-        chunks=(*chunks, *array.shape[2:]),
-        name=f"zarr-{_tokenize_array(array, path, chunks)}",
+        image,
+        chunks=(*chunks, *image.shape[2:]),
+        name=f"zarr-{_tokenize_array(image.array, chunks, image.order, image.plane)}",
         asarray=True,
         inline_array=True,
-        meta=np.empty((0,) * array.ndim, dtype=np.uint8),
+        meta=np.empty((0,) * image.ndim, dtype=np.uint8),
     )
     return normalize_bands(stored)
 
@@ -213,31 +262,42 @@ def open_zarr_samples(
     Raises
     ------
     SourceNotFoundError, SourceError, PixelFormatError
-        As `open_zarr_array` does.
+        As `find_array` does; also when it holds several pictures along further axes.
     """
-    array = open_zarr_array(os.path.abspath(path))  # workers may have another working folder
+    found = find_array(path, 0)
+    array = found.array
     stored = array.shards or array.chunks
     samples = da.from_array(
         ShardedArray(array) if can_read(array) else array,
         chunks=stored,
-        name=f"zarr-{_tokenize_array(array, path, stored[:2])}",
+        name=f"zarr-{_tokenize_array(array, stored)}",
         asarray=True,
         inline_array=True,
         meta=np.empty((0,) * array.ndim, dtype=array.dtype),
     )
-    input_bytes = sum(status.st_size for status in _walk_files(path, array))
-    return samples.transpose(_order_axes(array)), _read_nodata(array), input_bytes
+    input_bytes = sum(status.st_size for status in _walk_files(array))
+    return _arrange_samples(samples, found), _read_nodata(array), input_bytes
 
 
-def _order_axes(array: zarr.Array) -> list[int]:
-    """Return the axes of an array in the order y, x, others, as far as the store names them."""
-    axes = [str(axis).lower() for axis in _read_axes(array)]
-    if len(axes) == array.ndim and "y" in axes and "x" in axes:
-        first = [axes.index("y"), axes.index("x")]
-        return first + [axis for axis in range(array.ndim) if axis not in first]
-    if array.ndim == 3 and axes[:1] and axes[0] in _BAND_NAMES:
-        return [1, 2, 0]
-    return list(range(array.ndim))
+def _arrange_samples(samples: da.Array, found: FoundArray) -> da.Array:
+    """Return samples with their axes in the order y, x, band, as far as the store names them."""
+    if len(found.axes) != samples.ndim:
+        return samples
+    order = _prefer_bands(found.order(), samples.shape)
+    if order.is_guess:
+        return samples
+    plane = dict(zip(order.planes, _choose_plane(found, order, None), strict=True))
+    places = [order.rows, order.columns, *([] if order.bands is None else [order.bands])]
+    picked = samples[tuple(plane.get(axis, slice(None)) for axis in range(samples.ndim))]
+    return picked.transpose([sorted(places).index(axis) for axis in places])
+
+
+def _prefer_bands(order: AxisOrder, shape: tuple[int, ...]) -> AxisOrder:
+    """Return an order in which pictures, at several times say, are bands where there are none."""
+    if order.bands is not None or not order.planes:
+        return order
+    bands = max(order.planes, key=lambda axis: shape[axis])
+    return replace(order, bands=bands, planes=tuple(a for a in order.planes if a != bands))
 
 
 def _read_nodata(array: zarr.Array) -> float | None:
@@ -251,41 +311,27 @@ def _read_nodata(array: zarr.Array) -> float | None:
     return float(value) if isinstance(value, (int, float)) else None
 
 
-def _check_array(array: zarr.Array, path: str | Path) -> None:
-    """Raise `PixelFormatError` unless the array is an image with its bands last."""
-    name = f"the Zarr array {show_path(str(path))}"
-    axes = [str(axis).lower() for axis in _read_axes(array)]
-    misplaced = any(axis in _BAND_NAMES for axis in axes[:2])
-    if misplaced or ("y" in axes and "x" in axes and axes[:2] != ["y", "x"]):
-        message = (
-            f"Got {name} with axes ({', '.join(axes)}); only (y, x) and (y, x, band) are supported "
-            "so far, so transpose it first."
-        )
-        raise PixelFormatError(message)
-    check_pixels(array.shape, array.dtype, name=name)
+def _folder(array: zarr.Array) -> str:
+    """Return the folder of an array."""
+    return str(os.path.join(array.store.root, array.path))
 
 
-def _read_axes(array: zarr.Array) -> tuple[str | None, ...]:
-    """Return the names of the axes where the store has them, else nothing."""
-    names = getattr(array.metadata, "dimension_names", None)
-    return tuple(names or array.attrs.get("_ARRAY_DIMENSIONS", ()))
-
-
-def _walk_files(path: str | Path, array: zarr.Array) -> Iterator[os.stat_result]:
+def _walk_files(array: zarr.Array) -> Iterator[os.stat_result]:
     """Yield the status of each stored file of an array."""
-    for folder, _, names in os.walk(Path(path, array.path)):
+    for folder, _, names in os.walk(_folder(array)):
         for name in names:
             status = os.lstat(os.path.join(folder, name))
             if stat.S_ISREG(status.st_mode):
                 yield status
 
 
-def _tokenize_array(array: zarr.Array, path: str | Path, chunks: tuple[int, int]) -> str:
+def _tokenize_array(array: zarr.Array, *more: Any) -> str:
     """Return a token of where an array lies, what its metadata say and when they were written."""
-    folder = os.path.realpath(Path(path, array.path))
+    folder = os.path.realpath(_folder(array))
     written = [
         os.stat(os.path.join(folder, name)).st_mtime_ns
         for name in ("zarr.json", ".zarray")
         if os.path.exists(os.path.join(folder, name))
     ]
-    return str(tokenize(os.fsencode(folder), array.shape, str(array.dtype), written, chunks))
+    token: str = tokenize(os.fsencode(folder), array.shape, str(array.dtype), written, more)
+    return token

@@ -24,7 +24,7 @@ from dask_quant.chunking import plan_chunks
 from dask_quant.sinks.store_layout import label_shards
 from dask_quant.sinks.store_start import start_store
 from dask_quant.sinks.zarr_store import ARRAY_NAME, finish_store, store_block
-from dask_quant.sources.zarr_store import open_zarr_array, read_unit
+from dask_quant.sources.zarr_store import find_zarr_image, open_zarr_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     image, labels, out = map(Path, sys.argv[1:] if arguments is None else arguments)
     array = open_zarr_array(image)
     shape = array.shape[:2]
-    reads = cut_blocks(shape, plan_chunks(shape, read_unit(array)))
+    reads = cut_blocks(shape, plan_chunks(shape, find_zarr_image(image).unit))
     writes = cut_blocks(shape, plan_chunks(shape, label_shards(shape)))
     first, second = (measure(array.__getitem__, reads) for _ in range(2))
     stored, palette = zarr.open_array(labels / ARRAY_NAME, mode="r"), read_palette(labels)

@@ -15,6 +15,7 @@ import pytest
 import tiff_in
 import tiff_out
 import zarr
+import zarr_axes
 from PIL import Image
 
 from dask_quant.fit_options import DITHERS
@@ -71,6 +72,15 @@ def test_png_benchmark_measures_a_small_mosaic(capsys, tmp_path, photo):
     assert row["cpu_ratio"] > 0
     with Image.open(tmp_path / "work" / "photographs-0.0001.png") as image:
         assert len(image.convert("RGB").getcolors(1 << 24)) == row["colors"]
+
+
+def test_every_order_of_axes_is_counted_alike(capsys, tmp_path):
+    assert (
+        zarr_axes.main(["--side", "300", "--rounds", "1", "--work", str(tmp_path), "--json"]) == 0
+    )
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert len(rows) == len(zarr_axes.LAYOUTS)
+    assert all(row["same"] and row["ratio"] > 0 for row in rows)
 
 
 def test_four_tiles_of_scattered_colors_hold_all_there_are():

@@ -29,6 +29,7 @@ LAYERS = (
     "events",
     "process",
     "georeference",
+    "pixel_grid",
     "kernels",
     "color_spaces",
     "color_difference",

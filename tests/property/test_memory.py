@@ -132,6 +132,23 @@ def test_the_projection_holds_for_a_tiff(tmp_path, name, dither, options):
     assert report["n_unique_colors"] == 1 << 20
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("dtype", "name"), [("u1", "o.ome.zarr"), ("u2", "o.zarr")])
+def test_the_projection_holds_for_a_store_of_bands_first(tmp_path, dtype, name):
+    rows, columns = 6000, 8192
+    pixels = scattered_colors(1 << 20).reshape(512, 2048, 3).transpose(2, 0, 1).astype(dtype)
+    array = zarr.create_array(
+        tmp_path / "a.zarr", shape=(3, rows, columns), chunks=(1, 1024, 1024), dtype=dtype,
+        dimension_names=("c", "y", "x"), compressors=None,
+    )  # fmt: skip
+    for row in range(0, rows, 1000):
+        tiles = np.tile(pixels, (1, 2, 4))[:, :1000] * (257 if dtype == "u2" else 1)
+        array[:, row : row + 1000] = tiles
+    limit = dq.ClusterOptions(memory_limit_bytes=LAPTOP_BYTES)
+    report = check_peak(tmp_path / "a.zarr", tmp_path / name, None, limit)
+    assert report["n_pixels"] == rows * columns
+
+
 def test_a_folder_stays_below_its_projection(tmp_path):
     (tmp_path / "in").mkdir()
     for i in range(4):

@@ -3,6 +3,7 @@ import dask.array as da
 import numpy as np
 import pytest
 
+import dask_quant as dq
 from dask_quant.errors import OptionError, PixelFormatError
 from dask_quant.sources.arrays import as_image
 
@@ -84,3 +85,38 @@ def test_query_planning_is_refused(monkeypatch):
     monkeypatch.setattr(da, "ARRAY_EXPR_ENABLED", True)
     with pytest.raises(OptionError, match=r"array\.query-planning"):
         as_image(np.zeros((4, 4), np.uint8))
+
+
+@pytest.mark.parametrize("dims", ["yxc", "cyx", "xcy", "tczyx"])
+@pytest.mark.parametrize("is_dask", [False, True])
+def test_named_dimensions_say_which_axis_is_which(dims, is_dask):
+    xarray = pytest.importorskip("xarray")
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 7, 3), dtype=np.uint8)
+    moved = pixels.transpose(["yxc".index(name) for name in dims if name in "yxc"])
+    data = moved[tuple(slice(None) if name in "yxc" else None for name in dims)]
+    if is_dask:
+        data = da.from_array(data, chunks=2)
+    array = xarray.DataArray(data, dims=tuple(dims))
+    assert np.array_equal(as_image(array).compute(scheduler="synchronous"), pixels)
+    histogram = dq.count_colors(array)
+    assert (histogram.n_pixels, len(histogram)) == (
+        21,
+        len(np.unique(pixels.reshape(-1, 3), axis=0)),
+    )
+
+
+def test_several_pictures_in_an_array_are_refused():
+    xarray = pytest.importorskip("xarray")
+    array = xarray.DataArray(np.zeros((2, 9, 9), np.uint8), dims=("z", "y", "x"))
+    with pytest.raises(PixelFormatError, match=r"several pictures"):
+        as_image(array)
+
+
+def test_an_array_of_named_dimensions_is_relabelled_like_its_pixels(tmp_path, photo):
+    xarray = pytest.importorskip("xarray")
+    pixels = np.ascontiguousarray(photo[:40, :50])
+    array = xarray.DataArray(pixels.transpose(2, 1, 0), dims=("band", "x", "y"))
+    report = dq.quantize(array, tmp_path / "a.png", n_colors=5)
+    dq.quantize(pixels, tmp_path / "b.png", n_colors=5)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert report.n_pixels == 2000

@@ -1,0 +1,170 @@
+"""Which array of a Zarr store is the image: as OME-Zarr says, or the array ``0`` of a group."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import zarr
+
+from dask_quant.errors import OptionError, PixelFormatError, SourceError, SourceNotFoundError
+from dask_quant.sources.axis_order import AxisOrder, order_axes
+from dask_quant.sources.discover import is_zarr_store
+from dask_quant.sources.header import show_cause, show_path
+from dask_quant.sources.ome_zarr import (
+    Multiscale,
+    describe_images,
+    is_label_image,
+    list_images,
+    read_multiscale,
+    read_ome,
+)
+
+FULL_RESOLUTION = "0"
+"""Name of the array in a group that is the image, where no metadata name another."""
+
+_LABEL_ATTRIBUTE = "dask_quant"
+"""Name of the attribute in which a label store holds its palette."""
+
+
+@dataclass(frozen=True)
+class FoundArray:
+    """The array of a store that is the image."""
+
+    array: zarr.Array
+    """The array."""
+    name: str
+    """What messages call it."""
+    scales: Multiscale | None = None
+    """What OME-Zarr says of it."""
+    level: int = 0
+    """Which of its levels the array is."""
+
+    @property
+    def axes(self) -> tuple[str | None, ...]:
+        """Names of the axes where the store has them, else nothing."""
+        if self.scales is not None and self.scales.axes:
+            return self.scales.names
+        names = getattr(self.array.metadata, "dimension_names", None)
+        return tuple(names or self.array.attrs.get("_ARRAY_DIMENSIONS", ()))
+
+    def order(self) -> AxisOrder:
+        """Return which axis is which, or raise `PixelFormatError`."""
+        return order_axes(self.array.shape, self.axes, name=f"the Zarr array {self.name}")
+
+
+def find_array(path: str | Path, level: int) -> FoundArray:
+    """Open a store and find the array that is the image, for reading.
+
+    Parameters
+    ----------
+    path : str or Path
+        A local store, or a path inside of one: an array, an OME-Zarr image, or a group that holds
+        the array ``0``.
+    level : int
+        Level of an OME-Zarr image; 0: all its pixels.
+
+    Raises
+    ------
+    SourceNotFoundError
+        When there is no such folder.
+    SourceError
+        When it is no such store, not a local one, or holds several images.
+    PixelFormatError
+        When it holds labels.
+    OptionError
+        When it has no such level.
+    """
+    name = show_path(str(path))
+    if "://" in str(path):
+        message = f"Got the address {name}; only local Zarr stores are supported so far."
+        raise SourceError(message)
+    if not os.path.exists(path):
+        message = f"Cannot read {name}: there is no such Zarr store."
+        raise SourceNotFoundError(message)
+    try:
+        # Workers may have another working folder.
+        node = zarr.open(os.path.abspath(path), mode="r")
+        return _find_in_node(node, path, level, name)
+    except (OptionError, PixelFormatError, SourceError):
+        raise
+    except Exception as error:  # zarr raises almost any type for damaged metadata
+        message = f"Cannot read {name}: it is not a Zarr store that opens ({show_cause(error)})."
+        raise SourceError(message) from error
+
+
+def _find_in_node(
+    node: zarr.Array | zarr.Group, path: str | Path, level: int, name: str
+) -> FoundArray:
+    """Find the array that is the image in a node that is open."""
+    ome = read_ome(node.attrs.asdict())
+    if _has_palette(node) or is_label_image(ome):
+        message = (
+            f"Got {name}, which holds labels, not pixels; use its palette with apply, or render it "
+            "to pixels first."
+        )
+        raise PixelFormatError(message)
+    if isinstance(node, zarr.Array):
+        _check_no_level(level, name)
+        return _find_above(node, path, name)
+    images = list_images(ome, sorted(node.group_keys()))
+    if images is not None:
+        return _find_inside(node, images, path, level, name)
+    found = _find_level(node, level, name)
+    if found is not None:
+        return found
+    _check_no_level(level, name)
+    if FULL_RESOLUTION not in node or not isinstance(node[FULL_RESOLUTION], zarr.Array):
+        inside = ", ".join(sorted(node.array_keys()))
+        hint = f"; name one of its arrays: {inside}" if inside else ""
+        message = (
+            f"Cannot read {name}: it is a Zarr group without an array {FULL_RESOLUTION!r}{hint}."
+        )
+        raise SourceError(message)
+    return FoundArray(node[FULL_RESOLUTION], name)
+
+
+def _check_no_level(level: int, name: str) -> None:
+    """Raise `OptionError` where a level is asked for of what has none."""
+    if level:
+        message = f"Got level {level} of {name}, which is no OME-Zarr image with levels; use 0."
+        raise OptionError(message)
+
+
+def _find_level(group: zarr.Group, level: int, name: str) -> FoundArray | None:
+    """Return a level of an OME-Zarr image; None when a group is none."""
+    ome = read_ome(group.attrs.asdict())
+    if not ome.get("multiscales"):
+        return None
+    first = group[ome["multiscales"][0]["datasets"][0]["path"]]
+    scales = read_multiscale(ome, first.ndim)
+    assert scales is not None, "it has multiscales"
+    return FoundArray(group[scales.choose_level(level, name)], name, scales, level)
+
+
+def _find_above(array: zarr.Array, path: str | Path, name: str) -> FoundArray:
+    """Return an array that is named itself, with what an OME-Zarr image above it says of it."""
+    folder, key = os.path.split(os.path.abspath(path))
+    if is_zarr_store(folder):
+        group = zarr.open(folder, mode="r")
+        scales = read_multiscale(read_ome(group.attrs.asdict()), array.ndim)
+        if scales is not None and key in scales.paths:
+            return FoundArray(array, name, scales, scales.paths.index(key))
+    return FoundArray(array, name)
+
+
+def _find_inside(
+    group: zarr.Group, images: tuple[str, list[str]], path: str | Path, level: int, name: str
+) -> FoundArray:
+    """Return the one image of a group of images, or raise `SourceError` with those inside."""
+    what, paths = images
+    if len(paths) != 1:
+        raise SourceError(describe_images(what, paths, name))
+    return _find_in_node(group[paths[0]], Path(path, paths[0]), level, f"{name}/{paths[0]}")
+
+
+def _has_palette(node: zarr.Array | zarr.Group) -> bool:
+    """Return whether a node's attributes are those of a label store, colours for its values."""
+    ours = node.attrs.get(_LABEL_ATTRIBUTE)
+    return isinstance(ours, dict) and "palette" in ours
