@@ -374,7 +374,7 @@ def test_pages_and_levels_that_are_not_there_are_option_errors(pyramid, tmp_path
     with pytest.raises(OptionError, match="Got level -1"):
         open_image(path, level=-1)
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
-    with pytest.raises(OptionError, match="only TIFF files have pages and levels"):
+    with pytest.raises(OptionError, match="only TIFF and OME-Zarr have pages and levels"):
         open_image(tmp_path / "a.png", page=1)
 
 
