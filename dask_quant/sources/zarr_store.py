@@ -109,7 +109,9 @@ def _check_image(image: ZarrImage, *, is_ome: bool) -> None:
 
 
 def describe_reading(path: str | Path, *, page: Page = FIRST_PAGE) -> str | None:
-    """Return how a store is read, in a sentence, where that is not what it says itself.
+    """Return how a store is read, in a sentence, where nobody would expect it.
+
+    Expected are axes as the store names them, and ``(y, x, band)`` where it names none.
 
     Raises
     ------
@@ -121,7 +123,7 @@ def describe_reading(path: str | Path, *, page: Page = FIRST_PAGE) -> str | None
     if found.scales is not None and order.bands is not None:
         if found.array.shape[order.bands] == 3:
             return f"Reading the 3 channels of {found.name} as red, green and blue."
-    elif order.is_guess:
+    elif order.is_guess and not order.is_plain:
         return f"Reading {found.name} as {order.describe()}: its axes have no names."
     if found.name != show_path(str(path)):
         return f"Reading {found.name}, the only image inside."

@@ -263,6 +263,8 @@ def test_info_says_what_images_are(run, cat, store, pictures):
         "bands": 3,
         "n_unique_colors": n_colors,
         "input_bytes": (pictures / "cat.png").stat().st_size,
+        "n_frames": 1,
+        "profile": None,
         "n_pixels": 96 * 128,
     }
     assert one == {"command": "info", "images": [image], **image}

@@ -111,6 +111,7 @@ def test_one_task_reads_one_chunk_and_the_graph_holds_no_pixels(tmp_path):
 def test_the_reading_is_told_where_the_store_does_not_say_it(tmp_path):
     guessed = write(tmp_path / "a.zarr", PIXELS.transpose(2, 0, 1))
     assert describe_reading(guessed).endswith("a.zarr as (band, y, x): its axes have no names.")
+    assert describe_reading(write(tmp_path / "d.zarr", PIXELS)) is None
     named = write(tmp_path / "b.zarr", PIXELS, names=("y", "x", "c"))
     assert describe_reading(named) is None
     assert describe_reading(write(tmp_path / "c.zarr", PIXELS[..., 0])) is None
