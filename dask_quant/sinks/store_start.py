@@ -11,10 +11,11 @@ Zarr v3 core specification, and "Sharding codec" (ZEP 2), zarr-specs.readthedocs
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -258,12 +259,25 @@ def _create_or_discard(temporary: Path, create: Callable[..., None], *args: Any)
     """Call ``create(temporary, *args)``, and leave nothing when it fails or is interrupted.
 
     Zarr writes on a thread of its own, and goes on when its caller is interrupted. Here the caller
-    is a thread that is waited for, whatever happens.
+    is a thread that is waited for, whatever happens. A pool forgets a thread when a signal comes
+    while it starts; this one either has begun, and is waited for, or never will.
     """
+    creation: Future[None] = Future()
+
+    def run() -> None:
+        if creation.set_running_or_notify_cancel():
+            try:
+                create(temporary, *args)
+                creation.set_result(None)
+            except BaseException as error:
+                creation.set_exception(error)
+
     try:
-        with ThreadPoolExecutor(1) as pool:
-            pool.submit(create, temporary, *args).result()
+        Thread(target=run).start()
+        creation.result()
     except BaseException:
+        if not creation.cancel():
+            wait([creation])
         discard_store(temporary)
         raise
 

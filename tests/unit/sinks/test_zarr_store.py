@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from dask_quant.errors import OutputError, OutputExistsError
 from dask_quant.palette import Palette
-from dask_quant.sinks import store_layout, zarr_store
+from dask_quant.sinks import store_layout, store_start, zarr_store
 from dask_quant.sinks.store_layout import label_chunks, label_shards
 from dask_quant.sinks.store_marker import is_our_store
 from dask_quant.sinks.store_start import create_label_store, start_store
@@ -210,6 +211,27 @@ def test_what_a_killed_writer_left_does_not_stay(tmp_path):
 def test_discarding_leaves_nothing(tmp_path):
     discard_store(start_store(tmp_path / "a", (10, 10), PALETTE, overwrite=False))
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_a_signal_while_a_store_is_started_leaves_nothing(tmp_path, monkeypatch, has_begun):
+    """As Ctrl-C does that comes while a thread starts, before or after it has begun."""
+    started = []
+
+    class Interrupted(threading.Thread):
+        def start(self):
+            started.append(self)
+            if has_begun:
+                super().start()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(store_start, "Thread", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        start_store(tmp_path / "a.zarr", (5, 5), Palette([[0, 0, 0]]), overwrite=False)
+    if not has_begun:  # it does at last
+        threading.Thread.start(started[0])
+    started[0].join()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_files_and_folders_are_synced(tmp_path, monkeypatch):
