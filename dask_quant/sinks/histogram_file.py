@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,13 +9,12 @@ import numpy as np
 from dask_quant.kernels.count_block import unpack_colors
 from dask_quant.options import as_path, require
 from dask_quant.sinks.atomic import write_file_atomically
+from dask_quant.sinks.npz import NpzArray, npz_chunks
 from dask_quant.sources.histogram_file import FORMAT_VERSION, SLICE_COLORS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from dask_quant.histogram import ColorHistogram
 
@@ -26,28 +23,6 @@ SUFFIX = ".npz"
 
 _DEFLATE_LEVEL = 1
 """Of zlib: higher levels take several times as long for a tenth less (measured)."""
-
-
-class _Tap(io.RawIOBase):
-    """What an archive writes into, taken out part by part."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-
-    def writable(self) -> bool:
-        """Return that it can be written; it cannot be gone back in."""
-        return True
-
-    def write(self, data: bytes) -> int:  # type: ignore[override]  # archives write bytes
-        """Keep some bytes."""
-        self._parts.append(bytes(data))
-        return len(data)
-
-    def take(self) -> bytes:
-        """Return what was written since the last time."""
-        taken = b"".join(self._parts)
-        self._parts.clear()
-        return taken
 
 
 def write_histogram(histogram: ColorHistogram, path: str | Path, *, overwrite: bool = False) -> int:
@@ -101,27 +76,9 @@ def histogram_chunks(histogram: ColorHistogram) -> Iterator[bytes]:
     n, parts = len(histogram), range(0, len(histogram), SLICE_COLORS)
     colors = (unpack_colors(histogram.codes[at : at + SLICE_COLORS]) for at in parts)
     counts = (histogram.counts[at : at + SLICE_COLORS].astype("<i8") for at in parts)
-    tap = _Tap()
-    with zipfile.ZipFile(tap, "w", zipfile.ZIP_DEFLATED, compresslevel=_DEFLATE_LEVEL) as archive:
-        yield from _write_member(archive, tap, "version", version.dtype, (), [version])
-        yield from _write_member(archive, tap, "colors", np.dtype("|u1"), (n, 3), colors)
-        yield from _write_member(archive, tap, "counts", np.dtype("<i8"), (n,), counts)
-    yield tap.take()
-
-
-def _write_member(
-    archive: zipfile.ZipFile,
-    tap: _Tap,
-    name: str,
-    dtype: np.dtype[np.uint8] | np.dtype[np.int64],
-    shape: tuple[int, ...],
-    parts: Iterable[NDArray[np.integer]],
-) -> Iterator[bytes]:
-    """Write an array into an archive, and yield the bytes that this makes."""
-    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    # By name alone it gets the first date that there is: bytes do not tell when they were made.
-    with archive.open(f"{name}.npy", "w") as member:
-        np.lib.format.write_array_header_1_0(member, header)
-        for part in parts:
-            member.write(part.tobytes())
-            yield tap.take()
+    arrays = [
+        NpzArray("version", version.dtype, (), [version]),
+        NpzArray("colors", np.dtype(np.uint8), (n, 3), colors),
+        NpzArray("counts", version.dtype, (n,), counts),
+    ]
+    return npz_chunks(arrays, level=_DEFLATE_LEVEL)
