@@ -16,9 +16,8 @@ import numpy as np
 from PIL import Image
 
 from dask_quant.errors import PixelFormatError, SourceError
-from dask_quant.sources.bands import OPAQUE
 from dask_quant.sources.png_chunks import read_image_data, read_start, read_transparent_key
-from dask_quant.sources.sample_scaling import to_eight_bits
+from dask_quant.sources.sample_scaling import scale_integers, to_eight_bits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,8 +69,7 @@ def _scale(samples: Samples, most: int | None, *, name: str) -> NDArray[np.uint8
     if found > most:
         message = f"Cannot read {name}: it holds the sample {found} and says that {most} is white."
         raise SourceError(message)
-    wide = samples.astype(np.uint32)
-    return ((wide * (2 * OPAQUE) + most) // (2 * most)).astype(np.uint8)
+    return scale_integers(samples, most)
 
 
 def scale_loaded(image: Image.Image, bits: int, *, name: str) -> DeepImage:

@@ -39,7 +39,7 @@ class PngStart(NamedTuple):
     """Whether the pixels come in seven passes."""
 
 
-class _Chunk(NamedTuple):
+class PngChunk(NamedTuple):
     """One chunk: its kind, where its data starts, and how many bytes of data it claims."""
 
     kind: bytes
@@ -47,7 +47,7 @@ class _Chunk(NamedTuple):
     size: int
 
 
-def _walk_chunks(file: IO[bytes]) -> Iterator[_Chunk]:
+def walk_chunks(file: IO[bytes]) -> Iterator[PngChunk]:
     """Yield the chunks of a PNG up to and with IEND, or to where the file breaks off."""
     position = _SIGNATURE_BYTES
     while True:
@@ -56,7 +56,7 @@ def _walk_chunks(file: IO[bytes]) -> Iterator[_Chunk]:
         if len(head) < 8:
             return
         size, kind = struct.unpack(">I4s", head)
-        yield _Chunk(kind, position + 8, size)
+        yield PngChunk(kind, position + 8, size)
         if kind == b"IEND":
             return
         position += 12 + size
@@ -77,7 +77,7 @@ def read_start(file: IO[bytes]) -> PngStart:
 def read_image_data(file: IO[bytes]) -> bytes:
     """Return the compressed pixels of a PNG, all IDAT chunks joined."""
     parts = []
-    for chunk in _walk_chunks(file):
+    for chunk in walk_chunks(file):
         if chunk.kind == b"IDAT":
             file.seek(chunk.start)
             parts.append(file.read(chunk.size))
@@ -86,7 +86,7 @@ def read_image_data(file: IO[bytes]) -> bytes:
 
 def read_chunk_before_data(file: IO[bytes], kind: bytes) -> bytes:
     """Return the data of the first chunk of a kind in front of the pixels; empty without one."""
-    for chunk in _walk_chunks(file):
+    for chunk in walk_chunks(file):
         if chunk.kind == kind and chunk.size <= _MAX_METADATA_BYTES:
             file.seek(chunk.start)
             return file.read(chunk.size)
@@ -103,7 +103,7 @@ def read_transparent_key(file: IO[bytes]) -> tuple[int, ...] | None:
     return struct.unpack(f">{len(data) // 2}H", data)
 
 
-def _has_good_crc(file: IO[bytes], chunk: _Chunk) -> bool:
+def _has_good_crc(file: IO[bytes], chunk: PngChunk) -> bool:
     """Return whether the data of ``chunk`` agrees with its checksum."""
     file.seek(chunk.start)
     crc = zlib.crc32(chunk.kind)
@@ -133,7 +133,7 @@ def check_image_data(file: IO[bytes], *, name: str) -> None:
         When image data is damaged or the file is truncated.
     """
     kind = b""
-    for chunk in _walk_chunks(file):
+    for chunk in walk_chunks(file):
         kind = chunk.kind
         if kind == b"IDAT" and not _has_good_crc(file, chunk):
             message = f"Cannot read {name}: its image data is damaged (PNG checksum) or truncated."
@@ -153,7 +153,7 @@ def read_late_metadata(file: IO[bytes]) -> bytes:
     """
     kept: list[bytes] = []
     behind = False
-    for chunk in _walk_chunks(file):
+    for chunk in walk_chunks(file):
         behind = behind or chunk.kind == b"IDAT"
         wanted = behind and chunk.kind in _METADATA_KINDS and chunk.size <= _MAX_METADATA_BYTES
         if wanted or chunk.kind in (b"IHDR", b"IEND"):
@@ -166,7 +166,7 @@ def read_late_metadata(file: IO[bytes]) -> bytes:
 def read_skeleton(file: IO[bytes]) -> bytes:
     """Return a PNG without its image data: header, palette, transparency, metadata and end."""
     kept: list[bytes] = []
-    for chunk in _walk_chunks(file):
+    for chunk in walk_chunks(file):
         wanted = chunk.kind in _SKELETON_KINDS or chunk.kind in _METADATA_KINDS
         if wanted and chunk.size <= _MAX_METADATA_BYTES:
             file.seek(chunk.start - 8)

@@ -23,7 +23,7 @@ from dask_quant.errors import SourceError
 from dask_quant.kernels.unfilter import unfilter_block
 from dask_quant.sources.bands import OPAQUE
 from dask_quant.sources.header import show_cause, show_path
-from dask_quant.sources.sample_scaling import to_eight_bits
+from dask_quant.sources.sample_scaling import scale_integers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -358,7 +358,7 @@ class _Converter:
             alpha = self._palette[:, 3]
             colors = np.take(self._palette[:, :3], indices, axis=0)
             return colors, None if alpha.min() == OPAQUE else alpha[indices]
-        levels = self._scale(samples)
+        levels = scale_integers(samples, (1 << self._header.bit_depth) - 1)
         n_colors = 3 if levels.shape[2] >= 3 else 1
         colors = levels[..., :n_colors]
         colors = np.ascontiguousarray(colors if n_colors == 3 else np.repeat(colors, 3, axis=2))
@@ -377,19 +377,22 @@ class _Converter:
             return rows.reshape(shape)
         if depth == 16:
             return rows.view(">u2").astype(np.uint16).reshape(shape)
-        per_byte = 8 // depth
-        parts = np.empty((*rows.shape, per_byte), dtype=np.uint8)
-        for place in range(per_byte):
-            parts[..., place] = (rows >> (8 - depth * (place + 1))) & ((1 << depth) - 1)
-        return parts.reshape(len(rows), -1)[:, : header.width, np.newaxis]
+        return unpack_samples(rows, depth)[:, : header.width, np.newaxis]
 
-    def _scale(self, samples: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
-        """Return samples as levels of 8 bits."""
-        if samples.dtype == np.uint16:
-            return to_eight_bits(samples, name="a PNG")
-        levels: NDArray[np.uint8] = samples.astype(np.uint8, copy=False)
-        step = OPAQUE // ((1 << min(8, self._header.bit_depth)) - 1)
-        return levels if step == 1 else levels * np.uint8(step)
+
+def unpack_samples(packed: NDArray[np.uint8], depth: int) -> NDArray[np.uint8]:
+    """Return the samples of bytes ``(rows, n)`` of several each, the leftmost in the highest bits.
+
+    Beyond the width of the image there may be some more.
+    """
+    if depth == 8:
+        return packed
+    if depth == 1:
+        return np.unpackbits(packed, axis=1)
+    shifts = np.arange(8 - depth, -1, -depth, dtype=np.uint8)
+    samples: NDArray[np.uint8] = packed[:, :, np.newaxis] >> shifts
+    samples &= (1 << depth) - 1
+    return samples.reshape(len(packed), -1)
 
 
 def _read_key(header: PngHeader) -> NDArray[np.uint16]:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
 _LEVELS = 255
-_STEP_16 = 257
-"""Levels of 16 bits between two of 8: 65535 / 255."""
+_MOST_16 = (1 << 16) - 1
+_STEP_16 = _MOST_16 // _LEVELS
+"""Levels of 16 bits between two of 8."""
 
 
 def check_scalable(dtype: DTypeLike, *, name: str) -> None:
@@ -66,20 +67,25 @@ def to_eight_bits(
     if samples.dtype == np.bool_:
         return samples.astype(np.uint8) * np.uint8(_LEVELS)
     if samples.dtype == np.uint16:
-        return _scale_integers(samples, 16 if bits is None else bits, name)
+        most = _MOST_16 if bits is None else (1 << bits) - 1
+        if most < _MOST_16 and samples.max(initial=0) > most:
+            message = (
+                f"Got {name} of {bits}-bit samples with the value {samples.max()}, above {most}."
+            )
+            raise PixelFormatError(message)
+        return scale_integers(samples, most)
     return _scale_floats(samples, name)
 
 
-def _scale_integers(samples: NDArray[np.uint16], bits: int, name: str) -> NDArray[np.uint8]:
-    """Return integers of so many bits as levels."""
-    if bits == 16:
-        levels = samples // np.uint16(_STEP_16)
-        levels += samples % np.uint16(_STEP_16) > _STEP_16 // 2
-        return levels.astype(np.uint8)
-    most = (1 << bits) - 1
-    if samples.size and int(samples.max()) > most:
-        message = f"Got {name} of {bits}-bit samples with the value {samples.max()}, above {most}."
-        raise PixelFormatError(message)
+def scale_integers(samples: NDArray[np.unsignedinteger[Any]], most: int) -> NDArray[np.uint8]:
+    """Return samples of 8 or 16 bits, 0 to ``most``, as levels, each the nearest, halves up."""
+    if _LEVELS % most == 0:
+        levels = samples.astype(np.uint8, copy=False)
+        return levels if most == _LEVELS else levels * np.uint8(_LEVELS // most)
+    if most == _MOST_16:
+        quotients = samples // np.uint16(_STEP_16)
+        quotients += samples % np.uint16(_STEP_16) > _STEP_16 // 2
+        return quotients.astype(np.uint8)
     wide = samples.astype(np.uint32)
     return ((wide * (2 * _LEVELS) + most) // (2 * most)).astype(np.uint8)
 

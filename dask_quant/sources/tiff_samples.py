@@ -23,7 +23,7 @@ from PIL import Image
 
 from dask_quant.errors import PixelFormatError
 from dask_quant.sources.bands import OPAQUE
-from dask_quant.sources.sample_scaling import check_scalable, to_eight_bits
+from dask_quant.sources.sample_scaling import check_scalable, scale_integers, to_eight_bits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -255,11 +255,7 @@ def _to_levels(samples: NDArray[Any], bits: int, name: str) -> NDArray[np.uint8]
     """Return samples of any depth as 8-bit levels."""
     if samples.dtype.kind == "f" or bits > 8:
         return to_eight_bits(samples, name=name, bits=bits if samples.dtype == np.uint16 else None)
-    if bits == 8:
-        return samples
-    most = (1 << bits) - 1
-    wide = samples.astype(np.uint32)
-    return ((wide * (2 * OPAQUE) + most) // (2 * most)).astype(np.uint8)
+    return scale_integers(samples, (1 << bits) - 1)
 
 
 def _divide_by_alpha(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -12,7 +12,6 @@ Compressed Data Format Specification", RFC 1951, 1996, doi:10.17487/RFC1951.
 from __future__ import annotations
 
 import os
-import struct
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,23 +23,21 @@ from dask.base import tokenize
 
 from dask_quant.errors import SourceError
 from dask_quant.sources.header import show_cause, show_path
+from dask_quant.sources.png_chunks import read_bit_depth, walk_chunks
+from dask_quant.sources.png_strips import unpack_samples
 from dask_quant.sources.raster_file import read_label_block
 from dask_quant.sources.zarr_nodes import FULL_RESOLUTION
 from dask_quant.sources.zarr_shards import ShardedArray, can_read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
-    from typing import BinaryIO
 
     from numpy.typing import DTypeLike, NDArray
 
     ReadPart = Callable[[slice, slice], NDArray[Any]]
     """Reads the labels of some rows and columns."""
 
-_SIGNATURE_BYTES = 8
-_CHUNK_HEADER = struct.Struct(">I4s")
-_CRC_BYTES = 4
 _ZLIB_HEADER_BYTES = 2
 
 
@@ -183,7 +180,7 @@ class _StripPart:
         with open(self.path, "rb") as file:
             file.seek(offset)
             packed = _inflate(file.read(n_bytes), n_rows * row_bytes, self.path)
-        labels = _unpack_rows(packed.reshape(n_rows, row_bytes)[:, 1:], self.depth)
+        labels = unpack_samples(packed.reshape(n_rows, row_bytes)[:, 1:], self.depth)
         return labels[rows.start - top : rows.stop - top, columns]
 
 
@@ -192,23 +189,13 @@ def _find_strips(path: str) -> tuple[int, tuple[tuple[int, int], ...]]:
     depth = 0
     places: list[tuple[int, int]] = []
     with open(path, "rb") as file:
-        file.seek(_SIGNATURE_BYTES)
-        for kind, n_bytes in _walk_chunks(file):
-            if kind == b"IHDR":
-                depth = file.read(9)[8]
-            elif kind == b"IDAT":
+        for chunk in walk_chunks(file):
+            if chunk.kind == b"IHDR":
+                depth = read_bit_depth(file)
+            elif chunk.kind == b"IDAT":
                 skipped = 0 if places else _ZLIB_HEADER_BYTES
-                places.append((file.tell() + skipped, n_bytes - skipped))
+                places.append((chunk.start + skipped, chunk.size - skipped))
     return depth, tuple(places)
-
-
-def _walk_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Yield kind and length of the chunks of a PNG, the file standing at the data of each."""
-    while len(header := file.read(_CHUNK_HEADER.size)) == _CHUNK_HEADER.size:
-        n_bytes, kind = _CHUNK_HEADER.unpack(header)
-        start = file.tell()
-        yield kind, n_bytes
-        file.seek(start + n_bytes + _CRC_BYTES)
 
 
 def _inflate(data: bytes, n_bytes: int, path: str) -> NDArray[np.uint8]:
@@ -226,21 +213,6 @@ def _inflate(data: bytes, n_bytes: int, path: str) -> NDArray[np.uint8]:
         )
         raise SourceError(message)
     return np.frombuffer(raw, dtype=np.uint8)
-
-
-def _unpack_rows(packed: NDArray[np.uint8], depth: int) -> NDArray[np.uint8]:
-    """Return the pixels of bytes ``(rows, n)`` of several each, the leftmost in the highest bits.
-
-    Beyond the width of the image there may be some more.
-    """
-    if depth == 8:
-        return packed
-    if depth == 1:
-        return np.unpackbits(packed, axis=1)
-    shifts = np.arange(8 - depth, -1, -depth, dtype=np.uint8)
-    pixels: NDArray[np.uint8] = packed[:, :, np.newaxis] >> shifts
-    pixels &= (1 << depth) - 1
-    return pixels.reshape(len(packed), -1)
 
 
 def _name_array(path: str) -> str:
