@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dask_quant.alpha_options import as_alpha
 from dask_quant.color_curve import trace_curve
 from dask_quant.events import ignore_event
 from dask_quant.fit_options import FitOptions
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.color_curve import ColorCurve
     from dask_quant.events import Listener
     from dask_quant.options import ClusterOptions
@@ -29,6 +31,7 @@ def elbow(
     out: str | Path | None = None,
     *,
     space: str = "srgb",
+    alpha: str | AlphaRule = "keep",
     seed: int = 0,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
@@ -48,6 +51,8 @@ def elbow(
         Numbers of colours, 1 to 65536.
     out : str or Path, optional
         ``.csv``, ``.json``, ``.png``, ``.svg`` or ``.pdf`` to write the scores to.
+    alpha : {"keep", "drop", "matte:#rrggbb"}, default "keep"
+        As in `quantize`, but that pixels which are not opaque are refused where alpha is kept.
     space, seed, overwrite, chunks, cluster, listener
         As in `quantize`.
 
@@ -71,7 +76,8 @@ def elbow(
     if isinstance(data, ColorHistogram):
         histogram = data
     else:
-        histogram = count_sources(Job("elbow", fit, run, listener), check_sources(data))
+        job = Job("elbow", fit, run, listener, alpha=as_alpha(alpha).refusing)
+        histogram = count_sources(job, check_sources(data))
     curve = trace_curve(histogram, chosen, space=space, seed=seed, listener=listener)
     if path is not None:
         write_curve(curve, path, overwrite=overwrite)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from dask_quant.alpha_options import KEEP
 from dask_quant.dithering import dither_image
 from dask_quant.events import Stopwatch, ignore_event
 from dask_quant.fit.fitting import fit_given, fit_histogram
@@ -17,6 +18,7 @@ from dask_quant.kernels.assign import build_table, label_block, table_of_colors
 from dask_quant.sinks.atomic import write_file_atomically
 from dask_quant.sinks.png import label_chunks
 from dask_quant.sources.pillow import read_image
+from dask_quant.tables import label_pixels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.dithering import Tally
     from dask_quant.events import Listener
     from dask_quant.fit.palette_fit import PaletteFit
@@ -41,8 +44,8 @@ class ImageOutcome:
     """Pixels of the image."""
     n_unique_colors: int
     """Its distinct colours."""
-    squared_error: int
-    """Squared sRGB error over its pixels, summed over the bands."""
+    squared_error: float
+    """Squared sRGB error over its pixels, summed over the bands; a whole number if opaque."""
     inertia: float
     """Squared distances over its pixels, in units of the working space."""
     mean_color_error: float
@@ -66,6 +69,7 @@ def quantize_file(
     *,
     palette: Palette | None = None,
     dither: str = "none",
+    alpha: AlphaRule = KEEP,
     overwrite: bool = False,
     listener: Listener = ignore_event,
     watch: Stopwatch | None = None,
@@ -84,6 +88,8 @@ def quantize_file(
         Palette to use as it is.
     dither : str, default "none"
         One of `dask_quant.fit_options.DITHERS`; the palette is the same for all.
+    alpha : AlphaRule
+        What becomes of transparency; kept by default.
     overwrite : bool, default False
         Whether ``out`` may exist.
     listener, watch
@@ -91,11 +97,12 @@ def quantize_file(
 
     Notes
     -----
-    Peak bytes: 7 per pixel while decoding; then 4 per pixel and some 32 per distinct colour.
+    Peak bytes: 7 per pixel while decoding; then 4 per pixel and some 32 per distinct colour. With
+    transparency one more per pixel, and some 200 per distinct colour.
     """
     watch = watch or Stopwatch()
     with watch.measure("decode"):
-        pixels = read_image(source)
+        pixels = read_image(source, alpha=alpha)
     return quantize_pixels(
         *(pixels, out, options),
         palette=palette,
@@ -117,7 +124,9 @@ def quantize_pixels(
     listener: Listener = ignore_event,
     watch: Stopwatch | None = None,
 ) -> ImageOutcome:
-    """Relabel one image in memory, uint8 ``(y, x, 3)``, as an indexed PNG. **Eager**.
+    """Relabel one image in memory as an indexed PNG. **Eager**.
+
+    Pixels are sRGB uint8 ``(y, x, 3)``, or RGBA ``(y, x, 4)``.
 
     The other parameters are those of `quantize_file`.
     """
@@ -151,10 +160,12 @@ def _label_and_describe(
 
 
 def label_image(pixels: NDArray[np.uint8], fit: PaletteFit) -> Labels:
-    """Return the labels ``(y, x)`` of the ``(y, x, 3)`` image that ``fit`` was made of. **Eager**.
+    """Return the labels ``(y, x)`` of the image that ``fit`` was made of. **Eager**.
 
     Its colours were sorted and labelled for the fit, so no full lookup table is built.
     """
+    if pixels.shape[-1] == 4 or fit.palette.has_alpha:
+        return label_pixels(pixels, fit.palette)
     table = table_of_colors(
         fit.boxes.colors, fit.finished.assignment.labels, fit.palette.label_dtype
     )

@@ -31,6 +31,7 @@ from dask_quant.sources.zarr_store import open_zarr_samples
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.execute import Executor
     from dask_quant.sources.rasters import Raster
 
@@ -38,7 +39,9 @@ _NAME_DIGITS = 32
 """Digits of a digest that name a store in its group."""
 
 
-def persist_image(image: Any, store: Path, executor: Executor, *, overwrite: bool) -> Path:
+def persist_image(
+    image: Any, store: Path, executor: Executor, *, alpha: AlphaRule, overwrite: bool
+) -> Path:
     """Return ``store``, which holds the pixels of ``image``, decoded now if need be. **Eager**.
 
     Parameters
@@ -49,6 +52,8 @@ def persist_image(image: Any, store: Path, executor: Executor, *, overwrite: boo
         Zarr store, uint8 ``(y, x, 3)`` in shards; made, or used again when it holds this image.
     executor : Executor
         Decodes and writes.
+    alpha : AlphaRule
+        What becomes of transparency, which a store does not hold: none that keeps it.
     overwrite : bool
         Whether a store of another image is replaced.
 
@@ -62,7 +67,7 @@ def persist_image(image: Any, store: Path, executor: Executor, *, overwrite: boo
     if not isinstance(image, (str, Path)) or is_zarr_store(image):
         message = "Got --persist with an image that needs none: it can be read in parts already."
         raise OptionError(message)
-    digest = _digest_file(image)
+    digest = _digest_file(image) + (repr(alpha) if alpha.flattens else "")
     if store.exists():
         if read_store_source(store) == digest:
             executor.listener(Notice(f"Reusing {store}, which holds this image."))
@@ -73,19 +78,25 @@ def persist_image(image: Any, store: Path, executor: Executor, *, overwrite: boo
                 "--overwrite to replace it, or choose another name."
             )
             raise OutputExistsError(message)
-    _write_store(image, store, digest, executor, overwrite=overwrite)
+    _write_store(image, store, digest, executor, alpha=alpha, overwrite=overwrite)
     return store
 
 
 def _write_store(
-    image: str | Path, store: Path, digest: str, executor: Executor, *, overwrite: bool
+    image: str | Path,
+    store: Path,
+    digest: str,
+    executor: Executor,
+    *,
+    alpha: AlphaRule,
+    overwrite: bool,
 ) -> None:
     """Decode ``image`` into a new store."""
     header = read_header(image)
     shape = (header.height, header.width)
     store = store.absolute()  # workers may have another working folder
     temporary = start_image_store(store, shape, digest, overwrite=overwrite)
-    pixels = open_image(image, chunks=image_shards(shape))
+    pixels = open_image(image, chunks=image_shards(shape), alpha=alpha)
     fill_store(pixels, temporary, store, executor, overwrite=overwrite, stage="persist")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dask_quant.alpha_options import as_alpha
 from dask_quant.errors import OptionError
 from dask_quant.events import ignore_event
 from dask_quant.fit_options import FitOptions, check_dither, make_target
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.events import Listener
     from dask_quant.fit_options import Target
     from dask_quant.options import ClusterOptions, RunOptions
@@ -56,6 +58,8 @@ def quantize(
     target_psnr: float | None = None,
     target_mse: float | None = None,
     target_delta_e: float | None = None,
+    alpha: str | AlphaRule = "keep",
+    matte: Any = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -123,6 +127,13 @@ def quantize(
     target_psnr, target_mse, target_delta_e : float, optional
         Take the fewest colours, ``n_colors`` at most, that reach this PSNR in dB, this mse, or this
         mean CIEDE2000 difference. Fits of several numbers of colours are made for it.
+    alpha : {"keep", "drop", "matte"}, default "keep"
+        What becomes of pixels that are not opaque. ``keep``: colours of the palette have an alpha,
+        all pixels that are fully transparent share one, and differences are the mean of those over
+        black and over white (`dask_quant.premultiplied`). ``drop``: alpha is ignored, and hidden
+        colours show. ``matte``, or ``matte:#rrggbb``: pixels are put on a colour first.
+    matte : str or sequence, optional
+        The colour for ``matte``, white when not given: ``#rrggbb`` or three sRGB levels.
     overwrite : bool, default False
         Whether outputs that exist are replaced.
     chunks : int or tuple of int, optional
@@ -168,7 +179,7 @@ def quantize(
         recolor=recolor,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
-    job = _make_job(fit, run, listener, per_image, dither)
+    job = _make_job(fit, run, listener, per_image, dither, as_alpha(alpha, matte))
     return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 
 
@@ -179,6 +190,8 @@ def apply_palette(
     *,
     space: str = "srgb",
     dither: str = "none",
+    alpha: str | AlphaRule = "keep",
+    matte: Any = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -194,7 +207,7 @@ def apply_palette(
         sRGB integers 0 to 255 ``(n_colors, 3)``.
     space : {"srgb", "linear", "oklab", "lab"}, default "srgb"
         Where the nearest colour of a pixel is found.
-    sources, out, dither, overwrite, chunks, persist, cluster, listener
+    sources, out, dither, alpha, matte, overwrite, chunks, persist, cluster, listener
         As in `quantize`.
 
     Returns
@@ -210,7 +223,12 @@ def apply_palette(
     run = make_run_options(overwrite, chunks, persist, cluster)
     given = as_palette(palette)
     fit = FitOptions(n_colors=len(given), space=space)
-    job = Job("apply", fit, run, listener, palette=given, dither=check_dither(dither, space))
+    job = Job(
+        *("apply", fit, run, listener),
+        palette=given,
+        dither=check_dither(dither, space),
+        alpha=as_alpha(alpha, matte),
+    )
     return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 
 
@@ -233,6 +251,8 @@ def make_palette(
     target_psnr: float | None = None,
     target_mse: float | None = None,
     target_delta_e: float | None = None,
+    alpha: str | AlphaRule = "keep",
+    matte: Any = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -252,7 +272,7 @@ def make_palette(
         As in `quantize`.
     target_psnr, target_mse, target_delta_e
         As in `quantize`.
-    overwrite, chunks, persist, cluster, listener
+    alpha, matte, overwrite, chunks, persist, cluster, listener
         As in `quantize`.
 
     Returns
@@ -282,7 +302,7 @@ def make_palette(
         keep=keep,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
-    job = Job("palette", fit, run, listener)
+    job = Job("palette", fit, run, listener, alpha=as_alpha(alpha, matte))
     return fit_sources(job, check_sources(sources), as_path(out, "out"))
 
 
@@ -308,6 +328,8 @@ def plan_job(
     target_psnr: float | None = None,
     target_mse: float | None = None,
     target_delta_e: float | None = None,
+    alpha: str | AlphaRule = "keep",
+    matte: Any = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
@@ -325,7 +347,7 @@ def plan_job(
         As in `quantize`.
     target_psnr, target_mse, target_delta_e
         As in `quantize`.
-    overwrite, chunks, persist, cluster
+    alpha, matte, overwrite, chunks, persist, cluster
         As in `quantize`.
 
     Returns
@@ -356,7 +378,7 @@ def plan_job(
         recolor=recolor,
     )
     run = make_run_options(overwrite, chunks, persist, cluster)
-    job = _make_job(fit, run, ignore_event, per_image, dither)
+    job = _make_job(fit, run, ignore_event, per_image, dither, as_alpha(alpha, matte))
     return plan_sources(job, check_sources(sources), as_path(out, "out"))
 
 
@@ -372,11 +394,16 @@ def _make_fit(
 
 
 def _make_job(
-    fit: FitOptions, run: RunOptions, listener: Listener, per_image: bool, dither: str
+    fit: FitOptions,
+    run: RunOptions,
+    listener: Listener,
+    per_image: bool,
+    dither: str,
+    alpha: AlphaRule,
 ) -> Job:
     """Return a job that fits and relabels."""
     chosen = check_dither(dither, fit.space, fit.recolor)
-    return Job("quantize", fit, run, listener, per_image=per_image, dither=chosen)
+    return Job("quantize", fit, run, listener, per_image=per_image, dither=chosen, alpha=alpha)
 
 
 def _most_colors(n_colors: int | None, target: Target | None, out: str | Path) -> int:

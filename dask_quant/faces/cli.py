@@ -13,6 +13,7 @@ import click
 import dask_quant as dq
 from dask_quant.faces import terminal
 from dask_quant.faces.cli_options import (
+    ALPHA,
     BAND_OPTIONS,
     CHUNK_OPTIONS,
     CLASS_FIT_OPTIONS,
@@ -33,6 +34,7 @@ from dask_quant.faces.cli_options import (
     SHOW_OPTIONS,
     SOURCES,
     SPACE,
+    alpha_option,
     class_options,
     fit_options,
     job_options,
@@ -97,6 +99,7 @@ def cli() -> None:
 @RECOLOR
 @click.option("--per-image", is_flag=True, help="A palette for each image, not one for all.")
 @DITHER
+@ALPHA
 @SEARCH_OPTIONS
 @CHUNK_OPTIONS
 @OVERWRITE
@@ -132,6 +135,7 @@ def quantize(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **
     help="Palette file: .gpl, .hex, .json, .pal, .act, .ase, .clr, .qml, or .png for a picture.",
 )
 @FIT_OPTIONS
+@ALPHA
 @SEARCH_OPTIONS
 @CHUNK_OPTIONS
 @OVERWRITE
@@ -159,6 +163,7 @@ def palette(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
 )
 @OUT
 @DITHER
+@ALPHA
 @CHUNK_OPTIONS
 @SPACE
 @BAND_OPTIONS
@@ -181,7 +186,11 @@ def apply(
     with terminal.run_command("apply", quiet=quiet, as_json=as_json) as screen:
         classes = take(given, *CLASS_NAMES)
         if model is not None and palette_file is None:
-            for name, value, default in (("space", space, "srgb"), ("dither", dither, "none")):
+            alpha, matte = take(given, "alpha", "matte").values()
+            for name, value, default in (
+                *(("space", space, "srgb"), ("dither", dither, "none")),
+                *(("alpha", alpha, "keep"), ("matte", matte, None)),
+            ):
                 if value != default:
                     message = f"Got --{name} {value} with classes; it is for --palette."
                     raise dq.OptionError(message)
@@ -250,6 +259,7 @@ def segment(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
 )
 @SCORES_OUT
 @SPACE
+@ALPHA
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of every random draw.")
 @click.option("--chunks", metavar="N|ROWS,COLS", help="Pixels per task of a large image.")
 @OVERWRITE
@@ -332,13 +342,14 @@ def score(
     help=f"Methods: all, or some of {', '.join(METHODS)}; a row for each.",
 )
 @click.option("--images", type=PATH, metavar="FOLDER", help="Write every picture there, too.")
+@ALPHA
 @SEARCH_OPTIONS
 @OVERWRITE
 @SHOW_OPTIONS
 def compare(source: str, k_list: str, out: Path, quiet: bool, as_json: bool, **given: Any) -> None:
     """Draw a picture in several numbers of colours, and by several methods, side by side."""
     with terminal.run_command("compare", quiet=quiet, as_json=as_json) as screen:
-        numbers, options = parse_k_list(k_list), fit_options(given)
+        numbers, options = parse_k_list(k_list), fit_options(alpha_option(given))
         comparison = dq.compare(source, out, numbers, listener=screen.listen, **options)
         screen.show_comparisons([comparison])
 

@@ -66,6 +66,8 @@ class ChunkedSource:
     """Whether any part costs a decode of all."""
     input_bytes: int
     """Bytes as stored."""
+    has_alpha: bool = False
+    """Whether pixels may be transparent."""
 
 
 def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
@@ -77,7 +79,7 @@ def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Repor
         outcome = _fit_source(job, source, plan, out, executor)
         with job.watch.measure("relabel"):
             chunks = None if _is_dask(source.image) else plan.relabel_chunks
-            pixels = open_image(source.image, chunks=chunks)
+            pixels = open_image(source.image, chunks=chunks, alpha=job.reads)
             outcome = _relabel_source(job, source, pixels, outcome, out, executor)
         peak = executor.peak_rss_bytes()
     return report_one(job, outcome, out, n_ignored, input_bytes, peak)
@@ -134,7 +136,8 @@ def count_pixels(job: Job, image: Any) -> ColorHistogram:
 def _open_to_count(job: Job, source: ChunkedSource, plan: ChunkPlan) -> Any:
     """Return the image, a Dask array, in the chunks that its colours are counted in."""
     own_chunks = _is_dask(source.image) and not job.run.chunks.given
-    return open_image(source.image, chunks=None if own_chunks else plan.count_chunks)
+    chunks = None if own_chunks else plan.count_chunks
+    return open_image(source.image, chunks=chunks, alpha=job.reads)
 
 
 def _fit_source(
@@ -168,7 +171,11 @@ def _prepare_source(
         return given, plan, given.input_bytes
     check_persist(job.run.persist, out)
     with job.watch.measure("persist"):
-        store = persist_image(image, job.run.persist, executor, overwrite=job.run.overwrite)
+        store = persist_image(
+            *(image, job.run.persist, executor),
+            alpha=job.alpha.refusing,
+            overwrite=job.run.overwrite,
+        )
     source = open_source(store)
     plan = plan_source(job, source, out, n_processes=n_processes, n_threads=n_threads)
     return source, plan, given.input_bytes
@@ -195,15 +202,18 @@ def open_source(image: Any) -> ChunkedSource:
     if is_array(image):
         array = as_image(image)
         unit = array.chunksize[:2] if _is_dask(image) else (1, array.shape[1])
-        return ChunkedSource(image, array.shape[:2], unit, unit, False, int(image.nbytes))
+        has_alpha = image.ndim == 3 and image.shape[2] == 4
+        return ChunkedSource(
+            image, array.shape[:2], unit, unit, False, int(image.nbytes), has_alpha
+        )
     if not is_zarr_store(image):
         header = read_header(image)
         shape, unit = (header.height, header.width), (1, header.width)
-        return ChunkedSource(image, shape, unit, unit, True, header.input_bytes)
+        return ChunkedSource(image, shape, unit, unit, True, header.input_bytes, header.has_alpha)
     header = read_zarr_header(image)
     shape, array = (header.height, header.width), open_zarr_array(image)
     unit, part = read_unit(array), decode_unit(array)
-    return ChunkedSource(image, shape, unit, part, False, header.input_bytes)
+    return ChunkedSource(image, shape, unit, part, False, header.input_bytes, header.has_alpha)
 
 
 def _is_dask(image: Any) -> bool:
@@ -228,6 +238,7 @@ def plan_source(
         decodes_whole=source.decodes_whole,
         engine_bytes=_plan_engine_bytes(job, source, n_processes, n_threads),
         weight_power=job.fit.weight_power,
+        has_alpha=source.has_alpha and job.reads.keeps,
         requested=job.run.chunks,
     )
     rows, columns = plan.count_chunks

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dask_quant.alpha_options import KEEP
 from dask_quant.chunking import check_budget, plan_collection
 from dask_quant.dithering import Tally
 from dask_quant.errors import DaskQuantError, OptionError, OutputExistsError
@@ -30,18 +32,20 @@ from dask_quant.sources.reading import read_any_header
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.execute import Executor
     from dask_quant.histogram import ColorHistogram
     from dask_quant.job import CountedImages, WrittenImages
     from dask_quant.results import Report
     from dask_quant.routes.common import Job
     from dask_quant.sources.discover import Discovery
+    from dask_quant.sources.header import ImageHeader
 
 
 def relabel_many(job: Job, found: Discovery, out: Path) -> Report:
     """Relabel many images, with one palette or one each."""
     _check_plain_collection(job, found)
-    items = plan_items(found, out, overwrite=job.run.overwrite)
+    items = plan_items(found, out, overwrite=job.run.overwrite, alpha=job.reads)
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
         _check_collection_budget(job, items, executor)
         if job.per_image:
@@ -125,7 +129,7 @@ def count_many(job: Job, found: Discovery) -> ColorHistogram:
 def _count_items(job: Job, found: Discovery, out: Path) -> tuple[list[Item], CountedImages, int]:
     """Return many images, their colours, and the peak memory of counting them."""
     _check_plain_collection(job, found)
-    items = [Item(entry.path, out) for entry in found.inputs]
+    items = [Item(entry.path, out, job.reads) for entry in found.inputs]
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
         _check_collection_budget(job, items, executor)
         with job.watch.measure("count"):
@@ -166,7 +170,9 @@ def _check_plain_collection(job: Job, found: Discovery) -> None:
             raise OptionError(message)
 
 
-def plan_items(found: Discovery, out: Path, *, overwrite: bool) -> list[Item]:
+def plan_items(
+    found: Discovery, out: Path, *, overwrite: bool, alpha: AlphaRule = KEEP
+) -> list[Item]:
     """Return what is read and written for each input, having checked that the outputs are free."""
     if out.exists() and not out.is_dir():
         message = f"Got the output {str(out)!r} for images in a folder, but it is a file."
@@ -176,7 +182,7 @@ def plan_items(found: Discovery, out: Path, *, overwrite: bool) -> list[Item]:
         raise OutputExistsError(message)
     names = plan_output_names([entry.relative for entry in found.inputs], ".png")
     items = [
-        Item(entry.path, target)
+        Item(entry.path, target, alpha)
         for entry, target in zip(found.inputs, resolve_all_below(out, names), strict=True)
     ]
     for item in items:
@@ -189,11 +195,13 @@ def _check_collection_budget(job: Job, items: Sequence[Item], executor: Executor
     limit = job.run.cluster.memory_limit_bytes
     if limit is None:
         return
+    headers = read_headers(items)
     projected = plan_collection(
-        [count_header_pixels(item.source) for item in items],
+        [header.n_pixels for header in headers],
         n_processes=executor.n_processes,
         n_threads=executor.n_threads,
         weight_power=job.fit.weight_power,
+        has_alpha=may_keep_alpha(job, headers),
     )
     check_budget(projected, limit, f"{executor.n_threads} images side by side")
 
@@ -213,9 +221,15 @@ def _count_source_bytes(path: str) -> int:
         return 0
 
 
-def count_header_pixels(path: str) -> int:
-    """Return the pixels that the header of a file or store promises; 0 where it cannot be read."""
-    try:
-        return read_any_header(path).n_pixels
-    except DaskQuantError:
-        return 0
+def read_headers(items: Sequence[Item]) -> list[ImageHeader]:
+    """Return what images say about themselves; those that cannot be read say nothing."""
+    headers = []
+    for item in items:
+        with suppress(DaskQuantError):
+            headers.append(read_any_header(item.source))
+    return headers
+
+
+def may_keep_alpha(job: Job, headers: Sequence[ImageHeader]) -> bool:
+    """Return whether pixels of some image may come with transparency."""
+    return job.reads.keeps and any(header.has_alpha for header in headers)

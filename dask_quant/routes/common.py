@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dask_quant import __version__
+from dask_quant.alpha_options import KEEP
 from dask_quant.errors import FewerColorsWarning, OptionError, OutputError, SourceError
 from dask_quant.events import Stopwatch
 from dask_quant.fit.fitting import fit_given, fit_histogram
@@ -23,6 +24,7 @@ from dask_quant.sources.discover import STDIN, Discovery, discover
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.events import Listener
     from dask_quant.fit.palette_fit import PaletteFit
     from dask_quant.fit_options import FitOptions
@@ -65,8 +67,15 @@ class Job:
     """Whether each image of a collection gets a palette of its own."""
     dither: str = "none"
     """How labels are dithered; the palette does not depend on it."""
+    alpha: AlphaRule = KEEP
+    """What becomes of transparency."""
     watch: Stopwatch = field(default_factory=Stopwatch)
     """Measures the stages."""
+
+    @property
+    def reads(self) -> AlphaRule:
+        """How transparency is read: refused where nothing can be made of it that is kept."""
+        return self.alpha.refusing if self.dither != "none" or self.fit.fits_pixels else self.alpha
 
 
 def is_array(sources: Any) -> bool:

@@ -31,7 +31,7 @@ def describe_inputs(job: Job, found: Discovery, count_chunked: CountChunked) -> 
     infos: list[ImageInfo] = []
     for position, entry in enumerate(found.inputs):
         try:
-            infos.append(_describe_image(entry.path, count_chunked))
+            infos.append(_describe_image(job, entry.path, count_chunked))
         except (SourceError, PixelFormatError) as error:
             if len(found.inputs) == 1:
                 raise
@@ -43,7 +43,7 @@ def describe_inputs(job: Job, found: Discovery, count_chunked: CountChunked) -> 
     return infos
 
 
-def _describe_image(path: str, count_chunked: CountChunked) -> ImageInfo:
+def _describe_image(job: Job, path: str, count_chunked: CountChunked) -> ImageInfo:
     """Return what one image is, its colours counted."""
     if is_zarr_store(path):
         header, n_colors = count_chunked(path)
@@ -53,7 +53,7 @@ def _describe_image(path: str, count_chunked: CountChunked) -> ImageInfo:
         if header.n_pixels > SMALL_PIXELS and path != STDIN:
             header, n_colors = count_chunked(path)
         else:
-            n_colors = len(ColorHistogram.from_pixels(read_image(source)))
+            n_colors = len(ColorHistogram.from_pixels(read_image(source, alpha=job.reads)))
     return _make_info(path, header, n_colors)
 
 

@@ -34,6 +34,7 @@ def relabel_in_memory(job: Job, path: str, out: Path, n_ignored: int) -> Report:
         job.fit,
         palette=job.palette,
         dither=job.dither,
+        alpha=job.reads,
         overwrite=job.run.overwrite,
         listener=job.listener,
         watch=job.watch,
@@ -61,7 +62,7 @@ def _count_source(job: Job, source: str | BytesIO) -> ColorHistogram:
     """Decode an image and count its colours."""
     _check_memory(job, source)
     with job.watch.measure("decode"):
-        pixels = read_image(source)
+        pixels = read_image(source, alpha=job.reads)
     with job.watch.measure("count"):
         return ColorHistogram.from_pixels(pixels)
 
@@ -70,7 +71,10 @@ def _check_memory(job: Job, source: str | BytesIO) -> None:
     """Refuse an image that does not fit the memory limit, where there is one."""
     limit = job.run.cluster.memory_limit_bytes
     if limit is not None:
+        header = read_header(source)
         projected = plan_collection(
-            [read_header(source).n_pixels], weight_power=job.fit.weight_power
+            [header.n_pixels],
+            weight_power=job.fit.weight_power,
+            has_alpha=header.has_alpha and job.reads.keeps,
         )
         check_budget(projected, limit, "one image in memory")

@@ -11,7 +11,7 @@ from dask_quant.job import count_batches
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.process import count_cpus
 from dask_quant.routes.chunked import open_source, plan_source
-from dask_quant.routes.collections import count_header_pixels, plan_items
+from dask_quant.routes.collections import may_keep_alpha, plan_items, read_headers
 from dask_quant.routes.common import (
     check_label_suffix,
     read_source,
@@ -100,9 +100,14 @@ def _plan_collection(job: Job, found: Discovery, out: Path) -> JobPlan:
     """Plan the images that go to a folder."""
     n_processes, n_threads = _count_side_by_side(job)
     items = plan_items(found, out, overwrite=job.run.overwrite)
-    sizes = [count_header_pixels(item.source) for item in items]
+    headers = read_headers(items)
+    sizes = [header.n_pixels for header in headers]
     projected = plan_collection(
-        sizes, n_processes=n_processes, n_threads=n_threads, weight_power=job.fit.weight_power
+        sizes,
+        n_processes=n_processes,
+        n_threads=n_threads,
+        weight_power=job.fit.weight_power,
+        has_alpha=may_keep_alpha(job, headers),
     )
     check_budget(projected, job.run.cluster.memory_limit_bytes, "images of this size")
     return JobPlan(
@@ -120,8 +125,13 @@ def _plan_collection(job: Job, found: Discovery, out: Path) -> JobPlan:
 def _plan_in_one_go(job: Job, found: Discovery, out: Path) -> JobPlan:
     """Plan the one image that was found, decoded, labelled and written in this process."""
     source, _ = read_source(found.inputs[0].path)
-    n_pixels = read_header(source).n_pixels
-    projected = plan_collection([n_pixels], weight_power=job.fit.weight_power)
+    header = read_header(source)
+    n_pixels = header.n_pixels
+    projected = plan_collection(
+        [n_pixels],
+        weight_power=job.fit.weight_power,
+        has_alpha=header.has_alpha and job.reads.keeps,
+    )
     check_budget(projected, job.run.cluster.memory_limit_bytes, "one image in memory")
     check_label_output(out, overwrite=job.run.overwrite)
     label_bytes = _label_bytes(job, n_pixels)

@@ -22,6 +22,7 @@ import numpy as np
 
 from dask_quant.errors import OutputError
 from dask_quant.palette import MAX_COLORS_8BIT
+from dask_quant.premultiplied import OPAQUE
 from dask_quant.sinks.atomic import write_file_atomically
 
 if TYPE_CHECKING:
@@ -260,7 +261,7 @@ def png_chunks(
     width, height : int
         Shape of the image in pixels, 1 to 2**31 - 1.
     palette : Palette
-        At most 256 colours; the file holds exactly these, in this order.
+        At most 256 colours; the file holds exactly these, in this order, with their alpha.
 
     Yields
     ------
@@ -282,7 +283,16 @@ def png_chunks(
         raise OutputError(message)
     header = _IHDR.pack(width, height, bit_depth, INDEXED, 0, 0, 0)
     raw_bytes = height * (1 + -(-width * bit_depth // 8))
-    return _generate_chunks(strips, header, palette.colors.tobytes(), raw_bytes)
+    colors = _chunk(b"PLTE", palette.colors[:, :3].tobytes()) + _alpha_chunk(palette)
+    return _generate_chunks(strips, header, colors, raw_bytes)
+
+
+def _alpha_chunk(palette: Palette) -> bytes:
+    """Return the tRNS chunk of a palette: alpha up to the last entry that is not opaque."""
+    if not palette.has_alpha:
+        return b""
+    alpha = palette.colors[:, 3]
+    return _chunk(b"tRNS", alpha[: np.flatnonzero(alpha < OPAQUE)[-1] + 1].tobytes())
 
 
 def label_chunks(labels: Labels, palette: Palette) -> Iterator[bytes]:
@@ -308,8 +318,8 @@ def label_chunks(labels: Labels, palette: Palette) -> Iterator[bytes]:
 def _generate_chunks(
     strips: Iterable[Strip], header: bytes, colors: bytes, raw_bytes: int
 ) -> Iterator[bytes]:
-    """Yield the pieces of a PNG file whose arguments have been checked."""
-    yield SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"PLTE", colors)
+    """Yield the pieces of a PNG file whose arguments have been checked; ``colors`` are chunks."""
+    yield SIGNATURE + _chunk(b"IHDR", header) + colors
     pending, prefix = b"", _ZLIB_HEADER
     adler, got_bytes = 1, 0
     for strip in strips:

@@ -23,6 +23,8 @@ class ImageHeader:
     """Bands as stored: 1 for grey or a palette, 3 for RGB, 4 for RGBA, ..."""
     input_bytes: int
     """Bytes as stored."""
+    has_alpha: bool = False
+    """Whether pixels may be transparent; it takes decoding them to know whether any are."""
 
     @property
     def n_pixels(self) -> int:

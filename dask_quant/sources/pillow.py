@@ -19,8 +19,9 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from dask_quant.alpha_options import REFUSE
 from dask_quant.errors import DaskQuantError, PixelFormatError, SourceError, SourceNotFoundError
-from dask_quant.sources.bands import OPAQUE
+from dask_quant.premultiplied import OPAQUE
 from dask_quant.sources.header import ImageHeader, show_cause, show_path
 from dask_quant.sources.pillow_pixels import to_array
 from dask_quant.sources.pillow_state import MAX_PIXELS, borrow_pillow
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from PIL.ImageFile import ImageFile
+
+    from dask_quant.alpha_options import AlphaRule
 
 __all__ = [
     "FORMATS",
@@ -108,7 +111,10 @@ def read_header(source: str | Path | IO[bytes]) -> ImageHeader:
 
 
 def read_image(
-    source: str | Path | IO[bytes], *, max_pixels: int | None = None
+    source: str | Path | IO[bytes],
+    *,
+    max_pixels: int | None = None,
+    alpha: AlphaRule = REFUSE,
 ) -> NDArray[np.uint8]:
     """Decode a whole image file.
 
@@ -118,12 +124,14 @@ def read_image(
         A path, or a file object that is read from its start; it is left open.
     max_pixels : int, optional
         Refuse larger images before decoding. None, and anything above: `MAX_PIXELS`.
+    alpha : AlphaRule
+        What becomes of pixels that are not opaque; refused by default.
 
     Returns
     -------
     ndarray
         sRGB uint8 ``(y, x, 3)``, C-contiguous, EXIF orientation applied; of several frames or
-        pages the first.
+        pages the first. RGBA ``(y, x, 4)`` where pixels are not opaque and that is kept.
 
     Raises
     ------
@@ -132,11 +140,12 @@ def read_image(
     SourceError
         When it cannot be read, is damaged or truncated, or is too large.
     PixelFormatError
-        When its pixels are not 8-bit grey, palette or RGB, or some are not opaque.
+        When its pixels are not 8-bit grey, palette or RGB, or some are not opaque and that is
+        refused.
 
     Notes
     -----
-    Peak memory is 7 bytes a pixel: 4 for Pillow's copy, 3 for the result.
+    Peak memory is 7 bytes a pixel: 4 for Pillow's copy, 3 for the result; 8 with transparency.
     """
     with _open(source) as opened:
         check_supported(opened.header, max_pixels=max_pixels)
@@ -144,7 +153,7 @@ def read_image(
             check_image_data(opened.file, name=opened.name)
         opened.image.load()
         key = _read_transparent_key(opened)
-        return to_array(opened.image, opened.orientation, key=key, name=opened.name)
+        return to_array(opened.image, opened.orientation, key=key, name=opened.name, alpha=alpha)
 
 
 def check_supported(header: ImageHeader, *, max_pixels: int | None = None) -> None:
@@ -296,6 +305,7 @@ def _read_header(image: ImageFile, file: IO[bytes], path: str) -> ImageHeader:
         width=width,
         bands=read_bands(image),
         input_bytes=file.seek(0, io.SEEK_END),
+        has_alpha=image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dask_quant.alpha_options import REFUSE
 from dask_quant.errors import SourceError
 from dask_quant.sources.discover import is_url, is_zarr_store
 from dask_quant.sources.header import show_path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.sources.header import ImageHeader
 
 
@@ -38,13 +40,14 @@ def read_any_header(source: str | Path) -> ImageHeader:
     return read_zarr_header(source)
 
 
-def read_pixels(path: str | Path) -> NDArray[np.uint8]:
-    """Read a whole image file or Zarr store. **Eager**.
+def read_pixels(path: str | Path, alpha: AlphaRule = REFUSE) -> NDArray[np.uint8]:
+    """Read a whole image file or Zarr store, transparent or not as ``alpha`` says. **Eager**.
 
     Returns
     -------
     ndarray
-        sRGB uint8 ``(y, x, 3)``, C-contiguous.
+        sRGB uint8 ``(y, x, 3)``, C-contiguous; RGBA ``(y, x, 4)`` where a pixel is not opaque and
+        that is kept.
 
     Raises
     ------
@@ -52,10 +55,10 @@ def read_pixels(path: str | Path) -> NDArray[np.uint8]:
         As `read_image` and `read_zarr_image` do.
     """
     if not is_zarr_store(path):
-        return read_image(path)
+        return read_image(path, alpha=alpha)
     from dask_quant.sources.zarr_store import read_zarr_image
 
-    return read_zarr_image(path)
+    return read_zarr_image(path, alpha)
 
 
 def refuse_url(source: str | Path) -> None:

@@ -14,9 +14,11 @@ import numpy as np
 import zarr
 from dask.base import tokenize
 
+from dask_quant.alpha_options import REFUSE
 from dask_quant.errors import PixelFormatError, SourceError, SourceNotFoundError
+from dask_quant.premultiplied import as_opaque
 from dask_quant.sources.arrays import check_query_planning, normalize_bands
-from dask_quant.sources.bands import check_pixels, to_rgb
+from dask_quant.sources.bands import check_pixels, read_bands
 from dask_quant.sources.header import ImageHeader, show_cause, show_path
 from dask_quant.sources.pillow_state import MAX_PIXELS
 from dask_quant.sources.zarr_shards import ShardedArray, can_read
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from dask_quant.alpha_options import AlphaRule
 
 FULL_RESOLUTION = "0"
 """Name of the array in a group that is the image, as in OME-Zarr."""
@@ -105,16 +109,18 @@ def read_zarr_header(path: str | Path) -> ImageHeader:
         width=array.shape[1],
         bands=array.shape[2] if array.ndim == 3 else 1,
         input_bytes=sum(status.st_size for status in _walk_files(path, array)),
+        has_alpha=array.ndim == 3 and array.shape[2] == 4,
     )
 
 
-def read_zarr_image(path: str | Path) -> NDArray[np.uint8]:
-    """Read a whole Zarr store. **Eager**.
+def read_zarr_image(path: str | Path, alpha: AlphaRule = REFUSE) -> NDArray[np.uint8]:
+    """Read a whole Zarr store, transparent or not as ``alpha`` says. **Eager**.
 
     Returns
     -------
     ndarray
-        sRGB uint8 ``(y, x, 3)``, C-contiguous.
+        sRGB uint8 ``(y, x, 3)``, C-contiguous; RGBA ``(y, x, 4)`` where a pixel is not opaque and
+        that is kept.
 
     Raises
     ------
@@ -136,7 +142,9 @@ def read_zarr_image(path: str | Path) -> NDArray[np.uint8]:
     except Exception as error:  # zarr and its codecs raise almost any type for a damaged chunk
         message = f"Cannot read {name}: a part of it is damaged ({show_cause(error)})."
         raise SourceError(message) from error
-    return to_rgb(stored, name=name)
+    pixels = read_bands(stored, alpha, name=name)
+    opaque = as_opaque(pixels)
+    return pixels if opaque is None else opaque
 
 
 def read_unit(array: zarr.Array) -> tuple[int, int]:
@@ -154,7 +162,7 @@ def decode_unit(array: zarr.Array) -> tuple[int, int]:
     return rows, columns
 
 
-def open_zarr(path: str | Path, *, chunks: tuple[int, int]) -> da.Array:
+def open_zarr(path: str | Path, *, chunks: tuple[int, int], alpha: AlphaRule = REFUSE) -> da.Array:
     """Open a Zarr store as an image.
 
     **Lazy.** One task reads one chunk; a chunk that the store lacks reads as its fill value.
@@ -165,12 +173,15 @@ def open_zarr(path: str | Path, *, chunks: tuple[int, int]) -> da.Array:
         As for `open_zarr_array`.
     chunks : tuple of int
         Rows and columns per chunk; multiples of `read_unit` read every byte once.
+    alpha : AlphaRule
+        What becomes of pixels that are not opaque; refused by default.
 
     Returns
     -------
     dask array
-        sRGB uint8 ``(y, x, 3)``. Computing it raises `PixelFormatError` when a pixel of four bands
-        is not opaque, and what zarr raises when a chunk is damaged.
+        sRGB uint8 ``(y, x, 3)``; RGBA ``(y, x, 4)`` of four bands that are kept. Computing it
+        raises `PixelFormatError` when a pixel is not opaque and that is refused, and what zarr
+        raises when a chunk is damaged.
 
     Raises
     ------
@@ -190,7 +201,7 @@ def open_zarr(path: str | Path, *, chunks: tuple[int, int]) -> da.Array:
         inline_array=True,
         meta=np.empty((0,) * array.ndim, dtype=np.uint8),
     )
-    return normalize_bands(stored)
+    return normalize_bands(stored, alpha)
 
 
 def open_zarr_samples(

@@ -22,6 +22,7 @@ LAYERS = (
     # Plain arrays and values: no Dask, no files.
     "errors",
     "given_colors",
+    "alpha_options",
     "method_options",
     "options",
     "fit_options",
@@ -29,6 +30,7 @@ LAYERS = (
     "events",
     "process",
     "georeference",
+    "premultiplied",
     "kernels",
     "color_spaces",
     "color_difference",
@@ -37,6 +39,7 @@ LAYERS = (
     "results",
     "knee",
     "palette_formats",
+    "point_groups",
     "tables",
     "dithering",
     "fit",
@@ -45,6 +48,7 @@ LAYERS = (
     "class_scores",
     "class_table",
     "segment_report",
+    "fit_memory",
     "chunking",
     # Bytes to lazy arrays, lazy arrays to lazy arrays, labels to bytes.
     "sources",
@@ -123,7 +127,16 @@ SLOW_PACKAGES = ("dask_ml", "distributed", "matplotlib", "rasterio", "rich", "sk
 """Packages that may be imported inside a function: optional, or too slow for every start."""
 
 FACES_KNOW = (
-    *("errors", "method_options", "options", "fit_options", "segment_options", "events", "process"),
+    *(
+        "errors",
+        "alpha_options",
+        "method_options",
+        "options",
+        "fit_options",
+        "segment_options",
+        "events",
+        "process",
+    ),
     *("__init__", "faces"),
 )
 """What the faces import when they run: the exported names, how to ask and to listen, whose the
