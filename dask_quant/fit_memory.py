@@ -12,7 +12,7 @@ _POWER_BYTES_PER_COLOR = 8
 """Weights of a fit that are not the counts."""
 
 _ALPHA_FIT_BYTES_PER_COLOR = 240
-"""A colour with transparency while a palette is fitted: points of four float64, in order, their labels and errors."""
+"""A colour with transparency while fitting: points of four float64, in order, labels, errors."""
 
 _BYTES_PER_PIXEL = 10
 """Bytes of a pixel while its alpha is looked at, and it is brought into one array with the rest."""

@@ -20,15 +20,13 @@ if TYPE_CHECKING:
     Counted = tuple[NDArray[np.uint32], NDArray[np.int64]]
 
 TABLE_BITS: Final = 19
-"""Bits of a slot's number: 4 MiB of keys and counts, which a cache holds (arbitrary)."""
+"""Bits of a slot's number at most: 4 MiB of keys and counts, which a cache holds (arbitrary)."""
 
 MOST_KEYS: Final = 1 << (TABLE_BITS - 1)
-"""Colours at which a table is emptied: half full, where a search is still short."""
+"""Colours at which such a table is emptied: half full, where a search is still short."""
 
 HASH_FACTOR: Final = np.uint32(2_654_435_769)
 """2^32 divided by the golden ratio: multiplicative hashing, Knuth, TAOCP volume 3, 6.4."""
-
-HASH_SHIFT: Final = np.uint32(32 - TABLE_BITS)
 
 SCRATCH_BYTES: Final = (8 << TABLE_BITS) + 8 * MOST_KEYS
 """Bytes of a table and of the list that it is emptied into."""
@@ -59,18 +57,24 @@ def count_alpha_block(pixels: NDArray[np.uint8]) -> Counted:
     `SCRATCH_BYTES`, and 24 per distinct colour.
     """
     words = view_words(pixels)
-    keys, counts = np.zeros(1 << TABLE_BITS, np.uint32), np.zeros(1 << TABLE_BITS, np.uint32)
+    n_bits = choose_bits(len(words))
+    keys, counts = np.zeros(1 << n_bits, np.uint32), np.zeros(1 << n_bits, np.uint32)
     parts: list[Counted] = []
     begin = 0
     while begin < len(words):
         part = words[begin : begin + _MOST_PIXELS]
-        n_done, n_keys = _fill_table(part, keys, counts)
+        n_done, n_keys = _fill_table(part, keys, counts, np.uint32(32 - n_bits))
         begin += n_done
         parts.append(_empty_table(keys, counts, n_keys))
         # As the digits of a binary counter: what is merged is of about one length.
         while len(parts) > 1 and (begin == len(words) or len(parts[-2][0]) <= len(parts[-1][0])):
             parts.append(merge_counts_block(*parts.pop(), *parts.pop()))
     return parts[0] if parts else (np.empty(0, np.uint32), np.empty(0, np.int64))
+
+
+def choose_bits(n_pixels: int) -> int:
+    """Return the bits of a slot's number of a table that all of a few pixels fit into."""
+    return min(TABLE_BITS, max(1, n_pixels).bit_length() + 1)
 
 
 def view_words(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
@@ -91,7 +95,10 @@ def _empty_table(keys: NDArray[np.uint32], counts: NDArray[np.uint32], n_keys: i
 
 @compile_kernel
 def _fill_table(
-    words: NDArray[np.uint32], keys: NDArray[np.uint32], counts: NDArray[np.uint32]
+    words: NDArray[np.uint32],
+    keys: NDArray[np.uint32],
+    counts: NDArray[np.uint32],
+    shift: np.uint32,
 ) -> tuple[int, int]:
     """Count words until the table is half full; return how many words and colours that are."""
     n = words.shape[0]
@@ -106,11 +113,11 @@ def _fill_table(
         if i > 0 and word == last:
             counts[slot] += np.uint32(1)
             continue
-        slot = np.uint32(word * HASH_FACTOR) >> HASH_SHIFT
+        slot = np.uint32(word * HASH_FACTOR) >> shift
         while counts[slot] != 0 and keys[slot] != word:
             slot = (slot + np.uint32(1)) & mask
         if counts[slot] == 0:
-            if n_keys == MOST_KEYS:
+            if 2 * n_keys == keys.shape[0]:
                 return i, n_keys
             keys[slot] = word
             n_keys += 1

@@ -13,9 +13,7 @@ import numpy as np
 
 from dask_quant.kernels.count_alpha import (
     HASH_FACTOR,
-    HASH_SHIFT,
-    MOST_KEYS,
-    TABLE_BITS,
+    choose_bits,
     view_words,
 )
 from dask_quant.kernels.jit import compile_kernel
@@ -59,15 +57,18 @@ def label_alpha_block(
     words = view_words(pixels)
     labels: Labels = np.empty(pixels.shape[:-1], dtype=dtype)
     flat = labels.reshape(-1)
-    slots, keys = np.empty(1 << TABLE_BITS, np.int32), np.empty(1 << TABLE_BITS, np.uint32)
-    listed = np.empty(MOST_KEYS, dtype=np.uint32)
+    n_bits = choose_bits(len(words))
+    slots, keys = np.empty(1 << n_bits, np.int32), np.empty(1 << n_bits, np.uint32)
+    listed = np.empty(1 << (n_bits - 1), dtype=np.uint32)
     numbers = np.empty(min(_PART_PIXELS, len(words)), dtype=np.int32)
     begin = n_known = 0
     known = np.empty(0, dtype=dtype)
     while begin < len(words):
         n_before = n_known
         part = words[begin : begin + _PART_PIXELS]
-        n_done, n_known = _number_words(part, slots, keys, listed, n_before, numbers)
+        n_done, n_known = _number_words(
+            *(part, slots, keys, np.uint32(32 - n_bits)), listed, n_before, numbers
+        )
         if n_known > n_before:
             fresh = listed[n_before:n_known].astype("<u4").view(np.uint8).reshape(-1, 4)
             known = np.concatenate([known[:n_before], find_labels(fresh).astype(dtype)])
@@ -83,6 +84,7 @@ def _number_words(
     words: NDArray[np.uint32],
     slots: NDArray[np.int32],
     keys: NDArray[np.uint32],
+    shift: np.uint32,
     listed: NDArray[np.uint32],
     n_listed: int,
     numbers: NDArray[np.int32],
@@ -103,11 +105,11 @@ def _number_words(
         if word < np.uint32(1 << 24):  # alpha 0: its colour shows nowhere
             word = np.uint32(0)
         if i == 0 or word != last:
-            slot = np.uint32(word * HASH_FACTOR) >> HASH_SHIFT
+            slot = np.uint32(word * HASH_FACTOR) >> shift
             while slots[slot] >= 0 and keys[slot] != word:
                 slot = (slot + np.uint32(1)) & mask
             if slots[slot] < 0:
-                if n_listed == MOST_KEYS:
+                if n_listed == listed.shape[0]:
                     return i, n_listed
                 slots[slot] = n_listed
                 keys[slot] = word
