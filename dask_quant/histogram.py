@@ -175,8 +175,10 @@ class ColorHistogram:
     @property
     def _mean_point_mse(self) -> float:
         """The same of colours with transparency, over black and over white."""
-        points, shares = scale_points(place_colors(self.colors)), self.counts / self.n_pixels
-        return float((shares * np.square(points - shares @ points).sum(axis=1)).sum())
+        points = scale_points(place_colors(self.colors))
+        shares = (self.counts / self.n_pixels)[:, np.newaxis]
+        mean = (shares * points).sum(axis=0)
+        return float((shares * np.square(points - mean)).sum())
 
     def __len__(self) -> int:
         return len(self.codes)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dask_quant.alpha_options import REFUSE
 from dask_quant.array_flow import fill_store
 from dask_quant.chunking import plan_raster_chunks
 from dask_quant.errors import OptionError, OutputExistsError, SourceError
@@ -40,7 +41,7 @@ _NAME_DIGITS = 32
 
 
 def persist_image(
-    image: Any, store: Path, executor: Executor, *, alpha: AlphaRule, overwrite: bool
+    image: Any, store: Path, executor: Executor, *, alpha: AlphaRule = REFUSE, overwrite: bool
 ) -> Path:
     """Return ``store``, which holds the pixels of ``image``, decoded now if need be. **Eager**.
 
@@ -53,7 +54,7 @@ def persist_image(
     executor : Executor
         Decodes and writes.
     alpha : AlphaRule
-        What becomes of transparency, which a store does not hold: none that keeps it.
+        What becomes of transparency, which a store does not hold: refused by default.
     overwrite : bool
         Whether a store of another image is replaced.
 

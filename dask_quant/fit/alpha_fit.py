@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dask_quant.fit.effort import SearchPlan
     from dask_quant.fit_options import FitOptions
 
-_SEARCHED_POINTS = {"fast": 1 << 12, "default": 1 << 14, "best": 1 << 16}
+_SEARCHED_POINTS = {"fast": 1 << 13, "default": 1 << 15, "best": 1 << 17}
 """Points that a search looks at, about: means of cubes of colours, where there are more."""
 
 WAY_OUT = "use alpha drop, or matte with a colour, or leave it out"

@@ -2,7 +2,7 @@
 
 What `dask_quant.fit.clusters.Clusters` is to counted sRGB colours, for those with transparency: the
 same moves, on points of `dask_quant.premultiplied`. Sums are of floating-point numbers, in the
-order of the points, which follows from the colours alone.
+order of the points, which follows from the colours alone; not by BLAS, whose threads split them.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class PointClusters:
         labels, distances, _ = self._groups.assign(centroids)
         sums = np.zeros((len(centroids), 5))
         sum_points_block(self._groups.points, self._weights, labels, sums)
-        inertia = float(np.dot(self._weights, distances))
+        inertia = float((self._weights * distances).sum())
         self._state = PointState(centroids, labels, sums, inertia)
 
     def descend(self, max_iter: int, tol: float) -> int:
@@ -127,7 +127,7 @@ class PointClusters:
         """Weighted squared distances of all points to the means of their clusters."""
         state = self._state
         gaps = np.square((self.means - state.centroids) * _SCALE).sum(axis=1)
-        return state.inertia - float(np.dot(self.weights, gaps))
+        return state.inertia - float((self.weights * gaps).sum())
 
     def find_axes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return how far, and whereto, each cluster is longest.
