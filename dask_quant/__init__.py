@@ -55,9 +55,10 @@ if TYPE_CHECKING:
     from dask_quant.events import Event, Notice
     from dask_quant.histogram import ColorHistogram
     from dask_quant.image_infos import describe_images
+    from dask_quant.job_plans import plan_job
     from dask_quant.options import ClusterOptions
     from dask_quant.palette import Palette
-    from dask_quant.pipeline import apply_palette, make_palette, plan_job, quantize
+    from dask_quant.pipeline import apply_palette, make_palette, quantize
     from dask_quant.results import ImageInfo, Quarantined, Report
     from dask_quant.routes.planning import JobPlan
     from dask_quant.scalable import ScalableKMeans
@@ -155,9 +156,10 @@ _HOMES = {
     "dask_quant.events": ("Event", "Notice"),
     "dask_quant.histogram": ("ColorHistogram",),
     "dask_quant.image_infos": ("describe_images",),
+    "dask_quant.job_plans": ("plan_job",),
     "dask_quant.options": ("ClusterOptions",),
     "dask_quant.palette": ("Palette",),
-    "dask_quant.pipeline": ("apply_palette", "make_palette", "plan_job", "quantize"),
+    "dask_quant.pipeline": ("apply_palette", "make_palette", "quantize"),
     "dask_quant.results": ("ImageInfo", "Quarantined", "Report"),
     "dask_quant.routes.planning": ("JobPlan",),
     "dask_quant.scalable": ("ScalableKMeans",),

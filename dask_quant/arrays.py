@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import dask.array as da
 import numpy as np
 
+from dask_quant.alpha_options import as_alpha
 from dask_quant.array_flow import count_image, fit_image, write_labels
 from dask_quant.borders import mark_borders
 from dask_quant.cluster import find_active_client
@@ -33,20 +34,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.events import Listener
     from dask_quant.palette import Palette
 
     ImageLike: TypeAlias = str | Path | NDArray[np.uint8] | da.Array
 
 
-def count_colors(image: ImageLike, *, listener: Listener = ignore_event) -> ColorHistogram:
+def count_colors(
+    image: ImageLike, *, alpha: str | AlphaRule = "keep", listener: Listener = ignore_event
+) -> ColorHistogram:
     """Count the distinct colours of an image, exactly, in one pass. **Eager**.
 
     Parameters
     ----------
     image : str, Path, NumPy or Dask array
-        sRGB uint8 ``(y, x, 3)`` or ``(y, x)``, or where one is stored. Computed on the active
-        `distributed.Client`, or else on the scheduler that Dask is set to (threads).
+        sRGB uint8 ``(y, x, 3)`` or ``(y, x)``, RGBA ``(y, x, 4)``, or where one is stored. Computed
+        on the active `distributed.Client`, or else on the scheduler that Dask is set to (threads).
+    alpha : {"keep", "drop", "matte:#rrggbb"}, default "keep"
+        What becomes of pixels that are not opaque, as in `quantize`.
     listener : callable, optional
         Told of progress.
 
@@ -71,7 +77,7 @@ def count_colors(image: ImageLike, *, listener: Listener = ignore_event) -> Colo
     >>> dq.count_colors(np.zeros((4, 4, 3), dtype=np.uint8))
     <ColorHistogram of 1 colours, 16 pixels>
     """
-    return count_image(open_image(image), _make_executor(listener))
+    return count_image(open_image(image, alpha=alpha), _make_executor(listener))
 
 
 def fit_palette(
@@ -93,6 +99,7 @@ def fit_palette(
     target_mse: float | None = None,
     target_delta_e: float | None = None,
     refit: Palette | str | Sequence[str] | ArrayLike = (),
+    alpha: str | AlphaRule = "keep",
     listener: Listener = ignore_event,
 ) -> Palette:
     """Fit a palette to an image or a histogram. **Eager**.
@@ -109,6 +116,8 @@ def fit_palette(
         As in `quantize`. The engines ``scalable`` and ``dask-ml`` need the image.
     target_psnr, target_mse, target_delta_e, refit
         As in `quantize`.
+    alpha
+        As in `count_colors`; a histogram has what it counted.
     listener : callable, optional
         Told of progress.
 
@@ -164,7 +173,9 @@ def fit_palette(
             raise OptionError(message)
         palette = fit_histogram(data, options, listener).palette
     else:
-        executor, image = _make_executor(listener), open_image(data)
+        rule = as_alpha(alpha)
+        rule = rule.refusing if options.fits_pixels else rule
+        executor, image = _make_executor(listener), open_image(data, alpha=rule)
         palette = fit_image(image, count_image(image, executor), options, executor).palette
     if target is None and len(palette) < n_colors:
         warnings.warn(
@@ -176,7 +187,12 @@ def fit_palette(
 
 
 def relabel(
-    image: ImageLike, palette: Palette | ArrayLike, *, space: str = "srgb", dither: str = "none"
+    image: ImageLike,
+    palette: Palette | ArrayLike,
+    *,
+    space: str = "srgb",
+    dither: str = "none",
+    alpha: str | AlphaRule = "keep",
 ) -> da.Array:
     """Return the index of the nearest palette entry of every pixel, or dither. **Lazy**.
 
@@ -185,11 +201,14 @@ def relabel(
     image : str, Path, NumPy or Dask array
         As in `count_colors`.
     palette : Palette or array_like
-        Up to 65536 colours; sRGB integers 0 to 255 ``(n_colors, 3)`` if an array.
+        Up to 65536 colours; sRGB integers 0 to 255 ``(n_colors, 3)``, or RGBA ``(n_colors, 4)``, if
+        an array.
     space : {"srgb", "linear", "oklab", "lab"}, default "srgb"
         Where distances are measured; what dithering adds to a pixel are levels of sRGB.
     dither : {"none", "bayer", "blue-noise", "floyd-steinberg"}, default "none"
         As in `quantize`. Error diffusion hands errors down from one row of chunks to the next.
+    alpha
+        As in `count_colors`. To dither, pixels that are not opaque are refused where it is kept.
 
     Returns
     -------
@@ -211,8 +230,9 @@ def relabel(
     """
     check_space(space)
     if check_dither(dither) == "none":
-        return relabel_blocks(open_image(image), as_palette(palette), space)
-    return dither_blocks(open_image(image), as_palette(palette), dither, space)
+        return relabel_blocks(open_image(image, alpha=alpha), as_palette(palette), space)
+    opaque = open_image(image, alpha=as_alpha(alpha).refusing)
+    return dither_blocks(opaque, as_palette(palette), dither, space)
 
 
 def render(
@@ -236,7 +256,8 @@ def render(
     Returns
     -------
     dask.array.Array
-        sRGB uint8 ``(y, x, 3)``, chunked like ``labels``.
+        sRGB uint8 ``(y, x, 3)``, or RGBA ``(y, x, 4)`` of a palette with alpha, chunked like
+        ``labels``.
 
     Raises
     ------

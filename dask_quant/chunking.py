@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dask_quant.errors import MemoryBudgetError
+from dask_quant.fit_memory import count_alpha_bytes, count_fit_bytes
 from dask_quant.histogram import BYTES_PER_COLOR, POOL_BYTES
 from dask_quant.kernels.cells import N_CODES
 from dask_quant.kernels.count_block import SCRATCH_BYTES
@@ -46,12 +47,6 @@ WAITING_BLOCKS = 4
 
 _COPIES_ON_THE_WAY = 3
 """Copies of the histogram while it comes from a worker: there, in the message, and as received."""
-
-_FIT_BYTES_PER_COLOR = 40
-"""Histogram, its sorted copy, labels, distances and temporaries while fitting (measured 31)."""
-
-_POWER_BYTES_PER_COLOR = 8
-"""Weights of a fit that are not the counts."""
 
 _COLLECT_BYTES_PER_COLOR = BYTES_PER_COLOR + 4
 """A counted colour while a block is collected: code, count and bin."""
@@ -143,6 +138,7 @@ def plan_image(
     unit_bytes: int = 0,
     engine_bytes: int = 0,
     weight_power: float = 1.0,
+    has_alpha: bool = False,
     requested: ChunkOptions | None = None,
 ) -> ChunkPlan:
     """Plan counting, fitting and relabelling one image.
@@ -168,6 +164,8 @@ def plan_image(
         added here.
     weight_power : float, default 1.0
         As in `dask_quant.fit_options.FitOptions`.
+    has_alpha : bool, default False
+        Whether pixels may be transparent and stay so, each of a colour of its own.
     requested : ChunkOptions, optional
         Chunk shape that the user asked for.
 
@@ -186,7 +184,7 @@ def plan_image(
         relabel_chunks = plan_chunks(shape, unit, requested=requested, target_pixels=target)
     n_pixels = shape[0] * shape[1]
     tasks = _TaskBytes(
-        n_colors=min(n_pixels, N_CODES),
+        n_colors=n_pixels if has_alpha else min(n_pixels, N_CODES),
         n_count_tasks=_n_chunks(shape, count_chunks),
         count_pixels=_n_pixels(count_chunks, shape),
         relabel_pixels=_n_pixels(relabel_chunks, shape),
@@ -194,10 +192,14 @@ def plan_image(
         label_bytes=label_bytes_per_pixel,
         whole_bytes=(_DECODE_BYTES * n_pixels if decodes_whole else 0)
         + n_threads * COPIES_IN_TASK * unit_bytes,
-        fit_bytes_per_color=_fit_bytes_per_color(weight_power),
+        fit_bytes_per_color=count_fit_bytes(weight_power, has_alpha),
         engine_bytes=engine_bytes,
     )
     most = tasks.on_threads(n_threads) if on_threads else tasks.on_cluster(n_threads)
+    if has_alpha:
+        most += count_alpha_bytes(
+            n_pixels, max(tasks.count_pixels, tasks.relabel_pixels), n_threads
+        )
     projected = (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES) + most
     return ChunkPlan(
         shape=shape,
@@ -272,17 +274,13 @@ class _TaskBytes:
         return self.whole_bytes + max(counting_bytes, fit_bytes + found_bytes)
 
 
-def _fit_bytes_per_color(weight_power: float) -> int:
-    """Return what a fit holds for each distinct colour."""
-    return _FIT_BYTES_PER_COLOR + (0 if weight_power == 1 else _POWER_BYTES_PER_COLOR)
-
-
 def plan_collection(
     n_pixels: Sequence[int],
     *,
     n_processes: int = 0,
     n_threads: int = 1,
     weight_power: float = 1.0,
+    has_alpha: bool = False,
 ) -> int:
     """Return an upper bound of the memory for images that are each handled inside one task.
 
@@ -290,7 +288,7 @@ def plan_collection(
     ----------
     n_pixels : sequence of int
         Pixels of each image.
-    n_processes, n_threads, weight_power
+    n_processes, n_threads, weight_power, has_alpha
         As in `plan_image`.
 
     Returns
@@ -298,20 +296,21 @@ def plan_collection(
     int
         Bytes of driver and workers together.
     """
-    fit_bytes_per_color = _fit_bytes_per_color(weight_power)
-    largest = max(n_pixels, default=0)
-    n_colors = min(largest, N_CODES)
+    fit_bytes_per_color = count_fit_bytes(weight_power, has_alpha)
+    largest, most_colors = max(n_pixels, default=0), sum(n_pixels) if has_alpha else N_CODES
+    n_colors = min(largest, most_colors)
     fit_bytes = SCRATCH_BYTES + fit_bytes_per_color * n_colors
     # Pillow's four bytes a pixel go before the fit, pixels and then labels are beside it.
     image_bytes = max(_DECODE_BYTES * largest, (_BANDS + 1) * largest + fit_bytes) + POOL_BYTES
-    all_colors = min(sum(n_pixels), N_CODES)
+    image_bytes += count_alpha_bytes(n_colors, largest, 1) if has_alpha else 0
+    all_colors = min(sum(n_pixels), most_colors)
     merge_bytes = _MERGE_WIDTH * all_colors * BYTES_PER_COLOR
     return (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES) + max(
         n_threads * max(image_bytes, merge_bytes), fit_bytes_per_color * all_colors
     )
 
 
-def plan_saved_counts(n_pixels: int, n_saved: int) -> int:
+def plan_saved_counts(n_pixels: int, n_saved: int, *, has_alpha: bool = False) -> int:
     """Return what counts of earlier images add to the memory of a job, in bytes, at most.
 
     They stay in memory; the fit is to more colours, and the job's own counts wait for its end.
@@ -322,6 +321,8 @@ def plan_saved_counts(n_pixels: int, n_saved: int) -> int:
         Pixels of the job's images.
     n_saved : int
         Distinct colours of earlier ones.
+    has_alpha : bool, default False
+        Whether any of these is not opaque: all are then fitted as points of four bands.
 
     Examples
     --------
@@ -330,9 +331,13 @@ def plan_saved_counts(n_pixels: int, n_saved: int) -> int:
     """
     if n_saved == 0:
         return 0
-    n_own = min(n_pixels, N_CODES)
-    n_added = min(n_own + n_saved, N_CODES) - n_own
-    return BYTES_PER_COLOR * (n_own + n_saved) + _FIT_BYTES_PER_COLOR * n_added
+    if has_alpha:
+        n_added = n_pixels + n_saved
+    else:
+        n_own = min(n_pixels, N_CODES)
+        n_added = min(n_own + n_saved, N_CODES) - n_own
+    counted = min(n_pixels, N_CODES) + n_saved
+    return BYTES_PER_COLOR * counted + count_fit_bytes(1.0, has_alpha) * n_added
 
 
 def check_budget(projected_bytes: int, budget_bytes: int | None, what: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dask_quant.alpha_options import as_alpha
 from dask_quant.color_curve import trace_curve
 from dask_quant.events import ignore_event
 from dask_quant.fit_options import FitOptions
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.color_curve import ColorCurve
     from dask_quant.events import Listener
     from dask_quant.options import ClusterOptions
@@ -30,6 +32,7 @@ def elbow(
     out: str | Path | None = None,
     *,
     space: str = "srgb",
+    alpha: str | AlphaRule = "keep",
     seed: int = 0,
     histogram: Any = (),
     save_histogram: str | Path | None = None,
@@ -58,6 +61,8 @@ def elbow(
         Counts of earlier images, added to those of ``data``; the curve is of all of them.
     save_histogram : str or Path, optional
         ``.npz`` file for the counts that were fitted to, see `write_histogram`.
+    alpha : {"keep", "drop", "matte:#rrggbb"}, default "keep"
+        As in `quantize`, but that pixels which are not opaque are refused where alpha is kept.
     space, seed, overwrite, chunks, page, level, cluster, listener
         As in `quantize`.
 
@@ -85,7 +90,8 @@ def elbow(
         if isinstance(data, ColorHistogram):
             counts = saved.extend(data)
         else:
-            job = Job("elbow", fit, run, listener, saved=saved)
+            rule = as_alpha(alpha).refusing
+            job = Job("elbow", fit, run, listener, saved=saved, alpha=rule)
             counts = count_sources(job, check_any_sources(data, saved))
         curve = trace_curve(counts, chosen, space=space, seed=seed, listener=listener)
         if path is not None:

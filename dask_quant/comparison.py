@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dask_quant.alpha_options import as_alpha
 from dask_quant.dithering import dither_image
 from dask_quant.errors import OptionError, OutputError, PixelFormatError
 from dask_quant.events import Event, ignore_event
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.events import Listener
     from dask_quant.fit.palette_fit import PaletteFit
     from dask_quant.kernels.assign import Labels
@@ -151,6 +153,7 @@ def compare(
     init: Any = "k-means++",
     weight_power: float = 1.0,
     images: str | Path | None = None,
+    alpha: str | AlphaRule = "keep",
     overwrite: bool = False,
     listener: Listener = ignore_event,
 ) -> Comparison:
@@ -179,6 +182,8 @@ def compare(
         Folder to write each picture into as an indexed PNG, named ``<source>-<k>.png``, or
         ``<source>-<method>-<k>.png`` where the methods are others than k-means alone; the dithering
         comes before ``<k>`` where there are others than ``none`` alone.
+    alpha : {"keep", "drop", "matte:#rrggbb"}, default "keep"
+        As in `quantize`, but that pixels which are not opaque are refused where alpha is kept.
     listener : callable, optional
         Told of each picture that is done.
 
@@ -210,7 +215,7 @@ def compare(
     folder = None if images is None else as_path(images, "images")
     files = [folder and folder / f"{picture}.png" for picture in names]
     _check_outputs(sheet, files, overwrite=overwrite)
-    pixels, input_bytes = _read_picture(name)
+    pixels, input_bytes = _read_picture(name, as_alpha(alpha).refusing)
     histogram = ColorHistogram.from_pixels(pixels)
     original = _describe_original(pixels, histogram, input_bytes)
     columns = 1 + len(options) // len(methods)
@@ -329,7 +334,7 @@ def _check_outputs(sheet: Path, files: Sequence[Path | None], *, overwrite: bool
         raise OutputError(message)
 
 
-def _read_picture(name: str) -> tuple[NDArray[np.uint8], int]:
+def _read_picture(name: str, alpha: AlphaRule) -> tuple[NDArray[np.uint8], int]:
     """Return the pixels of a picture and its bytes as stored."""
     source, input_bytes = read_source(name)
     header = read_header(source)
@@ -339,7 +344,7 @@ def _read_picture(name: str) -> tuple[NDArray[np.uint8], int]:
             "Quantize it once for each number of colours instead."
         )
         raise PixelFormatError(message)
-    return read_image(source), input_bytes
+    return read_image(source, alpha=alpha), input_bytes
 
 
 def _fit_timed(histogram: ColorHistogram, options: FitOptions) -> tuple[PaletteFit, float]:
@@ -378,7 +383,7 @@ def _make_candidate(
 
 def _label_candidate(
     pixels: NDArray[np.uint8], fit: PaletteFit, dither: str
-) -> tuple[Labels, Palette, int]:
+) -> tuple[Labels, Palette, float]:
     """Return labels ``(y, x)``, the palette with their counts, and their squared error."""
     if dither == "none":
         return label_image(pixels, fit), fit.palette, fit.squared_error

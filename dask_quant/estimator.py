@@ -19,6 +19,7 @@ from sklearn.base import (
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
+from dask_quant.alpha_options import REFUSE
 from dask_quant.arrays import count_colors, relabel, render
 from dask_quant.errors import FewerColorsWarning, FitError, OptionError
 from dask_quant.execute import Executor
@@ -203,7 +204,7 @@ class ColorQuantizer(
             When the image cannot be read, or its pixels are of another kind.
         """
         options = self._make_options()
-        found = fit_counted(count_colors(image), options, np.dtype(np.float64))
+        found = fit_counted(count_colors(image, alpha=REFUSE), options, np.dtype(np.float64))
         for name in ("labels_", "feature_names_in_"):
             self.__dict__.pop(name, None)
         self.n_features_in_ = 3
@@ -301,7 +302,7 @@ class ColorQuantizer(
                 "fit it to an image, or to integer rows (n, 3) from 0 to 255."
             )
             raise FitError(message)
-        labels = relabel(image, self.palette_, space=self.space, dither=dither)
+        labels = relabel(image, self.palette_, space=self.space, dither=dither, alpha=REFUSE)
         picture = render(labels, self.palette_)
         if not isinstance(image, np.ndarray):
             return picture

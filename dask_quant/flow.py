@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from dask_quant.alpha_options import KEEP
 from dask_quant.borders import LINE_COLORS, label_borders
 from dask_quant.color_spaces import find_space
 from dask_quant.dithering import dither_image
@@ -21,7 +22,7 @@ from dask_quant.saved_counts import SavedCounts
 from dask_quant.sinks.atomic import write_file_atomically
 from dask_quant.sinks.label_file import encode_labels
 from dask_quant.sources.image_file import read_image
-from dask_quant.tables import make_table
+from dask_quant.tables import label_pixels, make_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.dithering import Tally
     from dask_quant.events import Listener
     from dask_quant.fit.palette_fit import PaletteFit
@@ -47,8 +49,8 @@ class ImageOutcome:
     """Pixels of the image."""
     n_unique_colors: int
     """Its distinct colours."""
-    squared_error: int
-    """Squared sRGB error over its pixels, summed over the bands."""
+    squared_error: float
+    """Squared sRGB error over its pixels, summed over the bands; a whole number if opaque."""
     inertia: float
     """Squared distances over its pixels, in units of the working space."""
     mean_color_error: float
@@ -72,6 +74,7 @@ def quantize_file(
     *,
     palette: Palette | None = None,
     dither: str = "none",
+    alpha: AlphaRule = KEEP,
     saved: SavedCounts | None = None,
     outline: Path | None = None,
     overwrite: bool = False,
@@ -94,6 +97,8 @@ def quantize_file(
         Palette to use as it is.
     dither : str, default "none"
         One of `dask_quant.fit_options.DITHERS`; the palette is the same for all.
+    alpha : AlphaRule
+        What becomes of transparency; kept by default.
     saved : SavedCounts, optional
         Counts of earlier images that the palette is fitted to as well; figures are of this one.
     outline : Path, optional
@@ -107,11 +112,12 @@ def quantize_file(
 
     Notes
     -----
-    Peak bytes: 7 per pixel while decoding; then 4 per pixel and some 32 per distinct colour.
+    Peak bytes: 7 per pixel while decoding; then 4 per pixel and some 32 per distinct colour. With
+    transparency one more per pixel, and some 200 per distinct colour.
     """
     watch = watch or Stopwatch()
     with watch.measure("decode"):
-        pixels = read_image(source, page=page)
+        pixels = read_image(source, page=page, alpha=alpha)
     return quantize_pixels(
         *(pixels, out, options),
         source=source,
@@ -139,7 +145,9 @@ def quantize_pixels(
     listener: Listener = ignore_event,
     watch: Stopwatch | None = None,
 ) -> ImageOutcome:
-    """Relabel one image in memory, uint8 ``(y, x, 3)``, as a label file. **Eager**.
+    """Relabel one image in memory as a label file. **Eager**.
+
+    Pixels are sRGB uint8 ``(y, x, 3)``, or RGBA ``(y, x, 4)``.
 
     The other parameters are those of `quantize_file`; ``source`` is what pixels were read from.
     """
@@ -178,10 +186,12 @@ def _label_and_describe(
 
 
 def label_image(pixels: NDArray[np.uint8], fit: PaletteFit) -> Labels:
-    """Return the labels ``(y, x)`` of the ``(y, x, 3)`` image that ``fit`` was made of. **Eager**.
+    """Return the labels ``(y, x)`` of the image that ``fit`` was made of. **Eager**.
 
     Its colours were sorted and labelled for the fit, so no full lookup table is built.
     """
+    if pixels.shape[-1] == 4 or fit.palette.has_alpha:
+        return label_pixels(pixels, fit.palette)
     table = table_of_colors(
         fit.boxes.colors, fit.finished.assignment.labels, fit.palette.label_dtype
     )

@@ -7,6 +7,7 @@ colours) and canonical: equal histograms are equal arrays.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dask_quant.errors import PixelFormatError
+from dask_quant.kernels.cells import N_CODES
+from dask_quant.kernels.count_alpha import count_alpha_block
 from dask_quant.kernels.count_block import (
     CountTables,
     add_block,
@@ -24,6 +27,7 @@ from dask_quant.kernels.count_block import (
     pack_colors,
     unpack_colors,
 )
+from dask_quant.premultiplied import as_opaque, clear_hidden, place_colors, scale_points
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,7 +55,9 @@ class ColorHistogram:
     """
 
     codes: NDArray[np.uint32]
-    """Distinct colours, packed ``red << 16 | green << 8 | blue``, ascending, uint32 ``(n,)``."""
+    """Distinct colours, packed ``red << 16 | green << 8 | blue``, ascending, uint32 ``(n,)``.
+
+    The highest byte is 255 less the alpha: 0 of opaque colours, which stand first."""
     counts: NDArray[np.int64]
     """Pixels of each colour, all above 0, int64 ``(n,)``."""
 
@@ -67,7 +73,8 @@ class ColorHistogram:
         Parameters
         ----------
         pixels : ndarray
-            sRGB uint8 ``(..., 3)``.
+            sRGB uint8 ``(..., 3)``, or RGBA ``(..., 4)``, of which all that are fully transparent
+            are one colour.
 
         Raises
         ------
@@ -81,7 +88,8 @@ class ColorHistogram:
         ([[1, 2, 3]], [2], 2)
         """
         _check_pixels(pixels)
-        return cls(*count_block(pixels))
+        opaque = as_opaque(pixels)
+        return cls(*(count_alpha_block(pixels) if opaque is None else count_block(opaque)))
 
     @classmethod
     def from_colors(cls, colors: NDArray[np.uint8], counts: NDArray[np.int64]) -> ColorHistogram:
@@ -90,11 +98,11 @@ class ColorHistogram:
         Parameters
         ----------
         colors : ndarray
-            sRGB uint8 ``(n, 3)``, in any order; counts of equal rows are added.
+            sRGB uint8 ``(n, 3)`` or RGBA ``(n, 4)``, in any order; counts of equal rows are added.
         counts : ndarray
             Pixels of each row, int64 ``(n,)``; rows of 0 are dropped.
         """
-        codes, inverse = np.unique(pack_colors(colors), return_inverse=True)
+        codes, inverse = np.unique(pack_colors(clear_hidden(colors)), return_inverse=True)
         totals = np.zeros(len(codes), dtype=np.int64)
         np.add.at(totals, inverse, counts)
         used = totals > 0
@@ -118,10 +126,18 @@ class ColorHistogram:
             *merge_counts_block(self.codes, self.counts, other.codes, other.counts)
         )
 
+    @property
+    def has_alpha(self) -> bool:
+        """Whether any pixel counted is not opaque."""
+        return len(self.codes) > 0 and bool(self.codes[-1] >= N_CODES)
+
     @cached_property
     def colors(self) -> NDArray[np.uint8]:
-        """The distinct colours, sRGB uint8 ``(n, 3)``, ascending by red, green, blue."""
-        return unpack_colors(self.codes)
+        """The distinct colours, sRGB uint8 ``(n, 3)``, ascending by red, green, blue.
+
+        RGBA ``(n, 4)`` where any is not opaque, first of all by descending alpha.
+        """
+        return unpack_colors(self.codes, 4 if self.has_alpha else 3)
 
     @cached_property
     def n_pixels(self) -> int:
@@ -143,6 +159,8 @@ class ColorHistogram:
         """Mean squared error, summed over the bands, of painting every pixel the mean colour."""
         if self.n_pixels == 0:
             return 0.0
+        if self.has_alpha:
+            return self._mean_point_mse
         # Python integers: exact whatever the number of pixels.
         firsts, seconds = [0, 0, 0], [0, 0, 0]
         for begin in range(0, len(self), _SLICE):
@@ -153,6 +171,14 @@ class ColorHistogram:
                 seconds[band] += int((counts * levels * levels).sum())
         spreads = (b * self.n_pixels - a * a for a, b in zip(firsts, seconds, strict=True))
         return sum(spreads) / self.n_pixels**2
+
+    @property
+    def _mean_point_mse(self) -> float:
+        """The same of colours with transparency, over black and over white."""
+        points = scale_points(place_colors(self.colors))
+        shares = (self.counts / self.n_pixels)[:, np.newaxis]
+        mean = (shares * points).sum(axis=0)
+        return float((shares * np.square(points - mean)).sum())
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -191,9 +217,12 @@ class ColorCounter:
 
     def __init__(self) -> None:
         self._idle: list[CountTables] = []
+        self._others: list[ColorHistogram] = []
 
     def add(self, pixels: NDArray[np.uint8]) -> int:
         """Count the pixels of a block, sRGB uint8 ``(..., 3)``, and return how many they are.
+
+        RGBA ``(..., 4)`` as well, as `ColorHistogram.from_pixels` takes it.
 
         Raises
         ------
@@ -201,30 +230,42 @@ class ColorCounter:
             When the array is of another type or shape.
         """
         _check_pixels(pixels)
+        opaque = as_opaque(pixels)
+        if opaque is None:
+            self._add_transparent(pixels)
+            return pixels.size // 4
         try:
             tables = self._idle.pop()  # list's methods are atomic, and so need no lock
         except IndexError:
             tables = CountTables.zeros()
-        add_block(pixels, tables)
+        add_block(opaque, tables)
         self._idle.append(tables)
-        return pixels.size // 3
+        return opaque.size // 3
+
+    def _add_transparent(self, pixels: NDArray[np.uint8]) -> None:
+        """Count the pixels of a block that are not all opaque, RGBA ``(..., 4)``."""
+        found = ColorHistogram.from_pixels(pixels)
+        with suppress(IndexError):  # another thread may have what was found so far
+            found = found.merge(self._others.pop())
+        self._others.append(found)
 
     def finish(self) -> ColorHistogram:
         """Return the histogram of all pixels added, none being added now, and start again."""
+        others, self._others = ColorHistogram.merge_all(self._others), []
         if not self._idle:
-            return ColorHistogram.empty()
+            return others
         total = self._idle.pop()
         while self._idle:
             merge_tables_block(*total, *self._idle.pop())
-        return ColorHistogram(*collect_tables(total))
+        return ColorHistogram(*collect_tables(total)).merge(others)
 
 
 def _check_pixels(pixels: NDArray[np.uint8]) -> None:
-    """Raise `PixelFormatError` unless pixels are uint8 ``(..., 3)``."""
-    if pixels.dtype != np.uint8 or pixels.ndim < 1 or pixels.shape[-1] != 3:
+    """Raise `PixelFormatError` unless pixels are uint8 ``(..., 3)`` or ``(..., 4)``."""
+    if pixels.dtype != np.uint8 or pixels.ndim < 1 or pixels.shape[-1] not in (3, 4):
         message = (
             f"Got pixels of type {pixels.dtype} and shape {pixels.shape}; "
-            "colours are counted in uint8 arrays of shape (..., 3)."
+            "colours are counted in uint8 arrays of shape (..., 3) or (..., 4)."
         )
         raise PixelFormatError(message)
 
@@ -242,7 +283,13 @@ class ImageCounter:
         self._n_pooled = 0
 
     def add(self, pixels: NDArray[np.uint8]) -> None:
-        """Count the pixels of an image, sRGB uint8 ``(..., 3)``, which must not change any more."""
+        """Count the pixels of an image, sRGB uint8 ``(..., 3)``, which must not change any more.
+
+        RGBA ``(..., 4)``, as `ColorHistogram.from_pixels` takes it, is counted at once.
+        """
+        if pixels.shape[-1] == 4:
+            self._total = self._total.merge(ColorHistogram.from_pixels(pixels))
+            return
         n_pixels = pixels.size // 3
         if self._n_pooled + n_pixels > POOL_PIXELS:
             self._count_pool()  # so that a large one is counted by itself, without a copy

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from dask.delayed import delayed
 
+from dask_quant.alpha_options import KEEP, AlphaRule
 from dask_quant.dithering import Tally, dither_image
 from dask_quant.errors import JobError, PixelFormatError, SourceError
 from dask_quant.execute import MAX_TASKS_PER_GRAPH
@@ -61,6 +62,8 @@ class Item:
     """Where it is read."""
     out: Path
     """Where it is written."""
+    alpha: AlphaRule = KEEP
+    """What becomes of its transparency."""
     folder: str = field(default_factory=os.getcwd)
     """Where relative paths start; a worker may have another working folder."""
     checksum: int | None = None
@@ -204,7 +207,7 @@ def count_batch(batch: Sequence[tuple[int, Item]]) -> CountedImages:
     counter, readable, checksums, quarantined = ImageCounter(), [], [], []
     for position, item in batch:
         try:
-            pixels = read_pixels(item.source_path, frame=item.frame)
+            pixels = read_pixels(item.source_path, frame=item.frame, alpha=item.alpha)
         except (SourceError, PixelFormatError) as error:
             quarantined.append((position, item.set_aside(error)))
         else:
@@ -248,7 +251,7 @@ def relabel_batch(
 
 def _quantize_item(item: Item, options: FitOptions, dither: str) -> ImageOutcome:
     """Write one image with a palette of its own and return its figures."""
-    pixels = read_pixels(item.source_path, frame=item.frame)
+    pixels = read_pixels(item.source_path, frame=item.frame, alpha=item.alpha)
     return quantize_pixels(
         *(pixels, item.out_path, options), source=item.source_path, dither=dither, overwrite=True
     )
@@ -277,7 +280,7 @@ def _write_item(item: Item, labels: Labels, palette: Palette) -> int:
 def _read_counted(item: Item) -> NDArray[np.uint8]:
     """Return the pixels of an image; raise `JobError` when they are not those that were counted."""
     try:
-        pixels = read_pixels(item.source_path, frame=item.frame)
+        pixels = read_pixels(item.source_path, frame=item.frame, alpha=item.alpha)
     except (SourceError, PixelFormatError) as error:
         raise JobError(_changed_message(item, item.set_aside(error).reason)) from error
     if _checksum(pixels) != item.checksum:

@@ -15,6 +15,7 @@ import numpy as np
 
 from dask_quant.errors import PaletteError
 from dask_quant.options import MAX_COLORS
+from dask_quant.premultiplied import OPAQUE, as_opaque, clear_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,7 +37,9 @@ class Palette:
     Parameters
     ----------
     colors : array_like
-        sRGB, integers 0 to 255, ``(n_colors, 3)`` with 1 to 65536 distinct rows. Copied to uint8.
+        sRGB, integers 0 to 255, ``(n_colors, 3)`` with 1 to 65536 distinct rows; or RGBA
+        ``(n_colors, 4)``, of which a row of alpha 0 is taken as black, and the alpha of opaque rows
+        is dropped where all are opaque. Copied to uint8.
     counts : array_like, optional
         Pixels per colour, integers of at least 0, ``(n_colors,)``. Copied to int64.
 
@@ -53,7 +56,10 @@ class Palette:
     """
 
     colors: NDArray[np.uint8]
-    """sRGB uint8 ``(n_colors, 3)``, read-only; from a fit by descending count, ties by value."""
+    """sRGB uint8 ``(n_colors, 3)``, or ``(n_colors, 4)`` with alpha where a colour is not opaque.
+
+    Read-only; from a fit by descending count, ties by value, of which the alpha is first, opaque
+    before transparent."""
     counts: NDArray[np.int64] | None = field(default=None)
     """Pixels per colour, int64 ``(n_colors,)``, read-only; None when unknown."""
 
@@ -64,19 +70,24 @@ class Palette:
 
     @classmethod
     def from_hex(cls, texts: Sequence[str]) -> Palette:
-        """Return the palette of ``#rrggbb`` texts (the ``#`` may be missing).
+        """Return the palette of ``#rrggbb`` or ``#rrggbbaa`` texts (the ``#`` may be missing).
 
         Raises
         ------
         PaletteError
-            When a text is not six hexadecimal digits.
+            When a text is not six or eight hexadecimal digits.
         """
-        return cls(np.array([_parse_hex(text) for text in texts], dtype=np.uint8).reshape(-1, 3))
+        return cls(np.array([_parse_hex(text) for text in texts], dtype=np.uint8).reshape(-1, 4))
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether a colour is not opaque: colours are then of four bands."""
+        return bool(self.colors.shape[1] == 4)
 
     @property
     def hex(self) -> list[str]:
-        """The colours as ``#rrggbb``, in order."""
-        return [f"#{bytes(color).hex()}" for color in self.colors]
+        """The colours as ``#rrggbb``, those that are not opaque as ``#rrggbbaa``, in order."""
+        return [_show_color(bytes(color)) for color in self.colors]
 
     @property
     def label_dtype(self) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
@@ -86,12 +97,13 @@ class Palette:
     @property
     def digest(self) -> str:
         """Hexadecimal digest of the colours in their order; counts do not enter."""
-        return hashlib.sha256(self.colors.tobytes()).hexdigest()[:32]
+        kind = b"RGBA" if self.has_alpha else b""
+        return hashlib.sha256(kind + self.colors.tobytes()).hexdigest()[:32]
 
     def __len__(self) -> int:
         return len(self.colors)
 
-    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
         return (tuple(color) for color in self.colors.tolist())
 
     def __eq__(self, other: object) -> bool:
@@ -157,10 +169,16 @@ def as_palette(palette: Palette | ArrayLike) -> Palette:
 
 
 def _freeze_colors(colors: ArrayLike) -> NDArray[np.uint8]:
-    """Return ``colors`` as a read-only uint8 ``(n, 3)`` copy, or raise `PaletteError`."""
+    """Return ``colors`` as a read-only uint8 ``(n, 3)`` or ``(n, 4)`` copy.
+
+    Raises `PaletteError` where they are no palette.
+    """
     given = _as_array(colors)
-    if given.ndim != 2 or given.shape[1] != 3:
-        message = f"Got palette colours of shape {given.shape}; the shape must be (n_colors, 3)."
+    if given.ndim != 2 or given.shape[1] not in (3, 4):
+        message = (
+            f"Got palette colours of shape {given.shape}; the shape must be (n_colors, 3), or "
+            "(n_colors, 4) with alpha."
+        )
         raise PaletteError(message)
     if not 1 <= len(given) <= MAX_COLORS:
         message = f"Got a palette of {len(given)} colours; it must have 1 to {MAX_COLORS}."
@@ -168,7 +186,9 @@ def _freeze_colors(colors: ArrayLike) -> NDArray[np.uint8]:
     if given.dtype.kind not in "ui" or given.min() < 0 or given.max() > 255:
         message = f"Got palette colours of type {given.dtype}; they must be integers 0 to 255."
         raise PaletteError(message)
-    frozen = np.array(given, dtype=np.uint8, order="C")
+    frozen = clear_hidden(np.array(given, dtype=np.uint8, order="C"))
+    opaque = as_opaque(frozen)
+    frozen = frozen if opaque is None else opaque
     n_distinct = len(np.unique(frozen, axis=0))
     if n_distinct != len(frozen):
         message = f"Got a palette with {len(frozen) - n_distinct} repeated colours; drop them."
@@ -200,15 +220,21 @@ def _freeze_counts(counts: ArrayLike, n_colors: int) -> NDArray[np.int64]:
     return frozen
 
 
-def _parse_hex(text: str) -> tuple[int, int, int]:
-    """Return the three levels of ``#rrggbb``."""
+def _parse_hex(text: str) -> tuple[int, int, int, int]:
+    """Return the three levels of ``#rrggbb``, and the alpha of ``#rrggbbaa``."""
     digits = text.strip().removeprefix("#")
     try:
-        red, green, blue = bytes.fromhex(digits)
+        red, green, blue, alpha = bytes.fromhex(digits if len(digits) == 8 else f"{digits}ff")
     except ValueError:
-        message = f"Got the colour {text!r}; write it as #rrggbb."
+        message = f"Got the colour {text!r}; write it as #rrggbb or #rrggbbaa."
         raise PaletteError(message) from None
-    return red, green, blue
+    return red, green, blue, alpha
+
+
+def _show_color(levels: bytes) -> str:
+    """Return three levels, and an alpha if there is one that is not opaque, as ``#rrggbbaa``."""
+    is_opaque = len(levels) == 4 and levels[3] == OPAQUE
+    return f"#{levels[:3].hex() if is_opaque else levels.hex()}"
 
 
 def _share_text(share: float | None) -> str:

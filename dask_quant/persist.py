@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dask_quant.alpha_options import REFUSE
 from dask_quant.array_flow import fill_store
 from dask_quant.errors import OptionError, OutputExistsError, SourceError
 from dask_quant.events import Notice
@@ -35,6 +36,7 @@ from dask_quant.stream_flow import decode_stream
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.execute import Executor
     from dask_quant.sources.rasters import Raster
     from dask_quant.sources.strips import ImageStream
@@ -48,6 +50,7 @@ def persist_image(
     store: Path,
     executor: Executor,
     *,
+    alpha: AlphaRule = REFUSE,
     overwrite: bool,
     page: Page = FIRST_PAGE,
     stream: ImageStream | None = None,
@@ -62,6 +65,8 @@ def persist_image(
         Zarr store, uint8 ``(y, x, 3)`` in shards; made, or used again when it holds this image.
     executor : Executor
         Decodes and writes.
+    alpha : AlphaRule
+        What becomes of transparency, which a store does not hold: refused by default.
     overwrite : bool
         Whether a store of another image is replaced.
     page : Page, optional
@@ -79,7 +84,7 @@ def persist_image(
     if not isinstance(image, (str, Path)) or is_zarr_store(image):
         message = "Got --persist with an image that needs none: it can be read in parts already."
         raise OptionError(message)
-    digest = _digest_page(image, page)
+    digest = _digest_page(image, page) + (repr(alpha) if alpha.flattens else "")
     if store.exists():
         if read_store_source(store) == digest:
             executor.listener(Notice(f"Reusing {store}, which holds this image."))
@@ -93,7 +98,7 @@ def persist_image(
     if stream is not None:
         _write_stream(stream, store, digest, executor, overwrite=overwrite)
     else:
-        _write_store(image, store, digest, executor, overwrite=overwrite, page=page)
+        _write_store(image, store, digest, executor, alpha=alpha, overwrite=overwrite, page=page)
     return store
 
 
@@ -110,14 +115,22 @@ def _write_stream(
 
 
 def _write_store(
-    image: str | Path, store: Path, digest: str, executor: Executor, *, overwrite: bool, page: Page
+    image: str | Path,
+    store: Path,
+    digest: str,
+    executor: Executor,
+    *,
+    alpha: AlphaRule,
+    overwrite: bool,
+    page: Page,
 ) -> None:
     """Decode ``image`` into a new store."""
     header = read_header(image, page=page)
     shape = (header.height, header.width)
     store = store.absolute()  # workers may have another working folder
     temporary = start_image_store(store, shape, digest, overwrite=overwrite)
-    pixels = open_image(image, chunks=image_shards(shape), page=page.number, level=page.level)
+    chunks = image_shards(shape)
+    pixels = open_image(image, chunks=chunks, page=page.number, level=page.level, alpha=alpha)
     fill_store(pixels, temporary, store, executor, overwrite=overwrite, stage="persist")
 
 

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dask_quant.alpha_options import as_alpha
 from dask_quant.events import ignore_event
 from dask_quant.fit_options import FitOptions, check_dither
 from dask_quant.options import as_path, make_run_options
 from dask_quant.palette import as_palette
-from dask_quant.routes.choose import fit_sources, plan_sources, relabel_sources
+from dask_quant.routes.choose import fit_sources, relabel_sources
 from dask_quant.routes.common import Job, check_any_sources, check_sources, choose_suffix
 from dask_quant.routes.job_options import make_fit, make_job
 from dask_quant.routes.outlining import as_outline
 from dask_quant.saved_counts import read_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import ArrayLike
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.events import Listener
     from dask_quant.options import ClusterOptions
     from dask_quant.palette import Palette
     from dask_quant.results import Report
     from dask_quant.routes.common import Sources
-    from dask_quant.routes.job_options import Counts
-    from dask_quant.routes.planning import JobPlan
-
-    Colors = str | Sequence[str] | ArrayLike
+    from dask_quant.routes.job_options import Colors, Counts
 
 
 def quantize(
@@ -54,6 +52,8 @@ def quantize(
     target_psnr: float | None = None,
     target_mse: float | None = None,
     target_delta_e: float | None = None,
+    alpha: str | AlphaRule = "keep",
+    matte: Any = None,
     refit: Colors = (),
     histogram: Counts = (),
     save_histogram: str | Path | None = None,
@@ -144,6 +144,13 @@ def quantize(
     outline : str or Path, optional
         ``.png`` or ``.zarr`` to draw the borders of the labels of one image to, black on white, as
         `find_borders` finds them. Not with ``dither``.
+    alpha : {"keep", "drop", "matte"}, default "keep"
+        What becomes of pixels that are not opaque. ``keep``: colours of the palette have an alpha,
+        all pixels that are fully transparent share one, and differences are the mean of those over
+        black and over white (`dask_quant.premultiplied`). ``drop``: alpha is ignored, and hidden
+        colours show. ``matte``, or ``matte:#rrggbb``: pixels are put on a colour first.
+    matte : str or sequence, optional
+        The colour for ``matte``, white when not given: ``#rrggbb`` or three sRGB levels.
     overwrite : bool, default False
         Whether outputs that exist are replaced.
     chunks : int or tuple of int, optional
@@ -199,7 +206,8 @@ def quantize(
     )
     run = make_run_options(overwrite, chunks, persist, cluster, page, level, frames)
     counts, suffix = (histogram, save_histogram), choose_suffix(format, out)
-    job = make_job(fit, run, listener, per_image, dither, suffix, outline, counts, out)
+    rule = as_alpha(alpha, matte)
+    job = make_job(fit, run, listener, per_image, dither, suffix, outline, counts, out, rule)
     with job.saved.keep():
         return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 
@@ -212,6 +220,8 @@ def apply_palette(
     format: str | None = None,
     space: str = "srgb",
     dither: str = "none",
+    alpha: str | AlphaRule = "keep",
+    matte: Any = None,
     outline: str | Path | None = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
@@ -231,7 +241,7 @@ def apply_palette(
         sRGB integers 0 to 255 ``(n_colors, 3)``.
     space : {"srgb", "linear", "oklab", "lab"}, default "srgb"
         Where the nearest colour of a pixel is found.
-    sources, out, format, dither, outline, overwrite, chunks
+    sources, out, format, dither, outline, alpha, matte, overwrite, chunks
         As in `quantize`.
     page, level, frames, persist, cluster, listener
         As in `quantize`.
@@ -260,6 +270,7 @@ def apply_palette(
         dither=chosen,
         suffix=suffix,
         outline=lines,
+        alpha=as_alpha(alpha, matte),
     )
     return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 
@@ -286,6 +297,8 @@ def make_palette(
     refit: Colors = (),
     histogram: Counts = (),
     save_histogram: str | Path | None = None,
+    alpha: str | AlphaRule = "keep",
+    matte: Any = None,
     overwrite: bool = False,
     chunks: int | tuple[int, int] | None = None,
     page: int | None = None,
@@ -311,7 +324,7 @@ def make_palette(
     histogram : str, Path, ColorHistogram or sequence of them, optional
         As in `quantize`, but the figures are of all images together. With it, ``sources`` may be
         None.
-    overwrite, chunks, page, level, frames, persist, cluster, listener
+    alpha, matte, overwrite, chunks, page, level, frames, persist, cluster, listener
         As in `quantize`.
 
     Returns
@@ -346,90 +359,6 @@ def make_palette(
     saved = read_counts(
         *(histogram, save_histogram, path), fit=fit, overwrite=overwrite, shows_all=True
     )
-    job = Job("palette", fit, run, listener, saved=saved)
+    job = Job("palette", fit, run, listener, saved=saved, alpha=as_alpha(alpha, matte))
     with saved.keep():
         return fit_sources(job, check_any_sources(sources, saved), path)
-
-
-def plan_job(
-    sources: Sources | Any,
-    out: str | Path,
-    *,
-    n_colors: int | None = None,
-    format: str | None = None,
-    per_image: bool = False,
-    dither: str = "none",
-    method: str = "kmeans",
-    engine: str = "auto",
-    effort: str = "default",
-    space: str = "srgb",
-    seed: int = 0,
-    n_init: int | None = None,
-    max_iter: int | None = None,
-    tol: float | None = None,
-    init: Any = "k-means++",
-    weight_power: float = 1.0,
-    keep: Colors = (),
-    recolor: Colors = (),
-    target_psnr: float | None = None,
-    target_mse: float | None = None,
-    target_delta_e: float | None = None,
-    refit: Colors = (),
-    histogram: Counts = (),
-    save_histogram: str | Path | None = None,
-    outline: str | Path | None = None,
-    overwrite: bool = False,
-    chunks: int | tuple[int, int] | None = None,
-    page: int | None = None,
-    level: int = 0,
-    persist: str | Path | None = None,
-    cluster: ClusterOptions | None = None,
-    frames: str = "first",
-) -> JobPlan:
-    """Say what `quantize` would do: images, tasks, bytes, memory. **Eager**; nothing is written.
-
-    Only headers and histograms are read; no cluster is started.
-
-    Parameters
-    ----------
-    sources, out, n_colors, format, per_image, dither, method, engine, effort, space, seed
-        As in `quantize`.
-    n_init, max_iter, tol, init, weight_power, keep, recolor
-        As in `quantize`.
-    target_psnr, target_mse, target_delta_e, refit, histogram, save_histogram, outline
-        As in `quantize`.
-    overwrite, chunks, page, level, frames, persist, cluster
-        As in `quantize`.
-
-    Returns
-    -------
-    JobPlan
-        Its fields say what would be read, computed and written, and in how much memory.
-
-    Raises
-    ------
-    DaskQuantError
-        What `quantize` would raise before it starts.
-    """
-    fit = make_fit(
-        as_path(out, "out").suffix or choose_suffix(format, out),
-        n_colors,
-        (target_psnr, target_mse, target_delta_e),
-        method=method,
-        engine=engine,
-        effort=effort,
-        space=space,
-        seed=seed,
-        n_init=n_init,
-        max_iter=max_iter,
-        tol=tol,
-        init=init,
-        weight_power=weight_power,
-        keep=keep,
-        recolor=recolor,
-        refit=refit,
-    )
-    run = make_run_options(overwrite, chunks, persist, cluster, page, level, frames)
-    counts, suffix = (histogram, save_histogram), choose_suffix(format, out)
-    job = make_job(fit, run, ignore_event, per_image, dither, suffix, outline, counts, out)
-    return plan_sources(job, check_sources(sources), as_path(out, "out"))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from dask_quant.errors import OptionError
+from dask_quant.fit.boxes import ColorBoxes
 from dask_quant.fit.fitting import fit_given, fit_histogram
 from dask_quant.fit.recolor import paint_entries
 from dask_quant.histogram import ColorHistogram
@@ -74,6 +75,7 @@ class SavedCounts:
         own = fit_given(histogram, classes or palette, options.space)
         finished = own.finished
         if classes is not None:
+            assert isinstance(own.boxes, ColorBoxes), "transparency was refused"
             finished = paint_entries(own.boxes, finished, palette.colors)
         return replace(
             own,

@@ -47,8 +47,6 @@ if TYPE_CHECKING:
 STAGE = "decode"
 """Name of the stage in events and reports."""
 
-_BANDS = 3
-
 
 def count_stream(stream: ImageStream, executor: Executor) -> ColorHistogram:
     """Count the colours of a file in one pass, in this process. **Eager**.
@@ -88,7 +86,9 @@ def decode_stream(
     beside = beside.absolute()  # workers may have another working folder
     with partial_folder(beside) as folder:
         _check_room(stream, folder)
-        scratch = ScratchImage(str(folder / "pixels.raw"), stream.stored, stream.orientation)
+        scratch = ScratchImage(
+            str(folder / "pixels.raw"), stream.stored, stream.orientation, stream.bands
+        )
         if executor.client is None:
             yield scratch, decode_strips(stream, scratch, executor.listener)
             return
@@ -101,7 +101,7 @@ def decode_stream(
 
 def _check_room(stream: ImageStream, folder: Path) -> None:
     """Raise `OutputError` unless there is room for the pixels of a file."""
-    needed = _BANDS * stream.stored[0] * stream.stored[1]
+    needed = stream.bands * stream.stored[0] * stream.stored[1]
     with report_os_errors(folder):
         free = shutil.disk_usage(folder).free
     if needed > free:
@@ -155,7 +155,7 @@ def _count_strips(
             counting.result()
             counting = pool.submit(counter.add, strip)
             use(strip)
-            n_done += strip.size // _BANDS
+            n_done += strip.size // stream.bands
             listener(Event(STAGE, n_done, n_pixels, "px"))
         counting.result()
     histogram = counter.finish()

@@ -15,6 +15,9 @@ import numpy as np
 from dask_quant.color_spaces import find_space
 from dask_quant.kernels.assign import assign_block, build_table, label_block
 from dask_quant.kernels.cells import CELL_COLORS, CELLS_PER_BLOCK, N_CODES, list_block_colors
+from dask_quant.kernels.label_alpha import label_alpha_block
+from dask_quant.point_groups import PointGroups
+from dask_quant.premultiplied import add_alpha, as_opaque, place_colors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,9 +45,10 @@ def label_pixels(pixels: NDArray[np.uint8], palette: Palette, space: str = "srgb
     Parameters
     ----------
     pixels : ndarray
-        sRGB uint8 ``(..., 3)``.
+        sRGB uint8 ``(..., 3)``, or RGBA ``(..., 4)``.
     palette : Palette
-        Up to 65536 colours.
+        Up to 65536 colours. Where one of them or a pixel is not opaque, distances are those of
+        `dask_quant.premultiplied`, of which opaque colours are as far apart as in sRGB.
     space : {"srgb", "linear", "oklab", "lab"}, default "srgb"
         Where distances are measured, between points of its lattice, see `ColorSpace`.
 
@@ -59,7 +63,22 @@ def label_pixels(pixels: NDArray[np.uint8], palette: Palette, space: str = "srgb
     sRGB. Peak bytes beside input and output: the tables kept, at most ``MAX_TABLES *
     MAX_TABLE_BYTES`` in a process.
     """
-    return label_block(pixels, find_table(palette, space))
+    opaque = None if palette.has_alpha else as_opaque(pixels)
+    if opaque is not None:
+        return label_block(opaque, find_table(palette, space))
+    entries = place_colors(add_alpha(palette.colors))
+    return label_alpha_block(
+        add_alpha(pixels), lambda colors: _find_nearest(colors, entries), palette.label_dtype
+    )
+
+
+def _find_nearest(colors: NDArray[np.uint8], entries: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Return the nearest of ``entries``, placed, of each of RGBA colours ``(n, 4)``."""
+    groups = PointGroups.from_points(place_colors(colors))
+    found, _, _ = groups.assign(entries)
+    labels = np.empty_like(found)
+    labels[groups.order] = found
+    return labels
 
 
 def find_table(palette: Palette, space: str = "srgb") -> Labels:

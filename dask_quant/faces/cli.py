@@ -13,6 +13,7 @@ import click
 import dask_quant as dq
 from dask_quant.faces import terminal
 from dask_quant.faces.cli_options import (
+    ALPHA,
     ANY_SOURCES,
     BAND_OPTIONS,
     CHUNK_OPTIONS,
@@ -40,6 +41,7 @@ from dask_quant.faces.cli_options import (
     SHOW_OPTIONS,
     SOURCES,
     SPACE,
+    alpha_option,
     class_options,
     fit_options,
     job_options,
@@ -108,6 +110,7 @@ def cli() -> None:
 @COUNT_OPTIONS
 @click.option("--per-image", is_flag=True, help="A palette for each image, not one for all.")
 @DITHER
+@ALPHA
 @OUTLINE
 @SEARCH_OPTIONS
 @CHUNK_OPTIONS
@@ -146,6 +149,7 @@ def quantize(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **
     help="Palette file: .gpl, .hex, .json, .pal, .act, .ase, .clr, .qml, or .png for a picture.",
 )
 @FIT_OPTIONS
+@ALPHA
 @REFIT
 @COUNT_OPTIONS
 @SEARCH_OPTIONS
@@ -178,6 +182,7 @@ def palette(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
 @OUT
 @FORMAT
 @DITHER
+@ALPHA
 @OUTLINE
 @CHUNK_OPTIONS
 @FRAME_CHOICE
@@ -205,9 +210,11 @@ def apply(
         classes = take(given, *CLASS_NAMES)
         if model is not None and palette_file is None:
             chosen = given.pop("format")
+            alpha, matte = take(given, "alpha", "matte").values()
             for name, value, default in (
                 *(("space", space, "srgb"), ("dither", dither, "none")),
                 *(("format", chosen, None), ("frames", frames, "first")),
+                *(("alpha", alpha, "keep"), ("matte", matte, None)),
             ):
                 if value != default:
                     message = f"Got --{name} {value} with classes; it is for --palette."
@@ -282,6 +289,7 @@ def segment(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
 @SCORES_OUT
 @COUNT_OPTIONS
 @SPACE
+@ALPHA
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of every random draw.")
 @click.option("--chunks", metavar="N|ROWS,COLS", help="Pixels per task of a large image.")
 @PAGE_OPTIONS
@@ -373,13 +381,14 @@ def score(
     help=f"Ditherings: all, or some of {', '.join(DITHERS)}; a row for each.",
 )
 @click.option("--images", type=PATH, metavar="FOLDER", help="Write every picture there, too.")
+@ALPHA
 @SEARCH_OPTIONS
 @OVERWRITE
 @SHOW_OPTIONS
 def compare(source: str, k_list: str, out: Path, quiet: bool, as_json: bool, **given: Any) -> None:
     """Draw a picture in several numbers of colours, by several methods and ditherings."""
     with terminal.run_command("compare", quiet=quiet, as_json=as_json) as screen:
-        numbers, options = parse_k_list(k_list), fit_options(given)
+        numbers, options = parse_k_list(k_list), fit_options(alpha_option(given))
         comparison = dq.compare(source, out, numbers, listener=screen.listen, **options)
         screen.show_comparisons([comparison])
 

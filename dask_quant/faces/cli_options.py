@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import dask_quant as dq
+from dask_quant.alpha_options import as_alpha
 from dask_quant.fit_options import DITHERS, EFFORTS, ENGINES, SPACES, parse_dithers
 from dask_quant.method_options import INITS as STARTS
 from dask_quant.method_options import METHODS, parse_methods
@@ -95,6 +96,11 @@ DITHER = click.option("--dither", type=click.Choice(DITHERS), default="none", sh
 OUTLINE = click.option("--outline", type=PATH, metavar="FILE",
                        help="Draw the borders of one image to this .png or .zarr; of classes also "
                             ".tif.")  # fmt: skip
+ALPHA = _combine(
+    click.option("--alpha", default="keep", show_default=True, metavar="keep|drop|matte",
+                 help="Keep transparency, ignore it, or put pixels on a colour: matte:#ffffff."),
+    click.option("--matte", metavar="COLOR", help="The colour of --alpha matte. [default: white]"),
+)  # fmt: skip
 
 CHUNK_OPTIONS = _combine(
     click.option("--chunks", metavar="N|ROWS,COLS", help="Pixels per task; results stay the same."),
@@ -231,9 +237,18 @@ def fit_options(given: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
+def alpha_option(given: dict[str, Any]) -> dict[str, Any]:
+    """Return parsed options with alpha and matte as one."""
+    options = dict(given)
+    options["alpha"] = as_alpha(options["alpha"], options.pop("matte"))
+    return options
+
+
 def job_options(given: dict[str, Any]) -> dict[str, Any]:
     """Return the keyword arguments of a job from parsed options."""
     options = dict(given)
+    if "matte" in options:
+        options = alpha_option(options)
     limit, chunks = options.pop("memory_limit"), options.pop("chunks")
     if chunks is not None:
         shape = parse_chunks(chunks)

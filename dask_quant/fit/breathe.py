@@ -19,7 +19,7 @@ References
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -27,8 +27,6 @@ from dask_quant.kernels.seed import draw_block
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from dask_quant.fit.clusters import Clusters
 
 SEARCH_TOL = 0.3
 """Centroid shift, in sRGB levels, at which Lloyd stops within a breath: far enough to compare."""
@@ -46,12 +44,46 @@ _MIN_GAIN = 1e-4
 """Share of the inertia that a breath must gain to be tried again with as many splits."""
 
 
-def breathe(clusters: Clusters, n_splits: int) -> int:
+class Searched(Protocol):
+    """Clusters that a search works on, of whatever points; see `dask_quant.fit.clusters`."""
+
+    level: float
+    """Steps of the points in an sRGB level."""
+
+    @property
+    def inertia(self) -> float:
+        """Squared distances of all pixels to the means of their clusters."""
+
+    def start(self, centroids: NDArray[np.float64], /) -> None:
+        """Put clusters at ``centroids`` ``(k, n_bands)``."""
+
+    def descend(self, max_iter: int, tol: float) -> int:
+        """Move centroids by Lloyd's algorithm; return the iterations made."""
+
+    def snapshot(self) -> Any:
+        """Return the clusters as they are."""
+
+    def restore(self, saved: Any) -> None:
+        """Make the clusters what they were."""
+
+    def find_axes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return how far, and whereto, each cluster is longest."""
+
+    def split(
+        self, chosen: NDArray[np.int64], errors: NDArray[np.float64], axes: NDArray[np.float64]
+    ) -> None:
+        """Split clusters in two along their longest axes."""
+
+    def merge(self, n_merges: int) -> None:
+        """Merge two clusters as often as that, each time those whose union costs least."""
+
+
+def breathe(clusters: Searched, n_splits: int) -> int:
     """Split and merge clusters, ``n_splits`` at first, until that gains no more.
 
     Parameters
     ----------
-    clusters : Clusters
+    clusters : Searched
         Where Lloyd came to rest; changed in place, to clusters of no higher inertia.
     n_splits : int
         Halved at each failure; there must be as many slots free.
@@ -81,12 +113,12 @@ def breathe(clusters: Clusters, n_splits: int) -> int:
     return n_iter
 
 
-def disturb(clusters: Clusters, n_swaps: int, seed: np.uint64) -> int:
+def disturb(clusters: Searched, n_swaps: int, seed: np.uint64) -> int:
     """Split ``n_swaps`` clusters drawn by their error, merge as many, and breathe; keep the better.
 
     Parameters
     ----------
-    clusters : Clusters
+    clusters : Searched
         Changed in place, to clusters of no higher inertia.
     n_swaps : int
         There must be as many slots free.
@@ -109,7 +141,7 @@ def disturb(clusters: Clusters, n_swaps: int, seed: np.uint64) -> int:
 
 
 def _exchange(
-    clusters: Clusters,
+    clusters: Searched,
     chosen: NDArray[np.int64],
     errors: NDArray[np.float64],
     axes: NDArray[np.float64],

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dask_quant.errors import FitError
+from dask_quant.errors import FitError, PixelFormatError
 from dask_quant.events import Event, ignore_event
+from dask_quant.fit.alpha_colors import AlphaColors
+from dask_quant.fit.alpha_fit import WAY_OUT, check_alpha_options, fit_alpha
 from dask_quant.fit.boxes import ColorBoxes
 from dask_quant.fit.kmeans import fit_centroids
 from dask_quant.fit.methods import fit_by_method
@@ -17,6 +19,7 @@ from dask_quant.fit.recolor import paint_classes
 from dask_quant.fit.refine import apply_palette, finish_palette
 from dask_quant.fit.refit import refit_palette
 from dask_quant.fit.target import find_fewest
+from dask_quant.fit_options import FitOptions
 from dask_quant.method_options import KMEANS
 
 if TYPE_CHECKING:
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dask_quant.events import Listener
-    from dask_quant.fit_options import FitOptions
     from dask_quant.given_colors import Color
     from dask_quant.histogram import ColorHistogram
     from dask_quant.palette import Palette
@@ -65,10 +67,23 @@ def fit_histogram(
     photograph; about 40 bytes per distinct colour at the peak, 90 where there are fewer than 64
     for each of thousands of centroids.
     """
+    if histogram.has_alpha:
+        return _fit_transparent(histogram, options, listener)
     boxes = sort_colors(histogram, options.space)
     if options.target is not None:
         return find_fewest(options, lambda each: _fit_boxes(boxes, each, listener))
     return _recolor(_fit_boxes(boxes, options, listener), options.recolor)
+
+
+def _fit_transparent(
+    histogram: ColorHistogram, options: FitOptions, listener: Listener
+) -> PaletteFit:
+    """Fit a palette to counted colours that are not all opaque."""
+    check_alpha_options(options)
+    colors = AlphaColors.from_histogram(histogram)
+    if options.target is not None:
+        return find_fewest(options, lambda each: fit_alpha(colors, each, listener))
+    return fit_alpha(colors, options, listener)
 
 
 def _fit_boxes(boxes: ColorBoxes, options: FitOptions, listener: Listener) -> PaletteFit:
@@ -147,7 +162,12 @@ def fit_given(histogram: ColorHistogram, palette: Palette, space: str = "srgb") 
     FitError
         When the histogram is empty.
     """
-    boxes = sort_colors(histogram, space)
+    boxes: ColorBoxes | AlphaColors
+    if histogram.has_alpha or palette.has_alpha:
+        check_alpha_options(FitOptions(space=space))
+        boxes = AlphaColors.from_histogram(_check_counted(histogram))
+    else:
+        boxes = sort_colors(histogram, space)
     return PaletteFit(apply_palette(boxes, palette), boxes, "none", 0, palette.colors)
 
 
@@ -155,13 +175,30 @@ def _recolor(fit: PaletteFit, colors: Sequence[Color]) -> PaletteFit:
     """Return a fit painted in ``colors``, or as it is where there are none."""
     if not colors:
         return fit
+    assert isinstance(fit.boxes, ColorBoxes), "transparency was refused"
     painted = paint_classes(fit.boxes, fit.finished, np.array(colors, dtype=np.uint8))
     return replace(fit, finished=painted, classes=fit.palette)
 
 
 def sort_colors(histogram: ColorHistogram, space: str = "srgb") -> ColorBoxes:
-    """Return the colours of a histogram in boxes, or raise `FitError` when it is empty."""
+    """Return the colours of a histogram in boxes.
+
+    Raises
+    ------
+    FitError
+        When the histogram is empty.
+    PixelFormatError
+        When it holds colours that are not opaque.
+    """
+    if histogram.has_alpha:
+        message = f"Got pixels that are not opaque, which do not go with this; {WAY_OUT}."
+        raise PixelFormatError(message)
+    return ColorBoxes.from_histogram(_check_counted(histogram), space)
+
+
+def _check_counted(histogram: ColorHistogram) -> ColorHistogram:
+    """Return a histogram of at least one pixel, or raise `FitError`."""
     if len(histogram) == 0:
         message = "Got a histogram of no pixel; count at least one image first."
         raise FitError(message)
-    return ColorBoxes.from_histogram(histogram, space)
+    return histogram

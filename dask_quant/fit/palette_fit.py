@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dask_quant.fit.alpha_colors import AlphaColors
 from dask_quant.fit.refine import FinishedPalette, measure_error
+from dask_quant.premultiplied import STEPS_PER_SQUARE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +23,7 @@ class PaletteFit:
 
     finished: FinishedPalette
     """Palette and nearest entries."""
-    boxes: ColorBoxes
+    boxes: ColorBoxes | AlphaColors
     """The colours that were painted."""
     engine: str
     """What fitted it: ``histogram``, ``scalable``, ``dask-ml``; ``none`` for one that was given."""
@@ -38,8 +40,13 @@ class PaletteFit:
         return self.finished.palette
 
     @property
-    def squared_error(self) -> int:
-        """Squared sRGB error over all pixels, summed over the bands."""
+    def squared_error(self) -> float:
+        """Squared sRGB error over all pixels, summed over the bands; a whole number if opaque.
+
+        With transparency the mean of the errors over black and over white.
+        """
+        if isinstance(self.boxes, AlphaColors):
+            return self.inertia
         assignment = self.finished.assignment
         if self.boxes.space.is_srgb:
             return assignment.squared_error
@@ -48,4 +55,6 @@ class PaletteFit:
     @property
     def inertia(self) -> float:
         """Squared distances over all pixels, in units of the working space."""
+        if isinstance(self.boxes, AlphaColors):
+            return self.finished.assignment.squared_error / STEPS_PER_SQUARE
         return self.finished.assignment.squared_error / self.boxes.space.scale**2

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dask_quant.fit.boxes import NO_PINS, slice_colors
-from dask_quant.kernels.count_block import pack_colors, unpack_colors
+from dask_quant.kernels.count_block import pack_colors
 from dask_quant.kernels.order import order_block
 from dask_quant.palette import Palette
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from dask_quant.fit.alpha_colors import AlphaColors
     from dask_quant.fit.boxes import Assignment, ColorBoxes, Ties
+
+    Painted = ColorBoxes | AlphaColors
 
 _REFILL_SHARE = 8
 """An eighth of the missing entries is refilled at a time, so that they spread (arbitrary)."""
@@ -37,7 +40,7 @@ class FinishedPalette:
 
 
 def finish_palette(
-    boxes: ColorBoxes,
+    boxes: Painted,
     colors: NDArray[np.floating | np.uint8],
     n_colors: int,
     *,
@@ -47,10 +50,10 @@ def finish_palette(
 
     Parameters
     ----------
-    boxes : ColorBoxes
+    boxes : ColorBoxes or AlphaColors
         The weighted colours to be painted.
     colors : ndarray
-        Centroids, sRGB levels, ``(k, 3)``.
+        Centroids, sRGB levels, ``(k, 3)``; RGBA, ``(k, 4)``, of colours with transparency.
     n_colors : int
         Entries wanted.
     pins : ndarray
@@ -71,7 +74,7 @@ def finish_palette(
         entries = entries[stays]
 
 
-def apply_palette(boxes: ColorBoxes, palette: Palette) -> FinishedPalette:
+def apply_palette(boxes: Painted, palette: Palette) -> FinishedPalette:
     """Return a given palette, its order kept, with counts of its own; entries may be unused."""
     assignment = boxes.assign_entries(palette.colors)
     counts = assignment.count(len(palette))
@@ -88,8 +91,9 @@ def measure_error(boxes: ColorBoxes, assignment: Assignment, palette: Palette) -
 
 
 def _distinct(entries: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the distinct rows of ``(k, 3)`` entries, ascending."""
-    return unpack_colors(np.unique(pack_colors(entries)))
+    """Return the distinct rows of ``(k, 3)`` or ``(k, 4)`` entries, ascending."""
+    _, first = np.unique(pack_colors(entries), return_index=True)
+    return entries[first]
 
 
 def _are_among(entries: NDArray[np.uint8], pins: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -98,7 +102,7 @@ def _are_among(entries: NDArray[np.uint8], pins: NDArray[np.uint8]) -> NDArray[n
 
 
 def _fill_up(
-    boxes: ColorBoxes, entries: NDArray[np.uint8], n_entries: int, pins: NDArray[np.uint8]
+    boxes: Painted, entries: NDArray[np.uint8], n_entries: int, pins: NDArray[np.uint8]
 ) -> tuple[NDArray[np.uint8], Assignment, Ties]:
     """Drop entries that win no pixel and add colours with much error until all are in use or pins.
 

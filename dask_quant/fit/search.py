@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from dask_quant.events import Listener
     from dask_quant.fit.boxes import ColorBoxes
+    from dask_quant.fit.breathe import Searched
     from dask_quant.fit.effort import SearchPlan
 
 _MAX_FIRST_ITER = 30
@@ -70,25 +71,60 @@ def search_centroids(
     # As many free slots as are ever split at a time.
     n_free = max(plan.n_splits, plan.n_swaps)
     clusters = Clusters(boxes, n_centroids + n_free, n_pinned=len(pins))
-    rounds = plan.n_init + plan.n_rounds
-    n_iter = _restart(boxes, clusters, plan, pins, n_centroids, seed, listener)
-    for i in range(plan.n_rounds):
-        n_iter += disturb(clusters, plan.n_swaps, mix_seed(seed, plan.n_init + i))
-        listener(Event("fit", plan.n_init + i + 1, rounds, "rounds"))
+    columns, weights = seeding_points(boxes, n_centroids)
+    n_iter = search_clusters(
+        *(clusters, columns, weights, plan),
+        pins=pins,
+        n_centroids=n_centroids,
+        seed=seed,
+        listener=listener,
+    )
     return clusters, n_iter
 
 
-def _restart(
-    boxes: ColorBoxes,
-    clusters: Clusters,
+def search_clusters(
+    clusters: Searched,
+    columns: NDArray[np.float64],
+    weights: NDArray[np.float64],
     plan: SearchPlan,
-    pins: NDArray[np.uint8 | np.uint16],
+    *,
+    pins: NDArray[np.uint8 | np.uint16 | np.float64],
+    n_centroids: int,
+    seed: int,
+    listener: Listener,
+) -> int:
+    """Leave ``clusters`` at the best that a search finds; return all Lloyd iterations.
+
+    Parameters
+    ----------
+    clusters : Searched
+        Of whatever points; its first clusters are pinned, as many as there are ``pins``.
+    columns, weights : ndarray
+        Bands of the points to seed from, float64 ``(n_bands, n)``, and their weights ``(n,)``.
+    plan, n_centroids, seed, listener
+        As in `search_centroids`.
+    pins : ndarray
+        Centroids that stay where they are, ``(p, n_bands)``, ``p < n_centroids``.
+    """
+    rounds = plan.n_init + plan.n_rounds
+    n_iter = _restart(clusters, columns, weights, plan, pins, n_centroids, seed, listener)
+    for i in range(plan.n_rounds):
+        n_iter += disturb(clusters, plan.n_swaps, mix_seed(seed, plan.n_init + i))
+        listener(Event("fit", plan.n_init + i + 1, rounds, "rounds"))
+    return n_iter
+
+
+def _restart(
+    clusters: Searched,
+    columns: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    plan: SearchPlan,
+    pins: NDArray[np.uint8 | np.uint16 | np.float64],
     n_centroids: int,
     seed: int,
     listener: Listener,
 ) -> int:
     """Leave ``clusters`` at the best of a few restarts; return all Lloyd iterations."""
-    columns, weights = seeding_points(boxes, n_centroids)
     n_iter, n_alike = 0, 0
     lowest, best = math.inf, None
     given_cost = measure_cost(columns, pins)
@@ -131,9 +167,9 @@ def seeding_points(
 
 
 def measure_cost(
-    columns: NDArray[np.float64], pins: NDArray[np.uint8 | np.uint16]
+    columns: NDArray[np.float64], pins: NDArray[np.uint8 | np.uint16 | np.float64]
 ) -> NDArray[np.float64]:
-    """Return the squared distances of points ``(3, n)`` to the nearest pin; none without any."""
+    """Return the squared distances of points ``(n_bands, n)`` to the nearest pin; or nothing."""
     if len(pins) == 0:
         return np.empty(0)
     cost = np.full(columns.shape[1], np.inf)

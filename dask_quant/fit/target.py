@@ -11,13 +11,13 @@ import numpy as np
 from dask_quant.color_difference import ciede2000
 from dask_quant.color_spaces import lab_from_srgb
 from dask_quant.errors import FitError
-from dask_quant.fit.boxes import slice_colors
+from dask_quant.fit.boxes import ColorBoxes, slice_colors
 from dask_quant.results import psnr_db
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dask_quant.fit.boxes import Assignment, ColorBoxes
+    from dask_quant.fit.boxes import Assignment
     from dask_quant.fit.palette_fit import PaletteFit
     from dask_quant.fit_options import FitOptions, Target
     from dask_quant.palette import Palette
@@ -72,6 +72,7 @@ def meets(target: Target, fit: PaletteFit) -> bool:
 def measure_fit(target: Target, fit: PaletteFit) -> float:
     """Return what a target is compared with: dB, squared levels or CIEDE2000."""
     if target.kind == "delta_e":
+        assert isinstance(fit.boxes, ColorBoxes), "transparency was refused"
         return measure_difference(fit.boxes, fit.finished.assignment, fit.palette)
     mse = fit.squared_error / int(fit.boxes.weights.sum())
     if target.kind == "mse":

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def relabel_blocks(image: da.Array, palette: Palette, space: str = "srgb") -> da.Array:
-    """Return the labels of ``(y, x, 3)`` uint8, nearest in ``space``, chunked like it. **Lazy**.
+    """Return the labels of ``(y, x, band)`` uint8, nearest in ``space``, chunked like it. **Lazy**.
 
     The graph holds the palette only; the lookup table is built by whoever runs a block.
     """
@@ -31,17 +31,17 @@ def relabel_blocks(image: da.Array, palette: Palette, space: str = "srgb") -> da
 
 
 def render_blocks(labels: da.Array, palette: Palette) -> da.Array:
-    """Return the colours of labels ``(y, x)`` as sRGB uint8 ``(y, x, 3)``. **Lazy**."""
+    """Return the colours of labels ``(y, x)``, uint8 ``(y, x, 3)``, or RGBA. **Lazy**."""
     return labels.map_blocks(
         paint_labels,
         palette.colors,
         new_axis=2,
-        chunks=(*labels.chunks, (3,)),
+        chunks=(*labels.chunks, palette.colors.shape[1:]),
         dtype=np.uint8,
         meta=np.empty((0, 0, 0), dtype=np.uint8),
     )
 
 
 def paint_labels(labels: NDArray[np.uint8], colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return ``colors[labels]``, sRGB uint8 ``(..., 3)``. **Eager**."""
+    """Return ``colors[labels]``, sRGB uint8 ``(..., 3)`` or RGBA ``(..., 4)``. **Eager**."""
     return colors[labels]

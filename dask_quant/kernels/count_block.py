@@ -152,19 +152,25 @@ def split_words(
 
 
 def pack_colors(colors: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """Return ``red << 16 | green << 8 | blue`` of uint8 ``(n, 3)`` rows, uint32 ``(n,)``."""
+    """Return ``red << 16 | green << 8 | blue`` of uint8 ``(n, 3)`` rows, uint32 ``(n,)``.
+
+    Of rows ``(n, 4)`` the highest byte is 255 less the alpha: opaque ones have the same code.
+    """
     codes = colors[:, 0].astype(np.uint32)
     for band in (1, 2):
         codes <<= np.uint32(8)
         codes |= colors[:, band]
+    if colors.shape[1] == 4:
+        codes |= (255 - colors[:, 3]).astype(np.uint32) << BITS_24
     return codes
 
 
-def unpack_colors(codes: NDArray[np.uint32]) -> NDArray[np.uint8]:
-    """Return the uint8 ``(n, 3)`` rows of packed colours."""
-    colors = np.empty((len(codes), 3), dtype=np.uint8)
-    for band, shift in enumerate((16, 8, 0)):
+def unpack_colors(codes: NDArray[np.uint32], n_bands: int = 3) -> NDArray[np.uint8]:
+    """Return the uint8 ``(n, n_bands)`` rows of packed colours, the fourth band being alpha."""
+    colors = np.empty((len(codes), n_bands), dtype=np.uint8)
+    for band, shift in zip(range(n_bands), (16, 8, 0, 24), strict=False):
         colors[:, band] = codes >> np.uint32(shift)  # the cast keeps the low 8 bits
+    np.subtract(255, colors[:, 3:], out=colors[:, 3:])
     return colors
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 JACOBI_SWEEPS: Final = 10
-"""Sweeps over the three off-diagonal elements; convergence is quadratic, five reach float64."""
+"""Sweeps over the off-diagonal elements; convergence is quadratic, five reach float64."""
 
 
 @compile_kernel
@@ -38,29 +38,29 @@ def longest_axis_block(
     Parameters
     ----------
     scatter : ndarray
-        Float64 ``(k, 3, 3)``.
+        Float64 ``(k, n_bands, n_bands)``.
 
     Returns
     -------
     values : ndarray
         Largest eigenvalues, float64 ``(k,)``.
     vectors : ndarray
-        Unit eigenvectors, float64 ``(k, 3)``.
+        Unit eigenvectors, float64 ``(k, n_bands)``.
     """
-    k = scatter.shape[0]
+    k, n_bands = scatter.shape[:2]
     values = np.empty(k)
-    vectors = np.empty((k, 3))
-    a = np.empty((3, 3))
-    v = np.empty((3, 3))
+    vectors = np.empty((k, n_bands))
+    a = np.empty((n_bands, n_bands))
+    v = np.empty((n_bands, n_bands))
     # Loops over elements, here and below: slices and helpers of NumPy take seconds to compile.
     for c in range(k):
-        for p in range(3):
-            for q in range(3):
+        for p in range(n_bands):
+            for q in range(n_bands):
                 a[p, q] = scatter[c, p, q]
                 v[p, q] = 1.0 if p == q else 0.0
         for _ in range(JACOBI_SWEEPS):
-            for p in range(2):
-                for q in range(p + 1, 3):
+            for p in range(n_bands - 1):
+                for q in range(p + 1, n_bands):
                     if a[p, q] == 0.0:
                         continue
                     theta = (a[q, q] - a[p, p]) / (2.0 * a[p, q])
@@ -69,12 +69,12 @@ def longest_axis_block(
                         t = -t
                     cosine = 1.0 / np.sqrt(t * t + 1.0)
                     sine = t * cosine
-                    for r in range(3):
+                    for r in range(n_bands):
                         x = a[r, p]
                         y = a[r, q]
                         a[r, p] = cosine * x - sine * y
                         a[r, q] = sine * x + cosine * y
-                    for r in range(3):
+                    for r in range(n_bands):
                         x = a[p, r]
                         y = a[q, r]
                         a[p, r] = cosine * x - sine * y
@@ -84,11 +84,11 @@ def longest_axis_block(
                         v[r, p] = cosine * x - sine * y
                         v[r, q] = sine * x + cosine * y
         longest = 0
-        for r in range(1, 3):
+        for r in range(1, n_bands):
             if a[r, r] > a[longest, longest]:
                 longest = r
         values[c] = a[longest, longest]
-        for r in range(3):
+        for r in range(n_bands):
             vectors[c, r] = v[r, longest]
     return values, vectors
 
@@ -103,13 +103,14 @@ def _nearest_partner(
     for j in range(weights.shape[0]):
         if j == i or not alive[j]:
             continue
-        d0 = means[i, 0] - means[j, 0]
-        d1 = means[i, 1] - means[j, 1]
-        d2 = means[i, 2] - means[j, 2]
+        distance = 0.0
+        for band in range(means.shape[1]):
+            gap = means[i, band] - means[j, band]
+            distance += gap * gap
         total = weights[i] + weights[j]
         cost = 0.0
         if total > 0:
-            cost = weights[i] * weights[j] / total * (d0 * d0 + d1 * d1 + d2 * d2)
+            cost = weights[i] * weights[j] / total * distance
         if cost < least:
             least = cost
             partner = j
@@ -125,7 +126,7 @@ def merge_block(
     Parameters
     ----------
     weights, means : ndarray
-        Weight float64 ``(k,)`` and mean float64 ``(k, 3)`` of each cluster; changed in place, a
+        Weight float64 ``(k,)`` and mean float64 ``(k, n_bands)`` of each; changed in place, a
         merged cluster standing where the first of its two stood.
     n_merges : int
         Below k.
@@ -155,8 +156,9 @@ def merge_block(
             i, j = j, i
         total = weights[i] + weights[j]
         if total > 0:
-            for band in range(3):
-                means[i, band] = (weights[i] * means[i, band] + weights[j] * means[j, band]) / total
+            for band in range(means.shape[1]):
+                both = weights[i] * means[i, band] + weights[j] * means[j, band]
+                means[i, band] = both / total
         weights[i] = total
         alive[j] = False
         costs[j] = np.inf

@@ -28,6 +28,9 @@ _FORMATS = MappingProxyType(
     }
 )
 
+_ALPHA_SUFFIXES = (".json", ".hex")
+"""Suffixes of those that hold alpha."""
+
 PALETTE_SUFFIXES = tuple(_FORMATS)
 """Suffixes of the palette files that are read and written, in lower case."""
 
@@ -52,7 +55,7 @@ def dumps(palette: Palette, suffix: str, *, name: str = "dask_quant") -> bytes:
     Raises
     ------
     PaletteError
-        When the suffix is not known, or the format does not hold as many colours.
+        When the suffix is not known, or the format does not hold as many colours, or their alpha.
 
     Examples
     --------
@@ -60,7 +63,14 @@ def dumps(palette: Palette, suffix: str, *, name: str = "dask_quant") -> bytes:
     >>> dumps(Palette.from_hex(["#ff8000", "#000000"]), ".hex")
     b'ff8000\n000000\n'
     """
-    data: bytes = _find_format(suffix).dumps(palette, name=name)
+    found = _find_format(suffix)
+    if palette.has_alpha and suffix.lower() not in _ALPHA_SUFFIXES:
+        message = (
+            f"Got a palette with colours that are not opaque, which {suffix} cannot hold; write "
+            f"{' or '.join(_ALPHA_SUFFIXES)} or .png, or use --alpha drop or matte."
+        )
+        raise PaletteError(message)
+    data: bytes = found.dumps(palette, name=name)
     return data
 
 

@@ -48,11 +48,12 @@ def dumps(palette: Palette, *, name: str) -> bytes:
 
     Every colour is named by its hexadecimal text.
     """
-    blocks = [_dump_color(text, color) for color, text in zip(palette, palette.hex, strict=True)]
+    named = zip(palette.colors.tolist(), palette.hex, strict=True)
+    blocks = [_dump_color(text, color) for color, text in named]
     return _HEAD.pack(_MAGIC, 1, 0, len(blocks)) + b"".join(blocks)
 
 
-def _dump_color(text: str, color: Color) -> bytes:
+def _dump_color(text: str, color: list[int]) -> bytes:
     """Return the block of one colour."""
     named = f"{text}\0"
     red, green, blue = (level / 255 for level in color)

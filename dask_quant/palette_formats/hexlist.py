@@ -1,5 +1,8 @@
 """Lists of hexadecimal colours, ``.hex``: one ``rrggbb`` a line, as lospec.com offers them.
 
+A colour that is not opaque is written, and read, as ``rrggbbaa``.
+
+
 A leading ``#`` is accepted. A comment begins with ``;`` or ``//``, or with ``#`` and a space, and
 may also follow a colour.
 """
@@ -12,14 +15,14 @@ from typing import TYPE_CHECKING
 from dask_quant.errors import PaletteError
 from dask_quant.palette_formats.parsing import (
     distinct_palette,
-    parse_hex_color,
+    parse_hex_alpha,
     shorten,
     split_lines,
 )
 
 if TYPE_CHECKING:
     from dask_quant.palette import Palette
-    from dask_quant.palette_formats.parsing import Color
+    from dask_quant.palette_formats.parsing import AlphaColor
 
 _COMMENT = re.compile(r"\s*(?:;|//|#(?=\s|$)).*")
 
@@ -35,15 +38,15 @@ def loads(data: bytes) -> Palette:
     Raises
     ------
     PaletteError
-        When a line is not six hexadecimal digits.
+        When a line is not six or eight hexadecimal digits.
     """
     rows = ((number, _COMMENT.sub("", line)) for number, line in split_lines(data))
     return distinct_palette(_parse_row(number, row) for number, row in rows if row)
 
 
-def _parse_row(number: int, row: str) -> Color:
-    """Return the three levels of one line."""
-    color = parse_hex_color(row)
+def _parse_row(number: int, row: str) -> AlphaColor:
+    """Return the three levels and the alpha of one line."""
+    color = parse_hex_alpha(row)
     if color is None:
         message = f"Line {number}: got {shorten(row)}; write one rrggbb a line."
         raise PaletteError(message)

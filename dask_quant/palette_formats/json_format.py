@@ -1,8 +1,9 @@
 """Palettes as JSON, ``.json``: the one format that keeps the counts.
 
 Written as ``{"format": "dask_quant palette", "version": 1, "colors": ["#rrggbb", ...],
-"counts": [...] or null}``. Also read: a plain list of ``#rrggbb`` texts, and an object with such
-a list under ``palette``, which is what ``dask-quant ... --json`` prints.
+"counts": [...] or null}``, a colour that is not opaque as ``#rrggbbaa``. Also read: a plain list
+of such texts, and an object with one under ``palette``, which is what ``dask-quant ... --json``
+prints.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from dask_quant.errors import PaletteError
-from dask_quant.palette_formats.parsing import distinct_palette, parse_hex_color, shorten
+from dask_quant.palette_formats.parsing import distinct_palette, parse_hex_alpha, shorten
 
 if TYPE_CHECKING:
     from dask_quant.palette import Palette
-    from dask_quant.palette_formats.parsing import Color
+    from dask_quant.palette_formats.parsing import AlphaColor
 
 FORMAT = "dask_quant palette"
 """Value of ``format`` in what we write."""
@@ -98,9 +99,9 @@ def _check_version(version: Any) -> None:
         raise PaletteError(message)
 
 
-def _parse_color(index: int, color: Any) -> Color:
-    """Return the three levels of the ``index``-th colour."""
-    parsed = parse_hex_color(color) if isinstance(color, str) else None
+def _parse_color(index: int, color: Any) -> AlphaColor:
+    """Return the three levels and the alpha of the ``index``-th colour."""
+    parsed = parse_hex_alpha(color) if isinstance(color, str) else None
     if parsed is None:
         message = f"Colour {index}: got {shorten(color)}; write it as '#rrggbb'."
         raise PaletteError(message)

@@ -11,14 +11,19 @@ import numpy as np
 from dask_quant.errors import PaletteError
 from dask_quant.options import MAX_COLORS
 from dask_quant.palette import Palette
+from dask_quant.premultiplied import OPAQUE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     Color = tuple[int, int, int]
+    AlphaColor = tuple[int, int, int, int]
 
 HEX_COLOR = re.compile(r"#?([0-9a-fA-F]{6})")
 """One colour as ``rrggbb`` or ``#rrggbb``."""
+
+_HEX_ALPHA = re.compile(r"#?([0-9a-fA-F]{6})([0-9a-fA-F]{2})?")
+"""The same, or with alpha."""
 
 _LEVELS = re.compile(r"(\d+)\s+(\d+)\s+(\d+)(?:\s.*)?", re.ASCII)
 
@@ -44,6 +49,19 @@ def parse_hex_color(text: str) -> Color | None:
         return None
     red, green, blue = bytes.fromhex(match[1])
     return red, green, blue
+
+
+def parse_hex_alpha(text: str) -> AlphaColor | None:
+    """Return the levels and the alpha of ``#rrggbb`` or ``#rrggbbaa``, or None for anything else.
+
+    What is fully transparent is black.
+    """
+    match = _HEX_ALPHA.fullmatch(text)
+    if match is None:
+        return None
+    red, green, blue = bytes.fromhex(match[1])
+    alpha = OPAQUE if match[2] is None else int(match[2], 16)
+    return (red, green, blue, alpha) if alpha else (0, 0, 0, 0)
 
 
 def parse_levels(number: int, line: str) -> Color:

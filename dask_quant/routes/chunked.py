@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dask_quant import row_flow
+from dask_quant.alpha_options import REFUSE
 from dask_quant.array_flow import (
     check_label_output,
     count_image,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.chunking import ChunkPlan
     from dask_quant.execute import Executor
     from dask_quant.flow import ImageOutcome
@@ -104,6 +106,8 @@ class ChunkedSource:
     """How it is read, where it does not say so itself."""
     grid: PixelGrid = PLAIN_GRID
     """Where its pixels lie."""
+    has_alpha: bool = False
+    """Whether pixels may be transparent."""
 
 
 def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
@@ -120,7 +124,7 @@ def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Repor
         outcome = _fit_source(job, source, plan, out, executor)
         with job.watch.measure("relabel"):
             chunks = None if _is_dask(source.image) else plan.relabel_chunks
-            pixels = _open_pixels(source, chunks)
+            pixels = _open_pixels(job, source, chunks)
             outcome = _relabel_source(job, source, pixels, outcome, out, executor, image)
         if job.outline is not None:
             outcome = _draw_borders(job, source, outcome, out, job.outline, executor)
@@ -203,7 +207,7 @@ def count_pixels(job: Job, image: Any) -> ColorHistogram:
     """Count the colours of one image, read as a Dask array."""
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
         limit = job.run.cluster.memory_limit_bytes
-        source = open_source(image, job.run.page, limit_bytes=limit)
+        source = open_source(image, job.run.page, limit_bytes=limit, alpha=job.reads)
         _tell_reading(job, source)
         n_processes, n_threads = executor.n_processes, executor.n_threads
         plan = plan_source(job, source, None, n_processes=n_processes, n_threads=n_threads)
@@ -222,15 +226,15 @@ def _tell_reading(job: Job, source: ChunkedSource) -> None:
 def _open_to_count(job: Job, source: ChunkedSource, plan: ChunkPlan) -> Any:
     """Return the image, a Dask array, in the chunks that its colours are counted in."""
     own_chunks = _is_dask(source.image) and not job.run.chunks.given
-    return _open_pixels(source, None if own_chunks else plan.count_chunks)
+    return _open_pixels(job, source, None if own_chunks else plan.count_chunks)
 
 
-def _open_pixels(source: ChunkedSource, chunks: tuple[int, int] | None) -> Any:
+def _open_pixels(job: Job, source: ChunkedSource, chunks: tuple[int, int] | None) -> Any:
     """Return a source, a Dask array, in ``chunks``; None: those that it has."""
     image, page = source.image, source.page
     if isinstance(image, ScratchImage):
         return open_scratch(image, chunks=chunks or image.shape[:2])
-    return open_image(image, chunks=chunks, page=page.number, level=page.level)
+    return open_image(image, chunks=chunks, page=page.number, level=page.level, alpha=job.reads)
 
 
 def _fit_source(
@@ -265,7 +269,8 @@ def _prepare_source(
     """
     n_processes, n_threads = executor.n_processes, executor.n_threads
     page, limit = job.run.page, job.run.cluster.memory_limit_bytes
-    given = open_source(image, page, limit_bytes=limit)
+    alpha = job.reads if job.run.persist is None else job.alpha.refusing
+    given = open_source(image, page, limit_bytes=limit, alpha=alpha)
     _tell_reading(job, given)
     plan = plan_source(job, given, out, n_processes=n_processes, n_threads=n_threads)
     if job.run.persist is not None:
@@ -273,6 +278,7 @@ def _prepare_source(
         with job.watch.measure("persist"):
             store = persist_image(
                 *(image, job.run.persist, executor),
+                alpha=alpha,
                 overwrite=job.run.overwrite,
                 page=page,
                 stream=given.stream,
@@ -322,45 +328,53 @@ def _plan_engine_bytes(job: Job, source: ChunkedSource, n_processes: int, n_thre
 
 
 def open_source(
-    image: Any, page: Page = FIRST_PAGE, *, limit_bytes: int | None = None
+    image: Any,
+    page: Page = FIRST_PAGE,
+    *,
+    limit_bytes: int | None = None,
+    alpha: AlphaRule = REFUSE,
 ) -> ChunkedSource:
     """Return shape and storage unit of an image, from headers alone.
 
     A file that takes more than ``limit_bytes`` of memory when it is decoded whole is read in
-    strips if it can be.
+    strips if it can be, its transparency as ``alpha`` says.
     """
     if is_array(image):
         image = drop_names(image)
         array = as_image(image)
         unit = array.chunksize[:2] if _is_dask(image) else (1, array.shape[1])
-        return ChunkedSource(image, page, array.shape[:2], unit, unit, False, int(image.nbytes))
+        given = (image, page, array.shape[:2], unit, unit, False, int(image.nbytes))
+        return ChunkedSource(*given, has_alpha=image.ndim == 3 and image.shape[2] == 4)
     if is_zarr_store(image):
         return _open_store(image, page)
     if is_tiff(image):
         return _open_tiff(image, page)
-    return _open_file(image, page, limit_bytes)
+    return _open_file(image, page, limit_bytes, alpha)
 
 
-def _open_file(image: Any, page: Page, limit_bytes: int | None) -> ChunkedSource:
+def _open_file(image: Any, page: Page, limit_bytes: int | None, alpha: AlphaRule) -> ChunkedSource:
     """Return shape and unit of a file that is decoded from its top."""
     header = read_header(image, page=page)
     shape, unit = (header.height, header.width), (1, header.width)
     if needs_strips(header, limit_bytes):
-        stream = open_stream(header, limit_bytes=limit_bytes)
+        stream = open_stream(header, limit_bytes=limit_bytes, alpha=alpha)
         if stream is not None:
             given = (image, page, shape, SCRATCH_UNIT, unit, False, header.input_bytes)
-            return ChunkedSource(*given, stream=stream)
-    return ChunkedSource(image, page, shape, unit, unit, True, header.input_bytes)
+            return ChunkedSource(*given, stream=stream, has_alpha=header.has_alpha)
+    given = (image, page, shape, unit, unit, True, header.input_bytes)
+    return ChunkedSource(*given, has_alpha=header.has_alpha)
 
 
 def _open_tiff(image: Any, page: Page) -> ChunkedSource:
     """Return shape and tile or strip of a TIFF."""
     found = find_tiff(image, page=page)
-    rows, columns, _ = found.shape
+    rows, columns, n_bands = found.shape
     unit = (min(found.unit[0], rows), min(found.unit[1], columns))
     n_bytes = found.source.size()
     return ChunkedSource(
-        *(image, page, (rows, columns), unit, unit, False, n_bytes), unit_bytes=found.unit_bytes
+        *(image, page, (rows, columns), unit, unit, False, n_bytes),
+        unit_bytes=found.unit_bytes,
+        has_alpha=n_bands == 4,
     )
 
 
@@ -373,6 +387,7 @@ def _open_store(image: Any, page: Page) -> ChunkedSource:
         unit_bytes=found.unit_bytes,
         notice=describe_reading(image, page=page),
         grid=read_pixel_grid(image, page=page),
+        has_alpha=header.has_alpha,
     )
 
 
@@ -401,6 +416,7 @@ def plan_source(
         unit_bytes=source.unit_bytes,
         engine_bytes=_plan_engine_bytes(job, source, n_processes, n_threads),
         weight_power=job.fit.weight_power,
+        has_alpha=source.has_alpha and job.reads.keeps,
         requested=job.run.chunks,
     )
     saved_bytes = plan_saved_bytes(job, source.shape[0] * source.shape[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,13 +39,14 @@ if TYPE_CHECKING:
     from dask_quant.results import Report
     from dask_quant.routes.common import Job
     from dask_quant.sources.discover import Discovery
+    from dask_quant.sources.header import ImageHeader
 
 
 def relabel_many(job: Job, found: Discovery, out: Path) -> Report:
     """Relabel many images, with one palette or one each."""
     _check_plain_collection(job, found)
     _check_palette_size(job)
-    items = plan_items(found, out, overwrite=job.run.overwrite, suffix=job.suffix)
+    items = plan_items(found, out, job)
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
         _check_collection_budget(job, items, executor)
         if job.per_image:
@@ -128,7 +130,7 @@ def count_many(job: Job, found: Discovery) -> ColorHistogram:
 def _count_items(job: Job, found: Discovery, out: Path) -> tuple[list[Item], CountedImages, int]:
     """Return many images, their colours, and the peak memory of counting them."""
     _check_plain_collection(job, found)
-    items = [Item(entry.path, out, frame=entry.frame) for entry in found.inputs]
+    items = [Item(entry.path, out, job.reads, frame=entry.frame) for entry in found.inputs]
     with open_executor(job.run.cluster, job.listener, job.watch) as executor:
         _check_collection_budget(job, items, executor)
         with job.watch.measure("count"):
@@ -177,21 +179,21 @@ def _check_palette_size(job: Job) -> None:
         check_color_number(Path(f"x{job.suffix}"), len(job.palette))
 
 
-def plan_items(found: Discovery, out: Path, *, overwrite: bool, suffix: str = ".png") -> list[Item]:
+def plan_items(found: Discovery, out: Path, job: Job) -> list[Item]:
     """Return what is read and written for each input, having checked that the outputs are free."""
     if out.exists() and not out.is_dir():
         message = f"Got the output {str(out)!r} for images in a folder, but it is a file."
         raise OutputExistsError(message)
-    if not overwrite and out.is_dir() and any(out.iterdir()):
+    if not job.run.overwrite and out.is_dir() and any(out.iterdir()):
         message = f"{str(out)!r} exists and is not empty; use --overwrite to write into it."
         raise OutputExistsError(message)
-    names = plan_output_names([entry.relative for entry in found.inputs], suffix)
+    names = plan_output_names([entry.relative for entry in found.inputs], job.suffix)
     items = [
-        Item(entry.path, target, frame=entry.frame)
+        Item(entry.path, target, job.reads, frame=entry.frame)
         for entry, target in zip(found.inputs, resolve_all_below(out, names), strict=True)
     ]
     for item in items:
-        check_output(item.out, overwrite=overwrite)
+        check_output(item.out, overwrite=job.run.overwrite)
     return items
 
 
@@ -200,12 +202,14 @@ def _check_collection_budget(job: Job, items: Sequence[Item], executor: Executor
     limit = job.run.cluster.memory_limit_bytes
     if limit is None:
         return
-    sizes = [count_header_pixels(item.source) for item in items]
+    headers = read_headers(items)
+    sizes = [header.n_pixels for header in headers]
     projected = plan_collection(
         sizes,
         n_processes=executor.n_processes,
         n_threads=executor.n_threads,
         weight_power=job.fit.weight_power,
+        has_alpha=may_keep_alpha(job, headers),
     )
     projected += plan_saved_bytes(job, sum(sizes))
     check_budget(projected, limit, f"{executor.n_threads} images side by side")
@@ -226,9 +230,15 @@ def _count_source_bytes(path: str) -> int:
         return 0
 
 
-def count_header_pixels(path: str) -> int:
-    """Return the pixels that the header of a file or store promises; 0 where it cannot be read."""
-    try:
-        return read_any_header(path).n_pixels
-    except DaskQuantError:
-        return 0
+def read_headers(items: Sequence[Item]) -> list[ImageHeader]:
+    """Return what images say about themselves; those that cannot be read say nothing."""
+    headers = []
+    for item in items:
+        with suppress(DaskQuantError):
+            headers.append(read_any_header(item.source))
+    return headers
+
+
+def may_keep_alpha(job: Job, headers: Sequence[ImageHeader]) -> bool:
+    """Return whether pixels of some image may come with transparency."""
+    return job.reads.keeps and any(header.has_alpha for header in headers)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dask_quant import __version__
+from dask_quant.alpha_options import KEEP
 from dask_quant.chunking import plan_saved_counts
 from dask_quant.errors import FewerColorsWarning, OptionError, OutputError, SourceError
 from dask_quant.events import Stopwatch
@@ -26,6 +27,7 @@ from dask_quant.sources.discover import STDIN, Discovery, discover
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.events import Listener
     from dask_quant.fit.palette_fit import PaletteFit
     from dask_quant.fit_options import FitOptions
@@ -76,8 +78,15 @@ class Job:
     """Counts of earlier images that the fit is to, beside those of this job."""
     suffix: str = ".png"
     """Suffix of the files that images of a collection are written to."""
+    alpha: AlphaRule = KEEP
+    """What becomes of transparency."""
     watch: Stopwatch = field(default_factory=Stopwatch)
     """Measures the stages."""
+
+    @property
+    def reads(self) -> AlphaRule:
+        """How transparency is read: refused where nothing can be made of it that is kept."""
+        return self.alpha.refusing if self.dither != "none" or self.fit.fits_pixels else self.alpha
 
 
 def check_any_sources(sources: Any, saved: SavedCounts) -> Any:
@@ -206,7 +215,8 @@ def fit_or_take(job: Job, histogram: ColorHistogram) -> PaletteFit:
 
 def plan_saved_bytes(job: Job, n_pixels: int) -> int:
     """Return the bytes that counts of earlier images add to a job on as many pixels."""
-    return plan_saved_counts(n_pixels, len(job.saved.earlier))
+    earlier = job.saved.earlier
+    return plan_saved_counts(n_pixels, len(earlier), has_alpha=earlier.has_alpha)
 
 
 def write_palette_file(job: Job, outcome: ImageOutcome, out: Path) -> ImageOutcome:

@@ -55,7 +55,7 @@ def _describe_image(job: Job, path: str, count_chunked: CountChunked) -> ImageIn
     if header.n_pixels > SMALL_PIXELS and path != STDIN:
         header, n_colors = count_chunked(path)
     else:
-        pixels = read_image(source, page=job.run.page)
+        pixels = read_image(source, page=job.run.page, alpha=job.reads)
         n_colors = len(ColorHistogram.from_pixels(pixels))
     n_pages, levels = list_pages(source, page=job.run.page)
     info = _make_info(path, header, n_colors, n_frames=count_frames(source))

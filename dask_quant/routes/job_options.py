@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from numpy.typing import ArrayLike
+
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.events import Listener
     from dask_quant.fit_options import Target
     from dask_quant.histogram import ColorHistogram
     from dask_quant.options import RunOptions
 
+    Colors = str | Sequence[str] | ArrayLike
     Counts = str | Path | ColorHistogram | Sequence[str | Path | ColorHistogram]
 
 
@@ -47,6 +51,7 @@ def make_job(
     outline: str | Path | None,
     counts: tuple[Counts, str | Path | None],
     out: str | Path,
+    alpha: AlphaRule,
 ) -> Job:
     """Return a job that fits and relabels."""
     chosen = check_dither(dither, fit.recolor)
@@ -63,6 +68,7 @@ def make_job(
         suffix=suffix,
         outline=lines,
         saved=saved,
+        alpha=alpha,
     )
 
 

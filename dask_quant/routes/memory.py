@@ -47,6 +47,7 @@ def relabel_in_memory(job: Job, path: str, out: Path, n_ignored: int) -> Report:
         dither=job.dither,
         outline=job.outline,
         saved=job.saved,
+        alpha=job.reads,
         overwrite=job.run.overwrite,
         listener=job.listener,
         watch=job.watch,
@@ -75,7 +76,7 @@ def _count_source(job: Job, source: str | BytesIO) -> ColorHistogram:
     """Decode an image and count its colours."""
     _check_memory(job, source)
     with job.watch.measure("decode"):
-        pixels = read_image(source, page=job.run.page)
+        pixels = read_image(source, page=job.run.page, alpha=job.reads)
     with job.watch.measure("count"):
         return ColorHistogram.from_pixels(pixels)
 
@@ -84,7 +85,11 @@ def _check_memory(job: Job, source: str | BytesIO) -> None:
     """Refuse an image that does not fit the memory limit, where there is one."""
     limit = job.run.cluster.memory_limit_bytes
     if limit is not None:
-        n_pixels = read_header(source, page=job.run.page).n_pixels
-        projected = plan_collection([n_pixels], weight_power=job.fit.weight_power)
-        projected += plan_saved_bytes(job, n_pixels)
+        header = read_header(source, page=job.run.page)
+        projected = plan_collection(
+            [header.n_pixels],
+            weight_power=job.fit.weight_power,
+            has_alpha=header.has_alpha and job.reads.keeps,
+        )
+        projected += plan_saved_bytes(job, header.n_pixels)
         check_budget(projected, limit, "one image in memory")

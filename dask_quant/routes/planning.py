@@ -11,7 +11,7 @@ from dask_quant.job import count_batches
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.process import count_cpus
 from dask_quant.routes.chunked import open_source, plan_source
-from dask_quant.routes.collections import count_header_pixels, plan_items
+from dask_quant.routes.collections import may_keep_alpha, plan_items, read_headers
 from dask_quant.routes.common import (
     check_label_suffix,
     plan_saved_bytes,
@@ -83,7 +83,7 @@ def _plan_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> JobPlan
     check_label_suffix(out, n_inputs=1)
     n_processes, n_threads = _count_side_by_side(job)
     limit = job.run.cluster.memory_limit_bytes
-    source = open_source(image, job.run.page, limit_bytes=limit)
+    source = open_source(image, job.run.page, limit_bytes=limit, alpha=job.reads)
     plan = plan_source(job, source, out, n_processes=n_processes, n_threads=n_threads)
     outputs = _check_outputs(job, out)
     return JobPlan(
@@ -101,10 +101,15 @@ def _plan_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> JobPlan
 def _plan_collection(job: Job, found: Discovery, out: Path) -> JobPlan:
     """Plan the images that go to a folder."""
     n_processes, n_threads = _count_side_by_side(job)
-    items = plan_items(found, out, overwrite=job.run.overwrite, suffix=job.suffix)
-    sizes = [count_header_pixels(item.source) for item in items]
+    items = plan_items(found, out, job)
+    headers = read_headers(items)
+    sizes = [header.n_pixels for header in headers]
     projected = plan_collection(
-        sizes, n_processes=n_processes, n_threads=n_threads, weight_power=job.fit.weight_power
+        sizes,
+        n_processes=n_processes,
+        n_threads=n_threads,
+        weight_power=job.fit.weight_power,
+        has_alpha=may_keep_alpha(job, headers),
     )
     projected += plan_saved_bytes(job, sum(sizes))
     check_budget(projected, job.run.cluster.memory_limit_bytes, "images of this size")
@@ -123,8 +128,13 @@ def _plan_collection(job: Job, found: Discovery, out: Path) -> JobPlan:
 def _plan_in_one_go(job: Job, found: Discovery, out: Path) -> JobPlan:
     """Plan the one image that was found, decoded, labelled and written in this process."""
     source, _ = read_source(found.inputs[0].path)
-    n_pixels = read_header(source, page=job.run.page).n_pixels
-    projected = plan_collection([n_pixels], weight_power=job.fit.weight_power)
+    header = read_header(source, page=job.run.page)
+    n_pixels = header.n_pixels
+    projected = plan_collection(
+        [n_pixels],
+        weight_power=job.fit.weight_power,
+        has_alpha=header.has_alpha and job.reads.keeps,
+    )
     projected += plan_saved_bytes(job, n_pixels)
     check_budget(projected, job.run.cluster.memory_limit_bytes, "one image in memory")
     outputs = _check_outputs(job, out)

@@ -145,7 +145,7 @@ def _read_known(path: Path, suffix: str) -> Palette:
         return read_store_palette(path)
     if suffix == ".png":
         with path.open("rb") as file:
-            return distinct_palette([(int(r), int(g), int(b)) for r, g, b in read_png_colors(file)])
+            return distinct_palette(map(tuple, read_png_colors(file).tolist()))
     with path.open("rb") as file:
         data = file.read(MAX_FILE_BYTES + 1)
     if len(data) > MAX_FILE_BYTES:

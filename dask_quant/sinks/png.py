@@ -22,6 +22,7 @@ import numpy as np
 
 from dask_quant.errors import OutputError
 from dask_quant.palette import MAX_COLORS_8BIT
+from dask_quant.premultiplied import OPAQUE
 from dask_quant.sinks.atomic import write_file_atomically
 
 if TYPE_CHECKING:
@@ -268,7 +269,7 @@ def png_chunks(
     width, height : int
         Shape of the image in pixels, 1 to 2**31 - 1.
     palette : Palette
-        At most 256 colours; the file holds exactly these, in this order.
+        At most 256 colours; the file holds exactly these, in this order, with their alpha.
     density : tuple of int, optional
         Pixels to the metre, across and down, 1 to 2**31 - 1. None: the file does not say.
 
@@ -292,10 +293,19 @@ def png_chunks(
         raise OutputError(message)
     header = _IHDR.pack(width, height, bit_depth, INDEXED, 0, 0, 0)
     raw_bytes = height * (1 + -(-width * bit_depth // 8))
-    start = _chunk(b"IHDR", header) + _chunk(b"PLTE", palette.colors.tobytes())
+    start = _chunk(b"IHDR", header) + _chunk(b"PLTE", palette.colors[:, :3].tobytes())
+    start += _alpha_chunk(palette)
     if density is not None:
         start += _chunk(b"pHYs", _PHYS.pack(*density, _PER_METRE))
     return _generate_chunks(strips, start, raw_bytes)
+
+
+def _alpha_chunk(palette: Palette) -> bytes:
+    """Return the tRNS chunk of a palette: alpha up to the last entry that is not opaque."""
+    if not palette.has_alpha:
+        return b""
+    alpha = palette.colors[:, 3]
+    return _chunk(b"tRNS", alpha[: np.flatnonzero(alpha < OPAQUE)[-1] + 1].tobytes())
 
 
 def label_chunks(

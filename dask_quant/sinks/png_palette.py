@@ -16,6 +16,7 @@ import numpy as np
 
 from dask_quant.errors import PaletteError
 from dask_quant.palette import MAX_COLORS_8BIT
+from dask_quant.premultiplied import add_alpha, as_opaque, clear_hidden
 from dask_quant.sinks.png import INDEXED, SIGNATURE
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def read_png_colors(file: BinaryIO) -> NDArray[np.uint8]:
     Returns
     -------
     ndarray
-        sRGB uint8 ``(n_colors, 3)``; a file of another program may repeat colours.
+        sRGB uint8 ``(n_colors, 3)``, or RGBA ``(n_colors, 4)`` where a colour is not
+        opaque; a file of another program may repeat colours.
 
     Raises
     ------
@@ -58,10 +60,25 @@ def read_png_colors(file: BinaryIO) -> NDArray[np.uint8]:
     while len(head := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
         if kind == b"PLTE":
-            return _read_colors(file, length)
+            return _read_alpha(file, add_alpha(_read_colors(file, length)))
         file.seek(length + 4, os.SEEK_CUR)
     message = "Got a PNG that is torn before its palette."
     raise PaletteError(message)
+
+
+def _read_alpha(file: BinaryIO, colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return colours with the alpha that a tRNS chunk before the pixels gives, if there is one."""
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind == b"IDAT":
+            break
+        if kind == b"tRNS":
+            alpha = np.frombuffer(file.read(min(length, len(colors))), dtype=np.uint8)
+            colors[: len(alpha), 3] = alpha
+            break
+        file.seek(length + 4, os.SEEK_CUR)
+    opaque = as_opaque(colors)
+    return clear_hidden(colors) if opaque is None else opaque
 
 
 def _read_colors(file: BinaryIO, length: int) -> NDArray[np.uint8]:

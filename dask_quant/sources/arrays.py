@@ -10,18 +10,24 @@ import dask.array as da
 import numpy as np
 from dask.base import tokenize
 
+from dask_quant.alpha_options import REFUSE
 from dask_quant.errors import OptionError, PixelFormatError
 from dask_quant.sources.axis_order import order_axes
-from dask_quant.sources.bands import check_pixels, to_rgb
+from dask_quant.sources.bands import check_pixels, read_bands
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from dask_quant.alpha_options import AlphaRule
 
 _META = np.empty((0, 0, 3), dtype=np.uint8)
 
 
 def as_image(
-    array: NDArray[np.uint8] | da.Array | Any, *, chunks: tuple[int, int] | None = None
+    array: NDArray[np.uint8] | da.Array | Any,
+    *,
+    chunks: tuple[int, int] | None = None,
+    alpha: AlphaRule = REFUSE,
 ) -> da.Array:
     """Take an array as an image.
 
@@ -30,16 +36,19 @@ def as_image(
     Parameters
     ----------
     array : ndarray, dask array or xarray.DataArray
-        sRGB uint8 ``(y, x)``, ``(y, x, 1)``, ``(y, x, 3)``, or ``(y, x, 4)`` opaque throughout;
-        with named dimensions in any order.
+        sRGB uint8 ``(y, x)``, ``(y, x, 1)``, ``(y, x, 3)``, or RGBA ``(y, x, 4)``; with named
+        dimensions in any order.
     chunks : tuple of int, optional
         Rows and columns per chunk. None: those of a Dask array; one chunk for a NumPy array.
+    alpha : AlphaRule
+        What becomes of pixels that are not opaque; refused by default.
 
     Returns
     -------
     dask array
-        sRGB uint8 ``(y, x, 3)`` in chunks that hold all three bands. Computing it raises
-        `PixelFormatError` when a pixel of four bands is not opaque.
+        sRGB uint8 ``(y, x, 3)`` in chunks that hold all bands; RGBA ``(y, x, 4)`` of four bands
+        that are kept. Computing it raises `PixelFormatError` when a pixel is not opaque and that is
+        refused.
 
     Raises
     ------
@@ -62,13 +71,13 @@ def as_image(
         raise PixelFormatError(message)
     check_pixels(array.shape, array.dtype, name="an array")
     if isinstance(array, np.ndarray):
-        return normalize_bands(_from_numpy(array, chunks or array.shape[:2]))
+        return normalize_bands(_from_numpy(array, chunks or array.shape[:2]), alpha)
     bands = array.shape[2:]
     if chunks is not None:
         array = array.rechunk((*chunks, *bands), method="tasks")
     elif bands and len(array.chunks[2]) > 1:
         array = array.rechunk({2: -1}, method="tasks")
-    return normalize_bands(array)
+    return normalize_bands(array, alpha)
 
 
 def drop_names(array: Any) -> Any:
@@ -103,18 +112,20 @@ def check_query_planning() -> None:
         raise OptionError(message)
 
 
-def normalize_bands(array: da.Array) -> da.Array:
+def normalize_bands(array: da.Array, alpha: AlphaRule = REFUSE) -> da.Array:
     """Return pixels that `check_pixels` passed, in one chunk along bands, as ``(y, x, 3)``.
 
-    **Lazy.**
+    **Lazy.** Four bands stay four where ``alpha`` keeps them.
     """
     if array.ndim == 3 and array.shape[2] == 3:
         return array
     new_axis: dict[str, Any] = {"new_axis": 2} if array.ndim == 2 else {}
+    n_bands = 4 if alpha.keeps and array.ndim == 3 and array.shape[2] == 4 else 3
     return da.map_blocks(
-        to_rgb,
+        read_bands,
         array,
-        chunks=(*array.chunks[:2], (3,)),
+        alpha,
+        chunks=(*array.chunks[:2], (n_bands,)),
         dtype=np.uint8,
         meta=_META,
         **new_axis,

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dask_quant.errors import PixelFormatError
+from dask_quant.premultiplied import OPAQUE, as_opaque, clear_hidden
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
-OPAQUE = 255
-"""Alpha of a pixel that hides what is behind it."""
+    from dask_quant.alpha_options import AlphaRule
 
 N_BANDS = (1, 3, 4)
 """Lengths of the band axis that are understood: grey, RGB, RGBA."""
@@ -52,9 +52,69 @@ def refuse_transparency(n_transparent: int, n_pixels: int, *, name: str) -> None
     if n_transparent:
         message = (
             f"Got {name} with {n_transparent} of {n_pixels} pixels not opaque (alpha below "
-            f"{OPAQUE}); transparency is not supported yet, so flatten it onto a background first."
+            f"{OPAQUE}), which this does not know; use --alpha drop or --alpha matte:#rrggbb."
         )
         raise PixelFormatError(message)
+
+
+def apply_alpha(
+    colors: NDArray[np.uint8], alpha: NDArray[np.uint8], rule: AlphaRule
+) -> NDArray[np.uint8]:
+    """Return pixels with what ``rule`` makes of their transparency.
+
+    Parameters
+    ----------
+    colors : ndarray
+        sRGB uint8 ``(y, x, 3)``.
+    alpha : ndarray
+        uint8 ``(y, x)``.
+    rule : AlphaRule
+        Of any kind but ``refuse``.
+
+    Returns
+    -------
+    ndarray
+        RGBA uint8 ``(y, x, 4)``, black where fully transparent, where it is kept. Else sRGB
+        ``(y, x, 3)``; on a matte, the levels as they are stored are mixed by alpha, and rounded to
+        the nearest, of which there is always one.
+
+    Examples
+    --------
+    >>> from dask_quant.alpha_options import AlphaRule
+    >>> gray, half = np.full((1, 1, 3), 200, dtype=np.uint8), np.full((1, 1), 128, dtype=np.uint8)
+    >>> apply_alpha(gray, half, AlphaRule("matte", (0, 0, 255))).tolist()
+    [[[100, 100, 227]]]
+    """
+    if rule.kind == "drop":
+        return np.ascontiguousarray(colors)
+    shares = alpha[..., np.newaxis]
+    if rule.kind == "matte":
+        mixed = colors.astype(np.uint16) * shares
+        mixed += np.array(rule.matte, dtype=np.uint16) * (OPAQUE - shares)
+        mixed += OPAQUE // 2
+        return (mixed // OPAQUE).astype(np.uint8)
+    return clear_hidden(np.concatenate([colors, shares], axis=-1))
+
+
+def read_bands(
+    block: NDArray[np.uint8], rule: AlphaRule, *, name: str = "a block"
+) -> NDArray[np.uint8]:
+    """Return a block of pixels as `to_rgb` does, with what ``rule`` makes of transparency.
+
+    Where it is kept, blocks of four bands stay so, opaque or not.
+    """
+    if block.ndim == 3 and block.shape[2] == 4 and rule.kind != "refuse":
+        return apply_alpha(block[..., :3], block[..., 3], rule)
+    return to_rgb(block, name=name)
+
+
+def read_whole(
+    image: NDArray[np.uint8], rule: AlphaRule, *, name: str = "a block"
+) -> NDArray[np.uint8]:
+    """Return a whole image as `read_bands` does, of three bands where all pixels are opaque."""
+    pixels = read_bands(image, rule, name=name)
+    opaque = as_opaque(pixels)
+    return pixels if opaque is None else opaque
 
 
 def to_rgb(block: NDArray[np.uint8], *, name: str = "a block") -> NDArray[np.uint8]:

@@ -27,6 +27,8 @@ class ImageHeader:
     """Pixels to the metre, across and down as shown; None where the file does not say."""
     profile: str | None = None
     """What the embedded colour profile calls itself; None where there is none."""
+    has_alpha: bool = False
+    """Whether pixels may be transparent; it takes decoding them to know whether any are."""
 
     @property
     def n_pixels(self) -> int:

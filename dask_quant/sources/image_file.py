@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from dask_quant.alpha_options import REFUSE
 from dask_quant.errors import OptionError
 from dask_quant.options import FIRST_PAGE
 from dask_quant.sources import pillow
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.options import Page
     from dask_quant.sources.header import ImageHeader
 
@@ -74,6 +76,7 @@ def read_image(
     max_pixels: int | None = None,
     page: Page = FIRST_PAGE,
     frame: int = 0,
+    alpha: AlphaRule = REFUSE,
 ) -> NDArray[np.uint8]:
     """Decode a whole image file.
 
@@ -86,11 +89,14 @@ def read_image(
         whole.
     frame : int, default 0
         Which frame of an animation, as a viewer shows it; no TIFF has any.
+    alpha : AlphaRule
+        What becomes of pixels that are not opaque; refused by default.
 
     Returns
     -------
     ndarray
-        sRGB uint8 ``(y, x, 3)``, C-contiguous, orientation applied.
+        sRGB uint8 ``(y, x, 3)``, C-contiguous, orientation applied; RGBA ``(y, x, 4)`` where a
+        pixel is not opaque and that is kept.
 
     Raises
     ------
@@ -106,9 +112,9 @@ def read_image(
     if is_tiff(source):
         from dask_quant.sources import tiff
 
-        return tiff.read_tiff(source, max_pixels=max_pixels, page=page)
+        return tiff.read_tiff(source, max_pixels=max_pixels, page=page, alpha=alpha)
     refuse_page(source, page)
-    return pillow.read_image(source, max_pixels=max_pixels, frame=frame)
+    return pillow.read_image(source, max_pixels=max_pixels, frame=frame, alpha=alpha)
 
 
 def list_pages(

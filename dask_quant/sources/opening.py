@@ -11,9 +11,11 @@ import numpy as np
 from dask.base import tokenize
 from dask.delayed import delayed
 
+from dask_quant.alpha_options import REFUSE, as_alpha
 from dask_quant.chunking import plan_chunks
 from dask_quant.errors import OptionError, SourceError
 from dask_quant.options import Page, as_chunks
+from dask_quant.premultiplied import add_alpha
 from dask_quant.sources.arrays import as_image, check_query_planning, normalize_bands
 from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.header import show_path
@@ -26,6 +28,8 @@ from dask_quant.sources.zarr_store import open_zarr
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from dask_quant.alpha_options import AlphaRule
+
 
 def open_image(
     source: str | Path | NDArray[np.uint8] | da.Array,
@@ -33,6 +37,7 @@ def open_image(
     chunks: int | tuple[int, int] | None = None,
     page: int | None = None,
     level: int = 0,
+    alpha: str | AlphaRule = REFUSE,
 ) -> da.Array:
     """Open an image.
 
@@ -52,12 +57,15 @@ def open_image(
         OME-Zarr, which one along ``t`` and ``z``.
     level : int, default 0
         Level of the pyramid of a TIFF or OME-Zarr; 0: all its pixels.
+    alpha : {"keep", "drop", "matte:#rrggbb"}, optional
+        What becomes of pixels that are not opaque, as in `quantize`. By default they are refused.
 
     Returns
     -------
     dask array
-        sRGB uint8 ``(y, x, 3)`` in chunks that hold all three bands. Computing it raises
-        `SourceError` when the file is damaged, and `PixelFormatError` when a pixel is not opaque.
+        sRGB uint8 ``(y, x, 3)`` in chunks that hold all bands; RGBA ``(y, x, 4)`` where alpha is
+        kept and there may be any. Computing it raises `SourceError` when the file is damaged, and
+        `PixelFormatError` when a pixel is not opaque and that is refused.
 
     Raises
     ------
@@ -72,18 +80,18 @@ def open_image(
     >>> open_image(np.zeros((4, 6, 3), dtype=np.uint8)).shape
     (4, 6, 3)
     """
-    shape = None if chunks is None else _as_pair(chunks)
+    shape, rule = None if chunks is None else _as_pair(chunks), as_alpha(alpha)
     if not isinstance(source, (str, Path)):
-        return as_image(source, chunks=shape)
+        return as_image(source, chunks=shape, alpha=rule)
     check_query_planning()
     refuse_url(source)
     chosen = Page(number=page, level=level)
     if is_tiff(source):
-        return _open_tiff(source, shape, chosen)
+        return _open_tiff(source, shape, chosen, rule)
     if is_zarr_store(source):
-        return open_zarr(source, chunks=shape, page=chosen)
+        return open_zarr(source, chunks=shape, page=chosen, alpha=rule)
     refuse_page(source, chosen)
-    return _open_file(source, shape)
+    return _open_file(source, shape, rule)
 
 
 def _as_pair(chunks: int | tuple[int, int]) -> tuple[int, int]:
@@ -95,7 +103,9 @@ def _as_pair(chunks: int | tuple[int, int]) -> tuple[int, int]:
     return given.rows, given.columns
 
 
-def _open_tiff(path: str | Path, chunks: tuple[int, int] | None, page: Page) -> da.Array:
+def _open_tiff(
+    path: str | Path, chunks: tuple[int, int] | None, page: Page, alpha: AlphaRule
+) -> da.Array:
     """Return a TIFF as a Dask array, of which each task decodes the tiles or strips of a chunk."""
     image = find_tiff(path, page=page)
     if chunks is None:
@@ -108,18 +118,20 @@ def _open_tiff(path: str | Path, chunks: tuple[int, int] | None, page: Page) -> 
         inline_array=True,
         meta=np.empty((0, 0, 0), dtype=np.uint8),
     )
-    return normalize_bands(stored)
+    return normalize_bands(stored, alpha)
 
 
-def _open_file(path: str | Path, chunks: tuple[int, int] | None) -> da.Array:
+def _open_file(path: str | Path, chunks: tuple[int, int] | None, alpha: AlphaRule) -> da.Array:
     """Return an image file as a Dask array: one decoding task, then views of its result."""
     header = read_header(path)
     check_supported(header)
-    shape = (header.height, header.width, 3)
+    shape = (header.height, header.width, 4 if alpha.keeps and header.has_alpha else 3)
     absolute = os.path.abspath(path)
     status = os.stat(absolute)
-    token = tokenize(os.fsencode(absolute), status.st_size, status.st_mtime_ns)
-    decoded = delayed(_decode_block, pure=True)(absolute, shape, dask_key_name=f"decode-{token}")
+    token = tokenize(os.fsencode(absolute), status.st_size, status.st_mtime_ns, alpha)
+    decoded = delayed(_decode_block, pure=True)(
+        *(absolute, shape, alpha), dask_key_name=f"decode-{token}"
+    )
     image = da.from_delayed(
         decoded,
         shape,
@@ -127,12 +139,14 @@ def _open_file(path: str | Path, chunks: tuple[int, int] | None) -> da.Array:
         name=f"image-{token}",
     )
     # Never by "p2p", which a cluster would choose: cutting up one block only makes views.
-    return image if chunks is None else image.rechunk((*chunks, 3), method="tasks")
+    return image if chunks is None else image.rechunk((*chunks, shape[2]), method="tasks")
 
 
-def _decode_block(path: str, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Return the pixels ``(y, x, 3)`` of an image file whose header promised this shape."""
-    pixels = read_image(path, max_pixels=shape[0] * shape[1])
+def _decode_block(path: str, shape: tuple[int, int, int], alpha: AlphaRule) -> NDArray[np.uint8]:
+    """Return the pixels ``(y, x, band)`` of an image file whose header promised this shape."""
+    pixels = read_image(path, max_pixels=shape[0] * shape[1], alpha=alpha)
+    if shape[2] == 4:
+        pixels = add_alpha(pixels)
     if pixels.shape != shape:
         message = (
             f"Cannot read {show_path(path)}: it has shape {pixels.shape} where its header said "

@@ -18,8 +18,9 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from dask_quant.alpha_options import REFUSE
 from dask_quant.errors import DaskQuantError, PixelFormatError, SourceError, SourceNotFoundError
-from dask_quant.sources.bands import OPAQUE
+from dask_quant.premultiplied import OPAQUE
 from dask_quant.sources.deep_samples import find_way_of_ppm, read_deep, scale_loaded
 from dask_quant.sources.density import find_density
 from dask_quant.sources.header import ImageHeader, show_cause, show_path
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.ImageFile import ImageFile
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.sources.color_profiles import Convert
     from dask_quant.sources.deep_samples import DeepImage
 
@@ -164,7 +166,11 @@ def count_frames(source: str | Path | IO[bytes]) -> int:
 
 
 def read_image(
-    source: str | Path | IO[bytes], *, max_pixels: int | None = None, frame: int = 0
+    source: str | Path | IO[bytes],
+    *,
+    max_pixels: int | None = None,
+    frame: int = 0,
+    alpha: AlphaRule = REFUSE,
 ) -> NDArray[np.uint8]:
     """Decode a whole image file.
 
@@ -176,12 +182,14 @@ def read_image(
         Refuse larger images before decoding. None, and anything above: `MAX_PIXELS`.
     frame : int, default 0
         Which frame of an animation, as a viewer shows it: put upon those before.
+    alpha : AlphaRule
+        What becomes of pixels that are not opaque; refused by default.
 
     Returns
     -------
     ndarray
         sRGB uint8 ``(y, x, 3)``, C-contiguous, EXIF orientation applied; of several frames or
-        pages the first.
+        pages the first. RGBA ``(y, x, 4)`` where pixels are not opaque and that is kept.
 
     Raises
     ------
@@ -190,7 +198,7 @@ def read_image(
     SourceError
         When it cannot be read, is damaged or truncated, or is too large.
     PixelFormatError
-        When its pixels are of a mode that is not read, or some are not opaque.
+        When its pixels are of a mode that is not read, or some are not opaque and that is refused.
 
     Warns
     -----
@@ -199,8 +207,8 @@ def read_image(
 
     Notes
     -----
-    Peak memory is 7 bytes a pixel: 4 for Pillow's copy, 3 for the result; 11, and the bytes of the
-    file, where samples have more than 8 bits.
+    Peak memory is 7 bytes a pixel: 4 for Pillow's copy, 3 for the result; 8 with transparency; 11,
+    and the bytes of the file, where samples have more than 8 bits.
     """
     with _open(source) as opened:
         check_supported(opened.header, max_pixels=max_pixels)
@@ -215,6 +223,7 @@ def read_image(
             key=key,
             convert=find_image_conversion(opened.image, opened.file, image.mode, name=opened.name),
             name=opened.name,
+            alpha=alpha,
         )
 
 
@@ -385,6 +394,7 @@ def _read_header(image: ImageFile, file: IO[bytes], path: str) -> ImageHeader:
         input_bytes=file.seek(0, io.SEEK_END),
         density=find_density(image),
         profile=describe_profile(read_profile(image)),
+        has_alpha=image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info,
     )
 
 

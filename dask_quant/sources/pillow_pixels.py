@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from dask_quant.sources.bands import OPAQUE, refuse_transparency, to_rgb
+from dask_quant.alpha_options import REFUSE
+from dask_quant.premultiplied import OPAQUE
+from dask_quant.sources.bands import apply_alpha, refuse_transparency, to_rgb
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.sources.color_profiles import Convert
     from dask_quant.sources.deep_samples import DeepImage
 
@@ -19,6 +24,8 @@ _STRIP_PIXELS = 1 << 20
 """Pixels that are converted at a time, so that a picture is not held a third time (arbitrary)."""
 
 _CHECKED_ALPHA = ("LA", "PA", "RGBA")
+
+_MAY_HAVE_ALPHA = ("P", *_CHECKED_ALPHA)
 
 _READ_AS = {"1": "L", "YCbCr": "RGB"}
 """Modes that Pillow converts, by no more than a formula."""
@@ -45,8 +52,9 @@ def to_array(
     key: NDArray[np.uint8] | None,
     convert: Convert | None = None,
     name: str,
+    alpha: AlphaRule = REFUSE,
 ) -> NDArray[np.uint8]:
-    """Return a loaded image as RGB, upright.
+    """Return a loaded image as RGB, upright; or as RGBA, if it is not opaque and that is kept.
 
     Parameters
     ----------
@@ -60,16 +68,18 @@ def to_array(
         From the stored levels to sRGB, from `find_conversion`; of modes CMYK and LAB not optional.
     name : str
         What the message of an error calls the image.
+    alpha : AlphaRule
+        What becomes of pixels that are not opaque; refused by default.
 
     Returns
     -------
     ndarray
-        sRGB uint8 ``(y, x, 3)``, C-contiguous.
+        sRGB uint8 ``(y, x, 3)``, or RGBA ``(y, x, 4)``, C-contiguous.
 
     Raises
     ------
     PixelFormatError
-        When a pixel is not opaque.
+        When a pixel is not opaque, and that is refused.
 
     Notes
     -----
@@ -77,22 +87,45 @@ def to_array(
     """
     width, height = image.size
     shape = (height, width) if orientation < 5 else (width, height)
-    picture = np.empty((*shape, 3), dtype=np.uint8)
+    is_kept = alpha.keeps and _has_transparency(image, key)
+    picture = np.empty((*shape, 4 if is_kept else 3), dtype=np.uint8)
     stored = _stored_view(picture, orientation)
-    palette = _read_palette(image, convert) if isinstance(image, Image.Image) else None
-    rows = max(1, _STRIP_PIXELS // width)
     n_transparent = 0
-    for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        strip = image.crop((0, top, width, bottom))
-        if palette is None:
-            pixels, alpha = _convert(strip, key, convert)
-        else:
-            pixels, alpha = _look_up(strip, palette)
-        stored[top:bottom] = pixels
-        n_transparent += 0 if alpha is None else int(np.count_nonzero(alpha != OPAQUE))
+    for rows, pixels, shares in _iterate(image, key, convert):
+        if is_kept or (alpha.flattens and shares is not None):
+            opaque = np.full(pixels.shape[:2], OPAQUE, dtype=np.uint8)
+            pixels = apply_alpha(pixels, opaque if shares is None else shares, alpha)
+        elif shares is not None:
+            n_transparent += int(np.count_nonzero(shares != OPAQUE))
+        stored[rows] = pixels
     refuse_transparency(n_transparent, width * height, name=name)
     return picture
+
+
+def _has_transparency(image: Image.Image | DeepImage, key: NDArray[np.uint8] | None) -> bool:
+    """Return whether any pixel of a loaded image is not opaque."""
+    if image.mode not in _MAY_HAVE_ALPHA and key is None:
+        return False  # most pictures: nothing is converted twice
+    return any(
+        shares is not None and (shares != OPAQUE).any()
+        for _, _, shares in _iterate(image, key, None)
+    )
+
+
+def _iterate(
+    image: Image.Image | DeepImage, key: NDArray[np.uint8] | None, convert: Convert | None
+) -> Iterator[tuple[slice, NDArray[np.uint8], NDArray[np.uint8] | None]]:
+    """Yield strips of a loaded image: which rows, colours ``(y, x, 3)``, alpha if it has any."""
+    width, height = image.size
+    palette = _read_palette(image, convert) if isinstance(image, Image.Image) else None
+    step = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, step):
+        rows = slice(top, min(top + step, height))
+        strip = image.crop((0, top, width, rows.stop))
+        if palette is None:
+            yield rows, *_convert(strip, key, convert)
+        else:
+            yield rows, *_look_up(strip, palette)
 
 
 def _read_palette(image: Image.Image, convert: Convert | None) -> NDArray[np.uint8] | None:

@@ -21,7 +21,7 @@ import numpy as np
 
 from dask_quant.errors import SourceError
 from dask_quant.kernels.unfilter import unfilter_block
-from dask_quant.sources.bands import OPAQUE
+from dask_quant.premultiplied import OPAQUE
 from dask_quant.sources.header import show_cause, show_path
 from dask_quant.sources.sample_scaling import scale_integers
 

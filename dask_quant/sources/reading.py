@@ -10,6 +10,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dask_quant.alpha_options import REFUSE
 from dask_quant.errors import DaskQuantError, SourceError
 from dask_quant.options import FIRST_PAGE
 from dask_quant.sources.discover import is_url, is_zarr_store
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.options import Page
     from dask_quant.sources.header import ImageHeader
 
@@ -40,13 +42,18 @@ def read_any_header(source: str | Path, *, page: Page = FIRST_PAGE) -> ImageHead
     return read_zarr_header(source, page=page)
 
 
-def read_pixels(path: str | Path, *, frame: int = 0) -> NDArray[np.uint8]:
+def read_pixels(
+    path: str | Path, *, frame: int = 0, alpha: AlphaRule = REFUSE
+) -> NDArray[np.uint8]:
     """Read a whole image file, or a frame of it, or a Zarr store. **Eager**.
+
+    What becomes of transparency is as ``alpha`` says.
 
     Returns
     -------
     ndarray
-        sRGB uint8 ``(y, x, 3)``, C-contiguous.
+        sRGB uint8 ``(y, x, 3)``, C-contiguous; RGBA ``(y, x, 4)`` where a pixel is not opaque and
+        that is kept.
 
     Raises
     ------
@@ -54,10 +61,10 @@ def read_pixels(path: str | Path, *, frame: int = 0) -> NDArray[np.uint8]:
         As `read_image` and `read_zarr_image` do.
     """
     if not is_zarr_store(path):
-        return read_image(path, frame=frame)
+        return read_image(path, frame=frame, alpha=alpha)
     from dask_quant.sources.zarr_store import read_zarr_image
 
-    return read_zarr_image(path)
+    return read_zarr_image(path, alpha)
 
 
 def read_density(source: object) -> tuple[int, int] | None:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     Box = tuple[slice, ...]
 
-_BANDS = 3
-
 
 @dataclass(frozen=True)
 class ScratchImage:
@@ -30,17 +28,19 @@ class ScratchImage:
     """
 
     path: str
-    """Absolute path; sRGB uint8, rows as stored, nothing between them."""
+    """Absolute path; sRGB or RGBA uint8, rows as stored, nothing between them."""
     stored: tuple[int, int]
     """Rows and columns as stored."""
     orientation: int
     """EXIF orientation to apply, 1 to 8."""
+    bands: int = 3
+    """3, or 4 with alpha."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Rows and columns as seen after the orientation is applied, and bands."""
-        rows, columns = self.stored
-        return (rows, columns, _BANDS) if self.orientation < 5 else (columns, rows, _BANDS)
+        rows, columns = self.stored if self.orientation < 5 else self.stored[::-1]
+        return rows, columns, self.bands
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -68,14 +68,14 @@ class ScratchImage:
 
     def _read(self, rows: range, columns: range) -> NDArray[np.uint8]:
         """Return a part as stored, ``(rows, columns, band)``."""
-        part = np.empty((len(rows), len(columns), _BANDS), dtype=np.uint8)
-        row_bytes = _BANDS * self.stored[1]
+        part = np.empty((len(rows), len(columns), self.bands), dtype=np.uint8)
+        row_bytes = self.bands * self.stored[1]
         with open(self.path, "rb", buffering=0) as file:
             if len(columns) == self.stored[1]:
                 _fill(file, rows.start * row_bytes, part)
             else:
                 for row, line in zip(rows, part, strict=True):
-                    _fill(file, row * row_bytes + _BANDS * columns.start, line)
+                    _fill(file, row * row_bytes + self.bands * columns.start, line)
         return part
 
 
@@ -96,10 +96,10 @@ def _fill(file: BinaryIO, offset: int, part: NDArray[np.uint8]) -> None:
 
 
 def open_scratch(image: ScratchImage, *, chunks: tuple[int, int]) -> da.Array:
-    """Return a Dask array ``(y, x, 3)`` of uint8 that is read in ``chunks``. **Lazy**."""
+    """Return a Dask array ``(y, x, band)`` of uint8 that is read in ``chunks``. **Lazy**."""
     return da.from_array(
         image,
-        chunks=(*chunks, _BANDS),
+        chunks=(*chunks, image.bands),
         name=f"scratch-{tokenize(image, chunks)}",
         asarray=True,
         inline_array=True,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from dask_quant.alpha_options import REFUSE
 from dask_quant.errors import MemoryBudgetError, SourceError
-from dask_quant.sources.bands import OPAQUE, refuse_transparency
+from dask_quant.premultiplied import OPAQUE
+from dask_quant.sources.bands import apply_alpha, refuse_transparency
 from dask_quant.sources.header import show_cause, show_path
 from dask_quant.sources.jpeg_strips import (
     can_read_jpeg_strips,
@@ -21,11 +25,13 @@ from dask_quant.sources.png_strips import read_png_header, read_png_strips
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.sources.header import ImageHeader
     from dask_quant.sources.png_strips import PngHeader
+
+_BANDS = 3
 
 _STRIP_PIXELS = 1 << 22
 """Pixels of a strip (arbitrary)."""
@@ -41,7 +47,6 @@ _JPEG_MODES = ("L", "RGB")
 """Modes of JPEG that are read in strips."""
 
 _COEFFICIENT_BYTES = 2
-_BANDS = 3
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,10 @@ class ImageStream:
     """Rows of a strip."""
     memory_bytes: int
     """Upper bound of what reading and counting strips holds, beside tables."""
+    alpha: AlphaRule = REFUSE
+    """What becomes of pixels that are not opaque."""
+    bands: int = _BANDS
+    """Bands of the strips: 3, or 4 where there may be alpha and it is kept."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -68,14 +77,16 @@ class ImageStream:
         return (rows, columns) if self.orientation < 5 else (columns, rows)
 
     def read_strips(self) -> Iterator[NDArray[np.uint8]]:
-        """Yield the pixels as stored, sRGB uint8 ``(rows, x, 3)``, from top to bottom. **Eager**.
+        """Yield the pixels as stored, uint8 ``(rows, x, band)``, from top to bottom. **Eager**.
+
+        They are sRGB, or RGBA where there are four bands.
 
         Raises
         ------
         SourceError
             When the file is damaged, or is not what it was when the stream was made.
         PixelFormatError
-            When a pixel is not opaque.
+            When a pixel is not opaque, and that is refused.
 
         Warns
         -----
@@ -83,27 +94,38 @@ class ImageStream:
             When the colour profile of the file cannot be used, and is left out.
         """
         convert = find_stored_conversion(self.path)
-        strips = self._read_png() if self.reader == "png" else self._read_jpeg()
-        return strips if convert is None else map(convert, strips)
+        top = 0
+        for colors, shares in self._read_png() if self.reader == "png" else self._read_jpeg():
+            levels = colors if convert is None else convert(colors)
+            yield self._apply_alpha(levels, shares, top)
+            top += len(colors)
 
-    def _read_jpeg(self) -> Iterator[NDArray[np.uint8]]:
+    def _apply_alpha(
+        self, colors: NDArray[np.uint8], shares: NDArray[np.uint8] | None, top: int
+    ) -> NDArray[np.uint8]:
+        """Return the pixels of a strip that begins at row ``top``."""
+        if self.alpha.kind == "refuse" or (shares is None and self.bands == _BANDS):
+            if shares is not None:
+                rows = f"{show_path(self.path)}, rows {top} to {top + len(colors) - 1},"
+                refuse_transparency(int((shares != OPAQUE).sum()), shares.size, name=rows)
+            return colors
+        if shares is None:
+            shares = np.full(colors.shape[:2], OPAQUE, dtype=np.uint8)
+        return apply_alpha(colors, shares, self.alpha)
+
+    def _read_jpeg(self) -> Iterator[tuple[NDArray[np.uint8], None]]:
         """Yield the strips of a JPEG."""
-        return read_jpeg_strips(self.path, self.stored, rows=self.strip_rows)
+        for strip in read_jpeg_strips(self.path, self.stored, rows=self.strip_rows):
+            yield strip, None
 
-    def _read_png(self) -> Iterator[NDArray[np.uint8]]:
-        """Yield the strips of a PNG, all of them opaque."""
+    def _read_png(self) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8] | None]]:
+        """Yield the strips of a PNG, and their alpha where there is any."""
         name = show_path(self.path)
         header = _open_png(self.path)
         if (header.height, header.width) != self.stored or header.is_interlaced:
             message = f"Cannot read {name}: it was changed; leave it unchanged until all is done."
             raise SourceError(message)
-        top = 0
-        for colors, alpha in read_png_strips(self.path, header, rows=self.strip_rows):
-            rows = f"{name}, rows {top} to {top + len(colors) - 1},"
-            if alpha is not None:
-                refuse_transparency(int((alpha != OPAQUE).sum()), alpha.size, name=rows)
-            yield colors
-            top += len(colors)
+        yield from read_png_strips(self.path, header, rows=self.strip_rows)
 
 
 def _open_png(path: str) -> PngHeader:
@@ -119,7 +141,9 @@ def _open_png(path: str) -> PngHeader:
         raise SourceError(message) from error
 
 
-def open_stream(header: ImageHeader, *, limit_bytes: int | None = None) -> ImageStream | None:
+def open_stream(
+    header: ImageHeader, *, limit_bytes: int | None = None, alpha: AlphaRule = REFUSE
+) -> ImageStream | None:
     """Return the stream of an image file that is too large to be decoded as a whole.
 
     Parameters
@@ -128,6 +152,8 @@ def open_stream(header: ImageHeader, *, limit_bytes: int | None = None) -> Image
         Of an image file.
     limit_bytes : int, optional
         Memory that the job may take; None: any.
+    alpha : AlphaRule
+        What becomes of pixels that are not opaque; refused by default.
 
     Returns
     -------
@@ -150,7 +176,9 @@ def open_stream(header: ImageHeader, *, limit_bytes: int | None = None) -> Image
             _check_whole(header, why, "save it without interlacing, as `vips copy IN OUT` does")
             return None
         row_bytes = found.row_bytes * (_DEEP_COPIES if found.bit_depth == 16 else 1)
-        return _make_stream(header, "png", (found.height, found.width), row_bytes, 0)
+        stream = _make_stream(header, "png", (found.height, found.width), row_bytes, 0)
+        bands = 4 if alpha.keeps and header.has_alpha else _BANDS
+        return replace(stream, alpha=alpha, bands=bands)
     check_mode(header)
     if header.mode not in _JPEG_MODES:
         why = f"a JPEG of mode {header.mode} is not read in strips"
@@ -177,7 +205,8 @@ def _make_stream(
 ) -> ImageStream:
     """Return a stream whose strips are of about as many pixels as they should be."""
     rows = min(stored[0], max(1, _STRIP_PIXELS // stored[1]))
-    memory = _STRIP_COPIES * rows * max(row_bytes, _BANDS * stored[1]) + held_bytes
+    bands = _BANDS + header.has_alpha
+    memory = _STRIP_COPIES * rows * max(row_bytes, bands * stored[1]) + held_bytes
     path, orientation = os.path.abspath(header.path), read_orientation(header.path)
     return ImageStream(path, stored, orientation, reader, rows, memory)
 

@@ -15,9 +15,10 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from dask_quant.alpha_options import REFUSE
 from dask_quant.errors import DaskQuantError, SourceError, SourceNotFoundError
 from dask_quant.options import FIRST_PAGE
-from dask_quant.sources.bands import to_rgb
+from dask_quant.sources.bands import read_whole
 from dask_quant.sources.byte_ranges import DiskFile, OpenFile
 from dask_quant.sources.header import show_cause, show_path
 from dask_quant.sources.pillow_state import MAX_PIXELS
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.options import Page
     from dask_quant.sources.byte_ranges import ByteSource
     from dask_quant.sources.header import ImageHeader
@@ -127,7 +129,11 @@ def find_tiff(path: str | Path, *, page: Page = FIRST_PAGE) -> TiffImage:
 
 
 def read_tiff(
-    source: Source, *, max_pixels: int | None = None, page: Page = FIRST_PAGE
+    source: Source,
+    *,
+    max_pixels: int | None = None,
+    page: Page = FIRST_PAGE,
+    alpha: AlphaRule = REFUSE,
 ) -> NDArray[np.uint8]:
     """Decode a whole page. **Eager**.
 
@@ -139,16 +145,19 @@ def read_tiff(
         Refuse larger images before decoding. None, and anything above: `MAX_PIXELS`.
     page
         As for `find_tiff`.
+    alpha : AlphaRule
+        What becomes of pixels that are not opaque; refused by default.
 
     Returns
     -------
     ndarray
-        sRGB uint8 ``(y, x, 3)``, C-contiguous, orientation applied.
+        sRGB uint8 ``(y, x, 3)``, C-contiguous, orientation applied; RGBA ``(y, x, 4)`` where a
+        pixel is not opaque and that is kept.
 
     Raises
     ------
     SourceNotFoundError, SourceError, PixelFormatError, OptionError
-        As `find_tiff` does; also when a pixel is not opaque.
+        As `find_tiff` does; also when a pixel is not opaque and that is refused.
 
     Notes
     -----
@@ -161,7 +170,7 @@ def read_tiff(
         _check_pixels(layout, limit, stored.name)
         rows, columns = _upright_shape(layout)
         pixels = _read_upright(stored, layout, ((0, rows), (0, columns)))
-        return to_rgb(pixels, name=show_path(stored.name))
+        return read_whole(pixels, alpha, name=show_path(stored.name))
 
 
 def read_header(source: Source, *, page: Page = FIRST_PAGE) -> ImageHeader:

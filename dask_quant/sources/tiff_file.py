@@ -22,7 +22,7 @@ from dask_quant.errors import OptionError, SourceError
 from dask_quant.sources.header import ImageHeader, show_path
 from dask_quant.sources.tiff_codecs import COMPRESSIONS
 from dask_quant.sources.tiff_layout import check_size, describe_layout
-from dask_quant.sources.tiff_samples import describe_mode
+from dask_quant.sources.tiff_samples import N_COLORS, describe_mode, find_alpha
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +96,14 @@ def read_tiff_header(source: ByteSource, page: Page) -> ImageHeader:
             width=size[not turned],
             bands=chosen.samplesperpixel,
             input_bytes=source.size(),
+            has_alpha=_may_have_alpha(chosen),
         )
+
+
+def _may_have_alpha(page: TiffPage) -> bool:
+    """Return whether a page has a band of alpha."""
+    n_extra = page.samplesperpixel - N_COLORS.get(page.photometric, page.samplesperpixel)
+    return find_alpha(n_extra, page.extrasamples) != 0
 
 
 def has_known_codec(source: ByteSource) -> bool:

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from dask_quant.errors import PixelFormatError
-from dask_quant.sources.bands import OPAQUE
+from dask_quant.premultiplied import OPAQUE
 from dask_quant.sources.sample_scaling import check_scalable, scale_integers, to_eight_bits
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ CMYK, YCBCR = 5, 6
 PREMULTIPLIED, STRAIGHT = 1, 2
 """Extra samples that are alpha: colours are multiplied by it, or not."""
 
-_N_COLORS = {MIN_IS_WHITE: 1, MIN_IS_BLACK: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}
+N_COLORS = {MIN_IS_WHITE: 1, MIN_IS_BLACK: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}
 """Kinds of pixels that are read, by the tag PhotometricInterpretation, and their samples."""
 
 _MODES = {
@@ -161,7 +161,7 @@ def find_meaning(
     if n_extra < 0:
         message = f"Cannot read {name}: its header claims {n_samples} samples of {n_colors}."
         raise PixelFormatError(message)
-    alpha = _find_alpha(n_extra, extra)
+    alpha = find_alpha(n_extra, extra)
     if n_extra > 1 or (n_extra == 1 and not alpha):
         message = (
             f"Got {name} with {n_samples} bands, of which {_MODES[photometric]} would show "
@@ -193,7 +193,7 @@ def describe_mode(photometric: int, dtype: np.dtype[Any], bits: int, n_samples: 
         if plain or dtype.kind == "f":
             return plain or "F"
     mode = _MODES.get(photometric, _OTHER_KINDS.get(photometric, f"photometric {photometric}"))
-    n_extra = n_samples - _N_COLORS.get(photometric, n_samples)
+    n_extra = n_samples - N_COLORS.get(photometric, n_samples)
     if n_extra > 0:
         mode += "A" if n_extra == 1 else f"+{n_extra}"
     if dtype.kind in "fi":
@@ -203,8 +203,8 @@ def describe_mode(photometric: int, dtype: np.dtype[Any], bits: int, n_samples: 
 
 def _check_kind(photometric: int, name: str) -> int:
     """Return the samples of a kind of pixels, or raise `PixelFormatError`."""
-    if photometric in _N_COLORS:
-        return _N_COLORS[photometric]
+    if photometric in N_COLORS:
+        return N_COLORS[photometric]
     kind = _OTHER_KINDS.get(photometric, f"pixels of the unknown kind {photometric}")
     message = (
         f"Got {name} with {kind}; only grey, palette, RGB, CMYK and YCbCr are supported so far, so "
@@ -213,7 +213,7 @@ def _check_kind(photometric: int, name: str) -> int:
     raise PixelFormatError(message)
 
 
-def _find_alpha(n_extra: int, extra: Sequence[int]) -> int:
+def find_alpha(n_extra: int, extra: Sequence[int]) -> int:
     """Return what a single sample more is; alpha that is straight where the file does not say."""
     if n_extra != 1:
         return 0

@@ -18,11 +18,12 @@ import dask.array as da
 import numpy as np
 from dask.base import tokenize
 
+from dask_quant.alpha_options import REFUSE
 from dask_quant.errors import OptionError, PixelFormatError, SourceError
 from dask_quant.options import FIRST_PAGE
 from dask_quant.pixel_grid import PixelGrid
 from dask_quant.sources.arrays import check_query_planning, normalize_bands
-from dask_quant.sources.bands import check_pixels, to_rgb
+from dask_quant.sources.bands import check_pixels, read_whole
 from dask_quant.sources.header import ImageHeader, show_cause, show_path
 from dask_quant.sources.pillow_state import MAX_PIXELS
 from dask_quant.sources.sample_scaling import check_scalable
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     import zarr
     from numpy.typing import NDArray
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.options import Page
     from dask_quant.sources.axis_order import AxisOrder
     from dask_quant.sources.zarr_nodes import FoundArray
@@ -162,16 +164,18 @@ def read_zarr_header(path: str | Path, *, page: Page = FIRST_PAGE) -> ImageHeade
         width=image.shape[1],
         bands=image.shape[2] if image.ndim == 3 else 1,
         input_bytes=sum(status.st_size for status in _walk_files(image.array)),
+        has_alpha=image.ndim == 3 and image.shape[2] == 4,
     )
 
 
-def read_zarr_image(path: str | Path) -> NDArray[np.uint8]:
-    """Read a whole Zarr store. **Eager**.
+def read_zarr_image(path: str | Path, alpha: AlphaRule = REFUSE) -> NDArray[np.uint8]:
+    """Read a whole Zarr store, transparent or not as ``alpha`` says. **Eager**.
 
     Returns
     -------
     ndarray
-        sRGB uint8 ``(y, x, 3)``, C-contiguous.
+        sRGB uint8 ``(y, x, 3)``, C-contiguous; RGBA ``(y, x, 4)`` where a pixel is not opaque and
+        that is kept.
 
     Raises
     ------
@@ -194,7 +198,7 @@ def read_zarr_image(path: str | Path) -> NDArray[np.uint8]:
     except Exception as error:  # zarr and its codecs raise almost any type for a damaged chunk
         message = f"Cannot read {name}: a part of it is damaged ({show_cause(error)})."
         raise SourceError(message) from error
-    return to_rgb(pixels, name=name)
+    return read_whole(pixels, alpha, name=name)
 
 
 def open_zarr(
@@ -202,6 +206,7 @@ def open_zarr(
     *,
     chunks: tuple[int, int] | None = None,
     page: Page = FIRST_PAGE,
+    alpha: AlphaRule = REFUSE,
 ) -> da.Array:
     """Open a Zarr store as an image.
 
@@ -215,13 +220,15 @@ def open_zarr(
     chunks : tuple of int, optional
         Rows and columns per chunk; multiples of what the store reads at once, which None is, read
         every byte once.
+    alpha : AlphaRule
+        What becomes of pixels that are not opaque; refused by default.
 
     Returns
     -------
     dask array
-        sRGB uint8 ``(y, x, 3)``. Computing it raises `PixelFormatError` when a pixel of four bands
-        is not opaque or a sample is outside the range of its type, and what zarr raises when a
-        chunk is damaged.
+        sRGB uint8 ``(y, x, 3)``; RGBA ``(y, x, 4)`` of four bands that are kept. Computing it
+        raises `PixelFormatError` when a pixel is not opaque and that is refused or a sample is
+        outside the range of its type, and what zarr raises when a chunk is damaged.
 
     Raises
     ------
@@ -241,7 +248,7 @@ def open_zarr(
         inline_array=True,
         meta=np.empty((0,) * image.ndim, dtype=np.uint8),
     )
-    return normalize_bands(stored)
+    return normalize_bands(stored, alpha)
 
 
 def open_zarr_samples(

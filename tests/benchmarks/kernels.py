@@ -27,9 +27,13 @@ from dask_quant.fit.boxes import ColorBoxes
 from dask_quant.fit.clusters import Clusters
 from dask_quant.histogram import ColorHistogram
 from dask_quant.kernels.assign import build_table, label_block
+from dask_quant.kernels.count_alpha import count_alpha_block
 from dask_quant.kernels.count_block import count_block
+from dask_quant.palette import Palette
+from dask_quant.premultiplied import clear_hidden
 from dask_quant.sources.pillow import read_image
 from dask_quant.sources.samples import find_sample_images
+from dask_quant.tables import label_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,6 +86,14 @@ def tile_pixels(image: NDArray[np.uint8], n_pixels: int) -> NDArray[np.uint8]:
     """Return ``n_pixels`` rows of a picture repeated, uint8 ``(n_pixels, 3)``."""
     rows = image.reshape(-1, 3)
     return np.ascontiguousarray(np.resize(rows, (n_pixels, 3)))
+
+
+def fade_out(image: NDArray[np.uint8], n_pixels: int) -> NDArray[np.uint8]:
+    """Return ``n_pixels`` rows of a picture whose right half fades out, RGBA uint8."""
+    alpha = np.interp(np.arange(image.shape[1]), [image.shape[1] // 2, image.shape[1]], [255, 0])
+    shares = np.broadcast_to(alpha.astype(np.uint8)[:, np.newaxis], (*image.shape[:2], 1))
+    rows = clear_hidden(np.concatenate([image, shares], axis=2)).reshape(-1, 4)
+    return np.ascontiguousarray(np.resize(rows, (n_pixels, 4)))
 
 
 def every_color() -> NDArray[np.uint8]:
@@ -138,6 +150,10 @@ def run_benchmark(
     centroids = settle_centroids(boxes)
     palette = np.unique(np.rint(centroids).astype(np.uint8), axis=0)
     table = build_table(palette, np.dtype(np.uint8))
+    faded = fade_out(picture, n_pixels)
+    entries = Palette(np.unique(faded[:: max(1, n_pixels // K)], axis=0)[:K])
+    count_alpha = measure_seconds(lambda: count_alpha_block(faded), repeats)
+    relabel_alpha = measure_seconds(lambda: label_pixels(faded, entries), repeats)
     count = measure_seconds(lambda: count_block(block), repeats)
     relabel = measure_seconds(lambda: label_block(block, table), repeats)
     step = measure_step(boxes, 4 * repeats)
@@ -145,6 +161,8 @@ def run_benchmark(
     rows = [
         Row("count the colours of a photograph", len(block) / count / 1e6, "Mpx/s", 400),
         Row("relabel through a table of 2^24 colours", len(block) / relabel / 1e6, "Mpx/s", 400),
+        Row("count the same, a half of it fading out", n_pixels / count_alpha / 1e6, "Mpx/s", 20),
+        Row(f"relabel that, k={len(entries)}", n_pixels / relabel_alpha / 1e6, "Mpx/s", 10),
         Row(f"one Lloyd step, {len(histogram):,} colours, k={K}", step * 1e3, "ms", 5),
         Row(f"build the table of 2^24 colours, k={K}", building * 1e3, "ms", 200),
     ]

@@ -22,6 +22,7 @@ LAYERS = (
     # Plain arrays and values: no Dask, no files.
     "errors",
     "given_colors",
+    "alpha_options",
     "method_options",
     "options",
     "fit_options",
@@ -30,6 +31,7 @@ LAYERS = (
     "process",
     "georeference",
     "pixel_grid",
+    "premultiplied",
     "kernels",
     "color_spaces",
     "color_difference",
@@ -38,6 +40,7 @@ LAYERS = (
     "results",
     "knee",
     "palette_formats",
+    "point_groups",
     "tables",
     "dithering",
     "borders",
@@ -47,6 +50,7 @@ LAYERS = (
     "class_scores",
     "class_table",
     "segment_report",
+    "fit_memory",
     "chunking",
     "raster_plan",
     # Bytes to lazy arrays, lazy arrays to lazy arrays, labels to bytes.
@@ -78,6 +82,7 @@ LAYERS = (
     "comparison",
     "color_choice",
     "image_infos",
+    "job_plans",
     "pipeline",
     "segmentation",
     "arrays",
@@ -144,7 +149,16 @@ SLOW_PACKAGES = (
 """Packages that may be imported inside a function: optional, or too slow for every start."""
 
 FACES_KNOW = (
-    *("errors", "method_options", "options", "fit_options", "segment_options", "events", "process"),
+    *(
+        "errors",
+        "alpha_options",
+        "method_options",
+        "options",
+        "fit_options",
+        "segment_options",
+        "events",
+        "process",
+    ),
     *("__init__", "faces"),
 )
 """What the faces import when they run: the exported names, how to ask and to listen, whose the

@@ -42,6 +42,7 @@ def snapshot(folder):
     }
 
 
+DITHERED = ["quantize", "--dither", "bayer"]
 CAT = ["quantize", "cat.png", "-o"]
 FAILURES = {
     "missing": (["quantize", "none.png", "-o", "o.png"], 1, "none.png: there is no such file"),
@@ -50,7 +51,8 @@ FAILURES = {
     "truncated in chunks": (["quantize", "torn.png", "-o", "o.zarr"], 1, "torn.png"),
     "no image": (["quantize", "text.png", "-o", "o.png"], 1, "text.png"),
     "32 bit": (["quantize", "deep.tif", "-o", "o.png"], 1, "deep.tif"),
-    "transparent": (["quantize", "transparent.png", "-o", "o.png"], 1, "transparent.png"),
+    "transparent": ([*DITHERED, "transparent.png", "-o", "o.png"], 1, "transparent.png"),
+    "no matte": ([*CAT, "o.png", "--alpha", "matte:red"], 2, "red"),
     "empty input pipe": (["quantize", "-", "-o", "o.png"], 1, "nothing on standard input"),
     "no image in a folder": (["quantize", "notes", "-o", "o"], 1, "no image in the folder notes"),
     "no match": (["quantize", "*.tiff", "-o", "o"], 1, "*.tiff"),

@@ -27,7 +27,7 @@ def test_a_photograph_is_counted_exactly(photo, count_oracle):
     [
         np.zeros((2, 2, 3), np.uint16),
         np.zeros((2, 2, 3)),
-        np.zeros((2, 2, 4), np.uint8),
+        np.zeros((2, 2, 5), np.uint8),
         np.zeros((2, 2), np.uint8),
         np.zeros((), np.uint8),
     ],

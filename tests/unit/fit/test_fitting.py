@@ -3,10 +3,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from dask_quant.chunking import _FIT_BYTES_PER_COLOR
 from dask_quant.errors import FitError
 from dask_quant.fit.boxes import ColorBoxes
 from dask_quant.fit.fitting import finish_fit, fit_given, fit_histogram
+from dask_quant.fit_memory import _FIT_BYTES_PER_COLOR
 from dask_quant.fit_options import FitOptions
 from dask_quant.flow import describe_fit
 from dask_quant.histogram import ColorHistogram

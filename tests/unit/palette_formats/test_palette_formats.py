@@ -173,7 +173,7 @@ def test_repeated_colors_are_dropped_and_their_counts_summed():
         (".gpl", b"GIMP Palette\n0 0 " + b"9" * 9999, r"Line 2: got '0 0 9+\.\.\.'"),
         (".hex", b"", "without any colour"),
         (".hex", b"000000\n\nff80\n", "Line 3: got 'ff80'"),
-        (".hex", b"ff8000ff", "Line 1: got 'ff8000ff'"),
+        (".hex", b"ff8000f", "Line 1: got 'ff8000f'"),
         (".hex", b"ff 80 00", "Line 1: got 'ff 80 00'"),
         (".hex", "\u0661\u0661\u0661\u0661\u0661\u0661".encode(), "Line 1"),
         (".hex", b"\x89PNG\r\n\x1a\n\0\0", "Line 1"),

@@ -1,0 +1,88 @@
+"""What becomes of pixels that are not opaque: kept, dropped, put on a colour, or refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dask_quant.errors import OptionError
+from dask_quant.given_colors import Color, as_colors
+
+ALPHAS = ("keep", "drop", "matte")
+"""What users choose from."""
+
+WHITE: Color = (255, 255, 255)
+"""What transparency is put on where no colour is given."""
+
+
+@dataclass(frozen=True)
+class AlphaRule:
+    """What becomes of the pixels of an image that are not opaque, as it is read."""
+
+    kind: str = "keep"
+    """``keep``: pixels are RGBA; ``drop``: alpha is ignored, and hidden colours show; ``matte``:
+    pixels are composited onto a colour; ``refuse``: they are an error."""
+    matte: Color = WHITE
+    """The colour, sRGB levels."""
+
+    @property
+    def keeps(self) -> bool:
+        """Whether pixels may come as RGBA."""
+        return self.kind == "keep"
+
+    @property
+    def flattens(self) -> bool:
+        """Whether transparency is gone once pixels are read."""
+        return self.kind in ("drop", "matte")
+
+    @property
+    def refusing(self) -> AlphaRule:
+        """The rule where transparency that is kept cannot be handled."""
+        return REFUSE if self.keeps else self
+
+
+KEEP = AlphaRule()
+"""Transparency is kept."""
+
+REFUSE = AlphaRule("refuse")
+"""Transparency is an error."""
+
+
+def as_alpha(alpha: Any, matte: Any = None) -> AlphaRule:
+    """Return the rule that a user gives.
+
+    Parameters
+    ----------
+    alpha : str or AlphaRule
+        ``keep``, ``drop``, ``matte``, or ``matte:#rrggbb``.
+    matte : str or sequence, optional
+        The colour for ``matte``, a text or three levels, where it is not part of ``alpha``. None:
+        white.
+
+    Raises
+    ------
+    OptionError
+        When it is none of these.
+
+    Examples
+    --------
+    >>> as_alpha("drop").kind, as_alpha("matte:#f00").matte, as_alpha("matte", "#00f").matte
+    ('drop', (255, 0, 0), (0, 0, 255))
+    """
+    if isinstance(alpha, AlphaRule):
+        return alpha
+    kind, _, color = alpha.partition(":") if isinstance(alpha, str) else ("", "", "")
+    if kind not in ALPHAS or (color and (kind != "matte" or matte is not None)):
+        message = f"Got alpha {alpha!r}; use keep, drop, matte or matte:#rrggbb."
+        raise OptionError(message)
+    if matte is not None and kind != "matte":
+        message = f"Got the matte {matte!r} with alpha {kind}; use alpha matte, or leave it out."
+        raise OptionError(message)
+    given = color or matte
+    if given is None:
+        return AlphaRule(kind)
+    colors = as_colors(given if isinstance(given, str) else [given], "matte")
+    if len(colors) != 1:
+        message = f"Got {len(colors)} colours for matte; give one."
+        raise OptionError(message)
+    return AlphaRule(kind, colors[0])

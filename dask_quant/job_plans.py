@@ -1,0 +1,108 @@
+"""What users call to see what a job would do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dask_quant.alpha_options import as_alpha
+from dask_quant.events import ignore_event
+from dask_quant.options import as_path, make_run_options
+from dask_quant.routes.choose import plan_sources
+from dask_quant.routes.common import check_sources, choose_suffix
+from dask_quant.routes.job_options import make_fit, make_job
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dask_quant.alpha_options import AlphaRule
+    from dask_quant.options import ClusterOptions
+    from dask_quant.routes.common import Sources
+    from dask_quant.routes.job_options import Colors, Counts
+    from dask_quant.routes.planning import JobPlan
+
+
+def plan_job(
+    sources: Sources | Any,
+    out: str | Path,
+    *,
+    n_colors: int | None = None,
+    format: str | None = None,
+    per_image: bool = False,
+    dither: str = "none",
+    method: str = "kmeans",
+    engine: str = "auto",
+    effort: str = "default",
+    space: str = "srgb",
+    seed: int = 0,
+    n_init: int | None = None,
+    max_iter: int | None = None,
+    tol: float | None = None,
+    init: Any = "k-means++",
+    weight_power: float = 1.0,
+    keep: Colors = (),
+    recolor: Colors = (),
+    target_psnr: float | None = None,
+    target_mse: float | None = None,
+    target_delta_e: float | None = None,
+    refit: Colors = (),
+    histogram: Counts = (),
+    save_histogram: str | Path | None = None,
+    outline: str | Path | None = None,
+    alpha: str | AlphaRule = "keep",
+    matte: Any = None,
+    overwrite: bool = False,
+    chunks: int | tuple[int, int] | None = None,
+    page: int | None = None,
+    level: int = 0,
+    persist: str | Path | None = None,
+    cluster: ClusterOptions | None = None,
+    frames: str = "first",
+) -> JobPlan:
+    """Say what `quantize` would do: images, tasks, bytes, memory. **Eager**; nothing is written.
+
+    Only headers and histograms are read; no cluster is started.
+
+    Parameters
+    ----------
+    sources, out, n_colors, format, per_image, dither, method, engine, effort, space, seed
+        As in `quantize`.
+    n_init, max_iter, tol, init, weight_power, keep, recolor
+        As in `quantize`.
+    target_psnr, target_mse, target_delta_e, refit, histogram, save_histogram, outline
+        As in `quantize`.
+    alpha, matte, overwrite, chunks, page, level, frames, persist, cluster
+        As in `quantize`.
+
+    Returns
+    -------
+    JobPlan
+        Its fields say what would be read, computed and written, and in how much memory.
+
+    Raises
+    ------
+    DaskQuantError
+        What `quantize` would raise before it starts.
+    """
+    fit = make_fit(
+        as_path(out, "out").suffix or choose_suffix(format, out),
+        n_colors,
+        (target_psnr, target_mse, target_delta_e),
+        method=method,
+        engine=engine,
+        effort=effort,
+        space=space,
+        seed=seed,
+        n_init=n_init,
+        max_iter=max_iter,
+        tol=tol,
+        init=init,
+        weight_power=weight_power,
+        keep=keep,
+        recolor=recolor,
+        refit=refit,
+    )
+    run = make_run_options(overwrite, chunks, persist, cluster, page, level, frames)
+    counts, suffix = (histogram, save_histogram), choose_suffix(format, out)
+    rule = as_alpha(alpha, matte)
+    job = make_job(fit, run, ignore_event, per_image, dither, suffix, outline, counts, out, rule)
+    return plan_sources(job, check_sources(sources), as_path(out, "out"))
