@@ -1,15 +1,21 @@
-"""What becomes of pixels that are not opaque: kept, dropped, put on a colour, or refused."""
+"""What becomes of pixels that are not opaque: kept, cut, dropped, put on a colour, or refused."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from dask_quant.errors import OptionError
 from dask_quant.given_colors import Color, as_colors
 
-ALPHAS = ("keep", "drop", "matte")
+ALPHAS = ("keep", "drop", "matte", "cut")
 """What users choose from."""
+
+Transparency = Literal["none", "one-bit", "any"]
+"""Alphas that pixels may have: 255 alone; 0 and 255; any."""
+
+OPAQUE_FROM = 128
+"""Alpha from which a pixel is opaque where there is nothing between opaque and clear."""
 
 WHITE: Color = (255, 255, 255)
 """What transparency is put on where no colour is given."""
@@ -20,15 +26,16 @@ class AlphaRule:
     """What becomes of the pixels of an image that are not opaque, as it is read."""
 
     kind: str = "keep"
-    """``keep``: pixels are RGBA; ``drop``: alpha is ignored, and hidden colours show; ``matte``:
-    pixels are composited onto a colour; ``refuse``: they are an error."""
+    """``keep``: pixels are RGBA; ``cut``: the same, alpha being 0 or 255, whichever is nearer;
+    ``drop``: alpha is ignored, and hidden colours show; ``matte``: pixels are composited onto a
+    colour; ``refuse``: they are an error."""
     matte: Color = WHITE
     """The colour, sRGB levels."""
 
     @property
     def keeps(self) -> bool:
         """Whether pixels may come as RGBA."""
-        return self.kind == "keep"
+        return self.kind in ("keep", "cut")
 
     @property
     def flattens(self) -> bool:
@@ -40,9 +47,23 @@ class AlphaRule:
         """The rule where transparency that is kept cannot be handled."""
         return REFUSE if self.keeps else self
 
+    @property
+    def cutting(self) -> AlphaRule:
+        """The rule where the output holds no alpha between 0 and 255."""
+        return CUT if self.keeps else self
+
+    def find_transparency(self, has_alpha: bool) -> Transparency:
+        """Return the alphas that pixels may have once they are read; stored ones if any."""
+        if not (has_alpha and self.keeps):
+            return "none"
+        return "one-bit" if self.kind == "cut" else "any"
+
 
 KEEP = AlphaRule()
 """Transparency is kept."""
+
+CUT = AlphaRule("cut")
+"""Pixels are opaque or clear."""
 
 REFUSE = AlphaRule("refuse")
 """Transparency is an error."""
@@ -54,7 +75,7 @@ def as_alpha(alpha: Any, matte: Any = None) -> AlphaRule:
     Parameters
     ----------
     alpha : str or AlphaRule
-        ``keep``, ``drop``, ``matte``, or ``matte:#rrggbb``.
+        ``keep``, ``cut``, ``drop``, ``matte``, or ``matte:#rrggbb``.
     matte : str or sequence, optional
         The colour for ``matte``, a text or three levels, where it is not part of ``alpha``. None:
         white.
@@ -73,7 +94,7 @@ def as_alpha(alpha: Any, matte: Any = None) -> AlphaRule:
         return alpha
     kind, _, color = alpha.partition(":") if isinstance(alpha, str) else ("", "", "")
     if kind not in ALPHAS or (color and (kind != "matte" or matte is not None)):
-        message = f"Got alpha {alpha!r}; use keep, drop, matte or matte:#rrggbb."
+        message = f"Got alpha {alpha!r}; use keep, cut, drop, matte or matte:#rrggbb."
         raise OptionError(message)
     if matte is not None and kind != "matte":
         message = f"Got the matte {matte!r} with alpha {kind}; use alpha matte, or leave it out."

@@ -25,7 +25,7 @@ from dask_quant.histogram import ColorHistogram
 from dask_quant.options import MAX_COLORS, as_path
 from dask_quant.palette import as_palette
 from dask_quant.routes.common import check_label_suffix
-from dask_quant.sinks.label_file import check_color_number, check_image_shape
+from dask_quant.sinks.label_file import check_image_shape, check_palette
 from dask_quant.sources.opening import open_image
 
 if TYPE_CHECKING:
@@ -368,7 +368,7 @@ def write(
     check_label_suffix(path, n_inputs=1)
     given = _as_labels(labels)
     check_image_shape(path, given.shape)
-    check_color_number(path, len(colors))
+    check_palette(path, colors)
     typed = given.map_blocks(
         _narrow_labels,
         colors,

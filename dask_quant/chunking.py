@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dask_quant.errors import MemoryBudgetError
-from dask_quant.fit_memory import count_alpha_bytes, count_fit_bytes
+from dask_quant.fit_memory import count_alpha_bytes, count_fit_bytes, count_possible_colors
 from dask_quant.histogram import BYTES_PER_COLOR, POOL_BYTES
 from dask_quant.kernels.cells import N_CODES
 from dask_quant.kernels.count_block import SCRATCH_BYTES
@@ -20,6 +20,7 @@ from dask_quant.tables import MAX_TABLE_BYTES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dask_quant.alpha_options import Transparency
     from dask_quant.options import ChunkOptions
 
 TARGET_PIXELS = 1 << 24
@@ -138,7 +139,7 @@ def plan_image(
     unit_bytes: int = 0,
     engine_bytes: int = 0,
     weight_power: float = 1.0,
-    has_alpha: bool = False,
+    transparency: Transparency = "none",
     requested: ChunkOptions | None = None,
 ) -> ChunkPlan:
     """Plan counting, fitting and relabelling one image.
@@ -164,8 +165,8 @@ def plan_image(
         added here.
     weight_power : float, default 1.0
         As in `dask_quant.fit_options.FitOptions`.
-    has_alpha : bool, default False
-        Whether pixels may be transparent and stay so, each of a colour of its own.
+    transparency : str, default "none"
+        Which alphas pixels may have, as `dask_quant.alpha_options.Transparency` names them.
     requested : ChunkOptions, optional
         Chunk shape that the user asked for.
 
@@ -184,7 +185,7 @@ def plan_image(
         relabel_chunks = plan_chunks(shape, unit, requested=requested, target_pixels=target)
     n_pixels = shape[0] * shape[1]
     tasks = _TaskBytes(
-        n_colors=n_pixels if has_alpha else min(n_pixels, N_CODES),
+        n_colors=count_possible_colors(n_pixels, transparency),
         n_count_tasks=_n_chunks(shape, count_chunks),
         count_pixels=_n_pixels(count_chunks, shape),
         relabel_pixels=_n_pixels(relabel_chunks, shape),
@@ -192,13 +193,13 @@ def plan_image(
         label_bytes=label_bytes_per_pixel,
         whole_bytes=(_DECODE_BYTES * n_pixels if decodes_whole else 0)
         + n_threads * COPIES_IN_TASK * unit_bytes,
-        fit_bytes_per_color=count_fit_bytes(weight_power, has_alpha),
+        fit_bytes_per_color=count_fit_bytes(weight_power, transparency),
         engine_bytes=engine_bytes,
     )
     most = tasks.on_threads(n_threads) if on_threads else tasks.on_cluster(n_threads)
-    if has_alpha:
+    if transparency != "none":
         most += count_alpha_bytes(
-            n_pixels, max(tasks.count_pixels, tasks.relabel_pixels), n_threads
+            tasks.n_colors, max(tasks.count_pixels, tasks.relabel_pixels), n_threads
         )
     projected = (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES) + most
     return ChunkPlan(
@@ -280,7 +281,7 @@ def plan_collection(
     n_processes: int = 0,
     n_threads: int = 1,
     weight_power: float = 1.0,
-    has_alpha: bool = False,
+    transparency: Transparency = "none",
 ) -> int:
     """Return an upper bound of the memory for images that are each handled inside one task.
 
@@ -288,7 +289,7 @@ def plan_collection(
     ----------
     n_pixels : sequence of int
         Pixels of each image.
-    n_processes, n_threads, weight_power, has_alpha
+    n_processes, n_threads, weight_power, transparency
         As in `plan_image`.
 
     Returns
@@ -296,21 +297,21 @@ def plan_collection(
     int
         Bytes of driver and workers together.
     """
-    fit_bytes_per_color = count_fit_bytes(weight_power, has_alpha)
-    largest, most_colors = max(n_pixels, default=0), sum(n_pixels) if has_alpha else N_CODES
-    n_colors = min(largest, most_colors)
+    fit_bytes_per_color = count_fit_bytes(weight_power, transparency)
+    largest = max(n_pixels, default=0)
+    n_colors = count_possible_colors(largest, transparency)
     fit_bytes = SCRATCH_BYTES + fit_bytes_per_color * n_colors
     # Pillow's four bytes a pixel go before the fit, pixels and then labels are beside it.
     image_bytes = max(_DECODE_BYTES * largest, (_BANDS + 1) * largest + fit_bytes) + POOL_BYTES
-    image_bytes += count_alpha_bytes(n_colors, largest, 1) if has_alpha else 0
-    all_colors = min(sum(n_pixels), most_colors)
+    image_bytes += 0 if transparency == "none" else count_alpha_bytes(n_colors, largest, 1)
+    all_colors = count_possible_colors(sum(n_pixels), transparency)
     merge_bytes = _MERGE_WIDTH * all_colors * BYTES_PER_COLOR
     return (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES) + max(
         n_threads * max(image_bytes, merge_bytes), fit_bytes_per_color * all_colors
     )
 
 
-def plan_saved_counts(n_pixels: int, n_saved: int, *, has_alpha: bool = False) -> int:
+def plan_saved_counts(n_pixels: int, n_saved: int, *, transparency: Transparency = "none") -> int:
     """Return what counts of earlier images add to the memory of a job, in bytes, at most.
 
     They stay in memory; the fit is to more colours, and the job's own counts wait for its end.
@@ -321,8 +322,8 @@ def plan_saved_counts(n_pixels: int, n_saved: int, *, has_alpha: bool = False) -
         Pixels of the job's images.
     n_saved : int
         Distinct colours of earlier ones.
-    has_alpha : bool, default False
-        Whether any of these is not opaque: all are then fitted as points of four bands.
+    transparency : str, default "none"
+        Which alphas these have; if any but 255, all colours are fitted as points of four bands.
 
     Examples
     --------
@@ -331,13 +332,13 @@ def plan_saved_counts(n_pixels: int, n_saved: int, *, has_alpha: bool = False) -
     """
     if n_saved == 0:
         return 0
-    if has_alpha:
+    if transparency != "none":
         n_added = n_pixels + n_saved
     else:
         n_own = min(n_pixels, N_CODES)
         n_added = min(n_own + n_saved, N_CODES) - n_own
     counted = min(n_pixels, N_CODES) + n_saved
-    return BYTES_PER_COLOR * counted + count_fit_bytes(1.0, has_alpha) * n_added
+    return BYTES_PER_COLOR * counted + count_fit_bytes(1.0, transparency) * n_added
 
 
 def check_budget(projected_bytes: int, budget_bytes: int | None, what: str) -> None:

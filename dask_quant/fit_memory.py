@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dask_quant.histogram import BYTES_PER_COLOR
+from dask_quant.kernels.cells import N_CODES
 from dask_quant.kernels.count_alpha import SCRATCH_BYTES
+
+if TYPE_CHECKING:
+    from dask_quant.alpha_options import Transparency
 
 _FIT_BYTES_PER_COLOR = 40
 """Histogram, its sorted copy, labels, distances and temporaries while fitting (measured 31)."""
@@ -37,7 +43,14 @@ def count_alpha_bytes(n_colors: int, task_pixels: int, n_threads: int) -> int:
     return in_tasks + _COPIES * n_colors * BYTES_PER_COLOR
 
 
-def count_fit_bytes(weight_power: float, has_alpha: bool) -> int:
+def count_possible_colors(n_pixels: int, transparency: Transparency) -> int:
+    """Return how many distinct colours as many pixels can have."""
+    if transparency == "any":
+        return n_pixels
+    return min(n_pixels, N_CODES + (transparency == "one-bit"))
+
+
+def count_fit_bytes(weight_power: float, transparency: Transparency) -> int:
     """Return what a fit holds for each distinct colour."""
-    counted = _ALPHA_FIT_BYTES_PER_COLOR if has_alpha else _FIT_BYTES_PER_COLOR
+    counted = _FIT_BYTES_PER_COLOR if transparency == "none" else _ALPHA_FIT_BYTES_PER_COLOR
     return counted + (0 if weight_power == 1 else _POWER_BYTES_PER_COLOR)

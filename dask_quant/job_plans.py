@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dask_quant.alpha_options import as_alpha
 from dask_quant.events import ignore_event
 from dask_quant.options import as_path, make_run_options
 from dask_quant.routes.choose import plan_sources
 from dask_quant.routes.common import check_sources, choose_suffix
-from dask_quant.routes.job_options import make_fit, make_job
+from dask_quant.routes.job_options import make_alpha, make_fit, make_job
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,6 +102,6 @@ def plan_job(
     )
     run = make_run_options(overwrite, chunks, persist, cluster, page, level, frames)
     counts, suffix = (histogram, save_histogram), choose_suffix(format, out)
-    rule = as_alpha(alpha, matte)
+    rule = make_alpha(alpha, matte, suffix, out)
     job = make_job(fit, run, ignore_event, per_image, dither, suffix, outline, counts, out, rule)
     return plan_sources(job, check_sources(sources), as_path(out, "out"))

@@ -87,7 +87,7 @@ class Palette:
     @property
     def hex(self) -> list[str]:
         """The colours as ``#rrggbb``, those that are not opaque as ``#rrggbbaa``, in order."""
-        return [_show_color(bytes(color)) for color in self.colors]
+        return [show_color(bytes(color)) for color in self.colors]
 
     @property
     def label_dtype(self) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
@@ -231,7 +231,7 @@ def _parse_hex(text: str) -> tuple[int, int, int, int]:
     return red, green, blue, alpha
 
 
-def _show_color(levels: bytes) -> str:
+def show_color(levels: bytes) -> str:
     """Return three levels, and an alpha if there is one that is not opaque, as ``#rrggbbaa``."""
     is_opaque = len(levels) == 4 and levels[3] == OPAQUE
     return f"#{levels[:3].hex() if is_opaque else levels.hex()}"

@@ -11,7 +11,7 @@ from dask_quant.options import as_path, make_run_options
 from dask_quant.palette import as_palette
 from dask_quant.routes.choose import fit_sources, relabel_sources
 from dask_quant.routes.common import Job, check_any_sources, check_sources, choose_suffix
-from dask_quant.routes.job_options import make_fit, make_job
+from dask_quant.routes.job_options import make_alpha, make_fit, make_job
 from dask_quant.routes.outlining import as_outline
 from dask_quant.saved_counts import read_counts
 
@@ -144,11 +144,13 @@ def quantize(
     outline : str or Path, optional
         ``.png`` or ``.zarr`` to draw the borders of the labels of one image to, black on white, as
         `find_borders` finds them. Not with ``dither``.
-    alpha : {"keep", "drop", "matte"}, default "keep"
+    alpha : {"keep", "cut", "drop", "matte"}, default "keep"
         What becomes of pixels that are not opaque. ``keep``: colours of the palette have an alpha,
         all pixels that are fully transparent share one, and differences are the mean of those over
-        black and over white (`dask_quant.premultiplied`). ``drop``: alpha is ignored, and hidden
-        colours show. ``matte``, or ``matte:#rrggbb``: pixels are put on a colour first.
+        black and over white (`dask_quant.premultiplied`). ``cut``: the same, pixels of an alpha
+        from 128 on being opaque first, others clear; so it is for GIF and TIFF. ``drop``: alpha is
+        ignored, and hidden colours show. ``matte``, or ``matte:#rrggbb``: pixels are put on a
+        colour first.
     matte : str or sequence, optional
         The colour for ``matte``, white when not given: ``#rrggbb`` or three sRGB levels.
     overwrite : bool, default False
@@ -206,7 +208,7 @@ def quantize(
     )
     run = make_run_options(overwrite, chunks, persist, cluster, page, level, frames)
     counts, suffix = (histogram, save_histogram), choose_suffix(format, out)
-    rule = as_alpha(alpha, matte)
+    rule = make_alpha(alpha, matte, suffix, out)
     job = make_job(fit, run, listener, per_image, dither, suffix, outline, counts, out, rule)
     with job.saved.keep():
         return relabel_sources(job, check_sources(sources), as_path(out, "out"))
@@ -270,7 +272,7 @@ def apply_palette(
         dither=chosen,
         suffix=suffix,
         outline=lines,
-        alpha=as_alpha(alpha, matte),
+        alpha=make_alpha(alpha, matte, suffix, out),
     )
     return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 

@@ -97,8 +97,9 @@ OUTLINE = click.option("--outline", type=PATH, metavar="FILE",
                        help="Draw the borders of one image to this .png or .zarr; of classes also "
                             ".tif.")  # fmt: skip
 ALPHA = _combine(
-    click.option("--alpha", default="keep", show_default=True, metavar="keep|drop|matte",
-                 help="Keep transparency, ignore it, or put pixels on a colour: matte:#ffffff."),
+    click.option("--alpha", default="keep", show_default=True, metavar="keep|cut|drop|matte",
+                 help="Keep transparency, cut it at half (as for .gif and .tif), ignore "
+                       "it, or put pixels on a colour: matte:#ffffff."),
     click.option("--matte", metavar="COLOR", help="The colour of --alpha matte. [default: white]"),
 )  # fmt: skip
 

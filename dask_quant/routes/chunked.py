@@ -39,7 +39,12 @@ from dask_quant.routes.common import (
 from dask_quant.routes.executing import open_executor
 from dask_quant.routes.outlining import check_outlined
 from dask_quant.routes.streams import needs_strips
-from dask_quant.sinks.label_file import check_color_number, check_image_shape, plan_join_bytes
+from dask_quant.sinks.label_file import (
+    check_color_number,
+    check_image_shape,
+    check_palette,
+    plan_join_bytes,
+)
 from dask_quant.sources.arrays import as_image, drop_names
 from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.image_file import is_tiff, read_header
@@ -314,7 +319,7 @@ def _decode_source(
 def _check_palette_size(palette: Palette | None, out: Path) -> None:
     """Raise `OutputError` when a palette that is given has too many colours for ``out``."""
     if palette is not None:
-        check_color_number(out, len(palette))
+        check_palette(out, palette)
 
 
 def _plan_engine_bytes(job: Job, source: ChunkedSource, n_processes: int, n_threads: int) -> int:
@@ -416,7 +421,7 @@ def plan_source(
         unit_bytes=source.unit_bytes,
         engine_bytes=_plan_engine_bytes(job, source, n_processes, n_threads),
         weight_power=job.fit.weight_power,
-        has_alpha=source.has_alpha and job.reads.keeps,
+        transparency=job.reads.find_transparency(source.has_alpha),
         requested=job.run.chunks,
     )
     saved_bytes = plan_saved_bytes(job, source.shape[0] * source.shape[1])

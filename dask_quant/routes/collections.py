@@ -25,7 +25,7 @@ from dask_quant.routes.common import (
 )
 from dask_quant.routes.executing import open_executor
 from dask_quant.sinks.atomic import check_output, resolve_all_below
-from dask_quant.sinks.label_file import check_color_number
+from dask_quant.sinks.label_file import check_palette
 from dask_quant.sources.discover import STDIN, is_zarr_store
 from dask_quant.sources.output_names import plan_output_names
 from dask_quant.sources.reading import read_any_header
@@ -33,6 +33,7 @@ from dask_quant.sources.reading import read_any_header
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dask_quant.alpha_options import Transparency
     from dask_quant.execute import Executor
     from dask_quant.histogram import ColorHistogram
     from dask_quant.job import CountedImages, WrittenImages
@@ -176,7 +177,7 @@ def _check_plain_collection(job: Job, found: Discovery) -> None:
 def _check_palette_size(job: Job) -> None:
     """Raise `OutputError` when a palette that is given has too many colours for the files."""
     if job.palette is not None:
-        check_color_number(Path(f"x{job.suffix}"), len(job.palette))
+        check_palette(Path(f"x{job.suffix}"), job.palette)
 
 
 def plan_items(found: Discovery, out: Path, job: Job) -> list[Item]:
@@ -209,7 +210,7 @@ def _check_collection_budget(job: Job, items: Sequence[Item], executor: Executor
         n_processes=executor.n_processes,
         n_threads=executor.n_threads,
         weight_power=job.fit.weight_power,
-        has_alpha=may_keep_alpha(job, headers),
+        transparency=find_transparency(job, headers),
     )
     projected += plan_saved_bytes(job, sum(sizes))
     check_budget(projected, limit, f"{executor.n_threads} images side by side")
@@ -239,6 +240,6 @@ def read_headers(items: Sequence[Item]) -> list[ImageHeader]:
     return headers
 
 
-def may_keep_alpha(job: Job, headers: Sequence[ImageHeader]) -> bool:
-    """Return whether pixels of some image may come with transparency."""
-    return job.reads.keeps and any(header.has_alpha for header in headers)
+def find_transparency(job: Job, headers: Sequence[ImageHeader]) -> Transparency:
+    """Return which alphas the pixels of some image may have."""
+    return job.reads.find_transparency(any(header.has_alpha for header in headers))

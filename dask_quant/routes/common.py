@@ -216,7 +216,9 @@ def fit_or_take(job: Job, histogram: ColorHistogram) -> PaletteFit:
 def plan_saved_bytes(job: Job, n_pixels: int) -> int:
     """Return the bytes that counts of earlier images add to a job on as many pixels."""
     earlier = job.saved.earlier
-    return plan_saved_counts(n_pixels, len(earlier), has_alpha=earlier.has_alpha)
+    return plan_saved_counts(
+        n_pixels, len(earlier), transparency="any" if earlier.has_alpha else "none"
+    )
 
 
 def write_palette_file(job: Job, outcome: ImageOutcome, out: Path) -> ImageOutcome:

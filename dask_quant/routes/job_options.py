@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dask_quant.alpha_options import as_alpha
 from dask_quant.fit_options import FitOptions, check_dither, make_target
 from dask_quant.given_colors import count_refit
 from dask_quant.options import MAX_COLORS, as_path
 from dask_quant.palette import MAX_COLORS_8BIT
-from dask_quant.routes.common import Job
+from dask_quant.routes.common import LABEL_SUFFIXES, Job
 from dask_quant.routes.outlining import as_outline
 from dask_quant.saved_counts import read_counts
+from dask_quant.sinks.label_file import holds_any_alpha
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,6 +72,17 @@ def make_job(
         saved=saved,
         alpha=alpha,
     )
+
+
+def make_alpha(alpha: str | AlphaRule, matte: Any, suffix: str, out: str | Path) -> AlphaRule:
+    """Return what becomes of transparency, from what users give.
+
+    Where outputs know opaque and clear alone, what is kept is cut. ``suffix`` is that of the files
+    of a folder; one that ``out`` names comes first.
+    """
+    rule, named = as_alpha(alpha, matte), as_path(out, "out").suffix.lower()
+    written = named if named in LABEL_SUFFIXES else suffix
+    return rule if holds_any_alpha(written) else rule.cutting
 
 
 def _most_colors(n_colors: int | None, target: Target | None, suffix: str) -> int:

@@ -16,7 +16,7 @@ from dask_quant.routes.common import (
     write_palette_file,
 )
 from dask_quant.sinks.atomic import check_output
-from dask_quant.sinks.label_file import check_color_number, check_image_shape
+from dask_quant.sinks.label_file import check_image_shape, check_palette
 from dask_quant.sources.image_file import read_header, read_image
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ def relabel_in_memory(job: Job, path: str, out: Path, n_ignored: int) -> Report:
     if job.outline is not None:
         check_output(job.outline, overwrite=job.run.overwrite)
     if job.palette is not None:
-        check_color_number(out, len(job.palette))
+        check_palette(out, job.palette)
     source, input_bytes = read_source(path)
     if out.suffix.lower() == ".gif":
-        header = read_header(source)
+        header = read_header(source, page=job.run.page)
         check_image_shape(out, (header.height, header.width))
     _check_memory(job, source)
     outcome = quantize_file(
@@ -89,7 +89,7 @@ def _check_memory(job: Job, source: str | BytesIO) -> None:
         projected = plan_collection(
             [header.n_pixels],
             weight_power=job.fit.weight_power,
-            has_alpha=header.has_alpha and job.reads.keeps,
+            transparency=job.reads.find_transparency(header.has_alpha),
         )
         projected += plan_saved_bytes(job, header.n_pixels)
         check_budget(projected, limit, "one image in memory")

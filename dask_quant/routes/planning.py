@@ -11,7 +11,7 @@ from dask_quant.job import count_batches
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.process import count_cpus
 from dask_quant.routes.chunked import open_source, plan_source
-from dask_quant.routes.collections import may_keep_alpha, plan_items, read_headers
+from dask_quant.routes.collections import find_transparency, plan_items, read_headers
 from dask_quant.routes.common import (
     check_label_suffix,
     plan_saved_bytes,
@@ -109,7 +109,7 @@ def _plan_collection(job: Job, found: Discovery, out: Path) -> JobPlan:
         n_processes=n_processes,
         n_threads=n_threads,
         weight_power=job.fit.weight_power,
-        has_alpha=may_keep_alpha(job, headers),
+        transparency=find_transparency(job, headers),
     )
     projected += plan_saved_bytes(job, sum(sizes))
     check_budget(projected, job.run.cluster.memory_limit_bytes, "images of this size")
@@ -133,7 +133,7 @@ def _plan_in_one_go(job: Job, found: Discovery, out: Path) -> JobPlan:
     projected = plan_collection(
         [n_pixels],
         weight_power=job.fit.weight_power,
-        has_alpha=header.has_alpha and job.reads.keeps,
+        transparency=job.reads.find_transparency(header.has_alpha),
     )
     projected += plan_saved_bytes(job, n_pixels)
     check_budget(projected, job.run.cluster.memory_limit_bytes, "one image in memory")

@@ -14,6 +14,7 @@ from PIL import Image
 
 from dask_quant.errors import OutputError
 from dask_quant.palette import MAX_COLORS_8BIT
+from dask_quant.sinks.opacity import find_clear_entry
 
 if TYPE_CHECKING:
     from dask_quant.kernels.assign import Labels
@@ -58,12 +59,12 @@ def encode_gif(labels: Labels, palette: Palette) -> bytes:
         Palette indices, uint8 ``(y, x)``, below ``len(palette)``.
     palette : Palette
         At most 256 colours; the file holds these, in this order, and black ones after them up to a
-        power of two.
+        power of two. One of them may be fully transparent, all others are opaque.
 
     Raises
     ------
     OutputError
-        When the image is too large, or the palette.
+        When the image is too large, or the palette, or a colour is half transparent.
 
     Notes
     -----
@@ -72,8 +73,10 @@ def encode_gif(labels: Labels, palette: Palette) -> bytes:
     check_gif_colors(len(palette))
     check_gif_shape(labels.shape)
     image = Image.fromarray(labels)
-    image.putpalette(palette.colors.tobytes())
+    image.putpalette(palette.colors[:, :3].tobytes())
+    clear = find_clear_entry(palette, "GIF")
+    shown = {} if clear is None else {"transparency": clear}
     buffer = io.BytesIO()
     # Left to itself, Pillow drops colours that win no pixel, and interlaces.
-    image.save(buffer, "GIF", optimize=False, interlace=0)
+    image.save(buffer, "GIF", optimize=False, interlace=0, **shown)
     return buffer.getvalue()

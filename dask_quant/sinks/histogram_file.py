@@ -35,7 +35,8 @@ def write_histogram(histogram: ColorHistogram, path: str | Path, *, overwrite: b
     path : str or Path
         A name that ends in ``.npz``; the file appears under it only when it is whole.
         ``np.load(path)`` gives ``colors``, uint8 ``(n, 3)`` ascending by red, green, blue,
-        ``counts``, int64 ``(n,)``, and ``version``.
+        ``counts``, int64 ``(n,)``, and ``version``. Where a pixel is not opaque, ``colors`` are
+        RGBA ``(n, 4)``, first of all by descending alpha.
     overwrite : bool, default False
         Whether a file that exists is replaced.
 
@@ -74,11 +75,12 @@ def histogram_chunks(histogram: ColorHistogram) -> Iterator[bytes]:
     """Yield the bytes of a file of counts."""
     version = np.array(FORMAT_VERSION, dtype="<i8")
     n, parts = len(histogram), range(0, len(histogram), SLICE_COLORS)
-    colors = (unpack_colors(histogram.codes[at : at + SLICE_COLORS]) for at in parts)
+    bands = 4 if histogram.has_alpha else 3
+    colors = (unpack_colors(histogram.codes[at : at + SLICE_COLORS], bands) for at in parts)
     counts = (histogram.counts[at : at + SLICE_COLORS].astype("<i8") for at in parts)
     arrays = [
         NpzArray("version", version.dtype, (), [version]),
-        NpzArray("colors", np.dtype(np.uint8), (n, 3), colors),
+        NpzArray("colors", np.dtype(np.uint8), (n, bands), colors),
         NpzArray("counts", version.dtype, (n,), counts),
     ]
     return npz_chunks(arrays, level=_DEFLATE_LEVEL)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dask_quant.errors import OutputError
 from dask_quant.sinks.gif import GIF_PIXEL_BYTES, check_gif_colors, check_gif_shape
+from dask_quant.sinks.opacity import find_clear_entry
 from dask_quant.sinks.png import bit_depth_for
 from dask_quant.sinks.row_files import GifFile, NpzFile, make_png_file
 from dask_quant.sinks.tiff import make_tiff_file
@@ -104,6 +105,18 @@ def check_color_number(out: Path, n_colors: int) -> None:
         bit_depth_for(n_colors)
     elif suffix == ".gif":
         check_gif_colors(n_colors)
+
+
+def check_palette(out: Path, palette: Palette) -> None:
+    """Raise `OutputError` when what ``out`` names cannot hold the colours of ``palette``."""
+    check_color_number(out, len(palette))
+    if not holds_any_alpha(out.suffix):
+        find_clear_entry(palette, out.suffix.lower())
+
+
+def holds_any_alpha(suffix: str) -> bool:
+    """Return whether colours in a file of this suffix may be anything between opaque and clear."""
+    return suffix.lower() not in (".gif", *TIFF_SUFFIXES)
 
 
 def check_image_shape(out: Path, shape: tuple[int, int]) -> None:

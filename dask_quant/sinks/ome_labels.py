@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dask_quant.palette import show_color
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -89,7 +91,7 @@ def describe_labels(
     Parameters
     ----------
     colors : ndarray
-        sRGB uint8 ``(n_colors, 3)``; the label of a colour is its row.
+        sRGB uint8 ``(n_colors, 3)``, or RGBA; the label of a colour is its row.
     counts : sequence of int, optional
         Pixels of each label; told, with the colour as text, of 4096 labels at most.
     nodata : int, optional
@@ -105,13 +107,13 @@ def describe_labels(
     [{'label-value': 0, 'hex': '#ff0010', 'count': 7}]
     """
     rows = colors.tolist()
-    shown = [{"label-value": k, "rgba": [*row, _OPAQUE]} for k, row in enumerate(rows)]
+    shown = [{"label-value": k, "rgba": [*row, _OPAQUE][:4]} for k, row in enumerate(rows)]
     if nodata is not None:
         shown.append({"label-value": nodata, "rgba": [0, 0, 0, 0]})
     if len(rows) > _MOST_DESCRIBED:
         return {"colors": shown}
     properties: list[dict[str, Any]] = [
-        {"label-value": k, "hex": f"#{bytes(row).hex()}"} for k, row in enumerate(rows)
+        {"label-value": k, "hex": show_color(bytes(row))} for k, row in enumerate(rows)
     ]
     for entry, count in zip(properties, counts or (), strict=counts is not None):
         entry["count"] = count

@@ -20,12 +20,13 @@ import numpy as np
 
 from dask_quant.errors import OutputError
 from dask_quant.kernels.downsample import halve_labels
+from dask_quant.sinks.opacity import find_clear_entry
 from dask_quant.sinks.parts import open_part, write_part
 from dask_quant.sinks.tiff_layout import TiffLayout, halve_shape
 from dask_quant.sinks.tiff_tags import LEADER_BYTES, TRAILER_BYTES, write_head
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -88,7 +89,7 @@ class TiffFile:
         """Yield the bytes of the file from the parts of all blocks. **Lazy**."""
         write_part(folder / _UPPER_NAME, self._list_upper_tiles(folder))
         tile_bytes = _measure_tiles(self.layout, folder)
-        yield write_head(self.layout, palette.colors, tile_bytes, self.geo_tags)
+        yield self._write_head(palette, tile_bytes)
         for level in reversed(range(self.layout.n_levels)):
             yield from _frame_tiles(_read_level(self.layout, folder, level))
 
@@ -102,9 +103,14 @@ class TiffFile:
             np.array([len(tile) for tile in tiles]).reshape(self.layout.grid(level))
             for level, tiles in enumerate(levels)
         ]
-        yield write_head(self.layout, palette.colors, sizes, self.geo_tags)
+        yield self._write_head(palette, sizes)
         for tiles in reversed(levels):
             yield from _frame_tiles(iter(tiles))
+
+    def _write_head(self, palette: Palette, tile_bytes: Sequence[NDArray[np.integer]]) -> bytes:
+        """Return what comes before the tiles; pixels of a clear colour are nodata."""
+        clear = find_clear_entry(palette, "TIFF")
+        return write_head(self.layout, palette.colors, tile_bytes, self.geo_tags, clear)
 
     def _list_pieces(self, block: Labels) -> Iterator[bytes]:
         """Yield the tiles of a block, level by level, and its pieces of the levels above."""

@@ -37,8 +37,11 @@ _GHOST = (
 )
 """What GDAL looks for after the header, the blank included, to be replaced by a longer YES."""
 
-SHORT, LONG, LONG8 = 3, 4, 16
-"""Types of the values of tags: 16, 32 and 64 bits."""
+ASCII, SHORT, LONG, LONG8 = 2, 3, 4, 16
+"""Types of the values of tags: text that ends in a null byte; 16, 32 and 64 bits."""
+
+_NODATA = 42113
+"""Tag of GDAL: value of pixels without any, as text."""
 
 _CODES = {SHORT: "<u2", LONG: "<u4", LONG8: "<u8"}
 _REDUCED = 1
@@ -93,6 +96,7 @@ def write_head(
     colors: NDArray[np.uint8],
     tile_bytes: Sequence[NDArray[np.integer]],
     geo_tags: Sequence[GeoTag] = (),
+    nodata: int | None = None,
 ) -> bytes:
     """Return all bytes of a file that come before its tiles.
 
@@ -101,12 +105,14 @@ def write_head(
     layout : TiffLayout
         How the image is cut.
     colors : ndarray
-        sRGB uint8 ``(n, 3)``, at most as many as labels have values.
+        sRGB uint8 ``(n, 3)``, or RGBA, at most as many as labels have values.
     tile_bytes : sequence of ndarray
         Bytes of the tiles, deflated, of each level from the full resolution on: ``(rows, columns)``
         of tiles.
     geo_tags : sequence of GeoTag
         Where the full resolution lies.
+    nodata : int, optional
+        Label of pixels that are not seen, as GDAL marks them.
 
     Notes
     -----
@@ -114,8 +120,11 @@ def write_head(
     which hold its length, and before `TRAILER_BYTES`, a copy of its last ones.
     """
     flavor = _BIG if layout.is_big else _CLASSIC
-    head_bytes = len(_join_head(flavor, layout, colors, tile_bytes, geo_tags, start=0))
-    return _join_head(flavor, layout, colors, tile_bytes, geo_tags, start=head_bytes)
+    shared = (
+        [] if nodata is None else [_Tag(_NODATA, ASCII, len(text := f"{nodata}\0"), text.encode())]
+    )
+    head_bytes = len(_join_head(flavor, layout, colors, tile_bytes, shared, geo_tags, start=0))
+    return _join_head(flavor, layout, colors, tile_bytes, shared, geo_tags, start=head_bytes)
 
 
 def _join_head(
@@ -123,11 +132,12 @@ def _join_head(
     layout: TiffLayout,
     colors: NDArray[np.uint8],
     tile_bytes: Sequence[NDArray[np.integer]],
+    shared: Sequence[_Tag],
     geo_tags: Sequence[GeoTag],
     *,
     start: int,
 ) -> bytes:
-    """Return the head of a file whose tiles begin at ``start``."""
+    """Return the head of a file whose tiles begin at ``start``; all levels have ``shared`` tags."""
     ghost = f"GDAL_STRUCTURAL_METADATA_SIZE={len(_GHOST):06d} bytes\n{_GHOST}".encode()
     ghost += b"\0" * (len(ghost) % 2)
     first = len(flavor.header) + flavor.place.size + len(ghost)
@@ -135,6 +145,7 @@ def _join_head(
     places = _place_tiles(tile_bytes, start)
     for level, counts in enumerate(tile_bytes):
         tags = _list_tags(flavor, layout, level, colors, places[level], counts)
+        tags += shared
         tags += [] if level else [_Tag(t.number, t.kind, t.count, t.data) for t in geo_tags]
         is_last = level == len(tile_bytes) - 1
         tags.sort(key=lambda tag: tag.number)
@@ -166,7 +177,7 @@ def _list_tags(
     """Return the tags of a level."""
     height, width = layout.level_shape(level)
     table = np.zeros((3, layout.n_values), dtype=np.uint16)
-    table[:, : len(colors)] = colors.T * np.uint16(_FULL_SCALE)
+    table[:, : len(colors)] = colors[:, :3].T * np.uint16(_FULL_SCALE)
     return [
         _make_tag(254, LONG, _REDUCED if level else 0),
         _make_tag(256, LONG, width),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dask_quant.alpha_options import OPAQUE_FROM
 from dask_quant.errors import PixelFormatError
 from dask_quant.premultiplied import OPAQUE, as_opaque, clear_hidden
 
@@ -93,6 +94,8 @@ def apply_alpha(
         mixed += np.array(rule.matte, dtype=np.uint16) * (OPAQUE - shares)
         mixed += OPAQUE // 2
         return (mixed // OPAQUE).astype(np.uint8)
+    if rule.kind == "cut":
+        shares = np.where(shares < OPAQUE_FROM, np.uint8(0), np.uint8(OPAQUE))
     return clear_hidden(np.concatenate([colors, shares], axis=-1))
 
 

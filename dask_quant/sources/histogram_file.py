@@ -1,8 +1,9 @@
 """Files of counted colours: NumPy's ``.npz``, which anybody opens, read in bounded memory.
 
-Three arrays: ``colors`` uint8 ``(n, 3)``, ascending by red, green, blue; ``counts`` int64 ``(n,)``,
-pixels of each; ``version``, 1. A file may come from anywhere, so nothing in it is believed: types
-and lengths are looked at before anything is read, and what is read goes part by part.
+Three arrays: ``colors`` uint8 ``(n, 3)``, ascending by red, green, blue, or ``(n, 4)`` with alpha,
+first of all by descending alpha; ``counts`` int64 ``(n,)``, pixels of each; ``version``, 1. A file
+may come from anywhere, so nothing in it is believed: types and lengths are looked at before
+anything is read, and what is read goes part by part.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import numpy as np
 
 from dask_quant.errors import SourceError, SourceNotFoundError
 from dask_quant.histogram import ColorHistogram
-from dask_quant.kernels.cells import N_CODES
 from dask_quant.kernels.count_block import pack_colors
 from dask_quant.options import as_path
 from dask_quant.sources.header import show_cause, show_path
@@ -35,6 +35,12 @@ SLICE_COLORS = 1 << 20
 
 MAX_PIXELS = 1 << 45
 """Pixels of a file at most: sums of squared levels over three bands then fit in 64 bits."""
+
+MAX_COLORS = 1 << 28
+"""Colours of a file with alpha at most (arbitrary); without alpha there are no more than 2^24."""
+
+_CLEAR = 0xFF000000
+"""Packed colour of all pixels that are fully transparent."""
 
 _DAMAGES = (
     *(OSError, EOFError, ValueError, TypeError, KeyError, SyntaxError, RuntimeError),
@@ -103,15 +109,19 @@ def _check_version(archive: zipfile.ZipFile) -> None:
 
 def _read_codes(archive: zipfile.ZipFile) -> NDArray[np.uint32]:
     """Return the packed colours, uint32 ``(n,)``; raise `ValueError` unless they ascend."""
+    parts = [np.empty(0, dtype=np.uint32)]
     with archive.open("colors.npy") as member:
-        parts = [
-            pack_colors(part) for part in _read_parts(member, "colors", "|u1", (3,), limit=N_CODES)
-        ]
-    codes = np.concatenate([np.empty(0, dtype=np.uint32), *parts])
-    if (codes[1:] <= codes[:-1]).any():
-        message = "its colours do not ascend, each once"
-        raise ValueError(message)
-    return codes
+        for part in _read_parts(member, "colors", "|u1", (3,), (4,), limit=MAX_COLORS):
+            codes = pack_colors(part)
+            # Part by part, so that a file that claims too many is not read to its end.
+            if (codes[1:] <= codes[:-1]).any() or (parts[-1][-1:] >= codes[:1]).any():
+                message = "its colours do not ascend, each once"
+                raise ValueError(message)
+            if codes[-1] > _CLEAR:
+                message = "it has a colour that is fully transparent and not black"
+                raise ValueError(message)
+            parts.append(codes)
+    return np.concatenate(parts)
 
 
 def _read_counts(archive: zipfile.ZipFile, n_colors: int) -> NDArray[np.int64]:
@@ -135,11 +145,11 @@ def _read_counts(archive: zipfile.ZipFile, n_colors: int) -> NDArray[np.int64]:
 
 
 def _read_parts(
-    member: IO[bytes], name: str, dtype: str, shape: tuple[int, ...], *, limit: int
+    member: IO[bytes], name: str, dtype: str, *shapes: tuple[int, ...], limit: int
 ) -> Iterator[NDArray[Any]]:
     """Yield parts of the array in a member of an archive, ``(n, *shape)``, ``n`` up to ``limit``.
 
-    A single number counts as one row.
+    The shape is one of ``shapes``. A single number counts as one row.
 
     Raises
     ------
@@ -148,9 +158,10 @@ def _read_parts(
     """
     found, is_fortran, found_dtype = _read_array_header(member)
     rows = found or (1,)
-    if found_dtype != np.dtype(dtype) or rows[1:] != shape or (is_fortran and len(rows) > 1):
-        wanted = ", ".join(("n", *map(str, shape)))
-        message = f"its {name} are {found_dtype} {found} and not {np.dtype(dtype)} ({wanted})"
+    shape = rows[1:]
+    if found_dtype != np.dtype(dtype) or shape not in shapes or (is_fortran and len(rows) > 1):
+        wanted = " or ".join(f"({', '.join(('n', *map(str, each)))})" for each in shapes)
+        message = f"its {name} are {found_dtype} {found} and not {np.dtype(dtype)} {wanted}"
         raise ValueError(message)
     if not 0 <= rows[0] <= limit:
         message = f"it has {rows[0]} {name}, where there are at most {limit}"

@@ -4,7 +4,7 @@
 mode                                   read as
 =====================================  ============================================================
 1, L, P, RGB                           stored levels; those of a palette looked up
-LA, PA, RGBA, a transparent colour     as the same without alpha, where all pixels are opaque
+LA, PA, RGBA, a transparent colour     the same, with alpha where a pixel is not opaque
 YCbCr                                  RGB by the formula of JFIF (ITU-R BT.601, full range)
 CMYK                                   through its profile, else as ideal inks: R = 255 (1-C) (1-K)
 LAB                                    CIELAB of D50, through littlecms

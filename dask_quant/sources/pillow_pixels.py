@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from dask_quant.alpha_options import REFUSE
+from dask_quant.alpha_options import OPAQUE_FROM, REFUSE
 from dask_quant.premultiplied import OPAQUE
 from dask_quant.sources.bands import apply_alpha, refuse_transparency, to_rgb
 
@@ -87,7 +87,7 @@ def to_array(
     """
     width, height = image.size
     shape = (height, width) if orientation < 5 else (width, height)
-    is_kept = alpha.keeps and _has_transparency(image, key)
+    is_kept = alpha.keeps and _has_transparency(image, key, alpha)
     picture = np.empty((*shape, 4 if is_kept else 3), dtype=np.uint8)
     stored = _stored_view(picture, orientation)
     n_transparent = 0
@@ -102,12 +102,15 @@ def to_array(
     return picture
 
 
-def _has_transparency(image: Image.Image | DeepImage, key: NDArray[np.uint8] | None) -> bool:
-    """Return whether any pixel of a loaded image is not opaque."""
+def _has_transparency(
+    image: Image.Image | DeepImage, key: NDArray[np.uint8] | None, rule: AlphaRule
+) -> bool:
+    """Return whether any pixel of a loaded image is not opaque by ``rule``, which keeps alpha."""
     if image.mode not in _MAY_HAVE_ALPHA and key is None:
         return False  # most pictures: nothing is converted twice
+    opaque_from = OPAQUE_FROM if rule.kind == "cut" else OPAQUE
     return any(
-        shares is not None and (shares != OPAQUE).any()
+        shares is not None and (shares < opaque_from).any()
         for _, _, shares in _iterate(image, key, None)
     )
 

@@ -23,6 +23,7 @@ from icc_bytes import DISPLAY_P3, SRGB_CURVE, build_grey_profile, build_rgb_prof
 from PIL import Image
 
 import dask_quant as dq
+from dask_quant.alpha_options import KEEP
 from dask_quant.sources.pillow import read_header, read_image
 
 if TYPE_CHECKING:
@@ -195,11 +196,11 @@ def describe(case: Case, path: Path) -> str:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", dq.ColorProfileWarning)
         try:
-            pixels = read_image(path)
+            pixels = read_image(path, alpha=KEEP)
         except dq.DaskQuantError as error:
             found = str(error).replace(str(path), "FILE")
         else:
-            (color,) = np.unique(pixels.reshape(-1, 3), axis=0)
+            (color,) = np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0)
             found = ", ".join(map(str, color.tolist()))
     notes = [str(warning.message).replace(str(path), "FILE") for warning in caught]
     profile = "" if header.profile is None else header.profile or "damaged"
@@ -209,9 +210,7 @@ def describe(case: Case, path: Path) -> str:
 
 def make_table() -> str:
     """Return the table in Markdown."""
-    head = (
-        "| file | mode | profile | sample | read as (sRGB), or why not |\n|---|---|---|---|---|\n"
-    )
+    head = "| file | mode | profile | sample | read as (sRGB, alpha if not opaque), or why not |\n|---|---|---|---|---|\n"
     with tempfile.TemporaryDirectory() as folder:
         return head + "".join(describe(case, Path(folder, "file")) for case in list_cases())
 

@@ -4,7 +4,7 @@ Each file is quantized in a process of its own kind, which is replaced when it c
 long, so that one poisonous file costs one row of the table. What is broken is found by its name,
 as far as the name says anything:
 
-- ``ok_*`` must be written; one that is not opaque may be refused for that;
+- ``ok_*`` must be written;
 - ``bad_*``, and ``x*.png`` of PngSuite, must be refused;
 - everything else must be either, and never end in a crash, a hang, a traceback or several lines.
 
@@ -34,9 +34,6 @@ N_COLORS = 16
 
 UNSEEN = ("bad_bitflips_in_scan.jpg",)
 """Broken files that no decoder can tell: a JPEG's scan has no checksum."""
-
-EXCUSES = ("pixels not opaque",)
-"""Reasons for which a good file may be refused."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +142,7 @@ def judge(name: str, outcome: str, said: str) -> str:
     is_bad = name.startswith("bad_") or (name.startswith("x") and len(name) == len("xs1n0g01.png"))
     if is_bad and outcome == "written" and name not in UNSEEN:
         return "a broken file must be reported"
-    if name.startswith("ok") and outcome == "refused" and not any(x in said for x in EXCUSES):
+    if name.startswith("ok") and outcome == "refused":
         return "a good file must be written"
     return ""
 

@@ -28,7 +28,7 @@ def test_the_table_has_every_format_but_tiff():
         ("a.png", "traceback", "KeyError: 1", "ends in a traceback"),
         ("a.png", "hang", "no answer within 3 s", "ends in a hang"),
         ("ok_a.png", "refused", "one line", "must be written"),
-        ("ok_a.png", "refused", "3 of 4 pixels not opaque", ""),
+        ("ok_a.png", "refused", "3 of 4 pixels not opaque", "must be written"),
         ("bad_a.png", "written", "PNG RGB", "must be reported"),
         ("xs1n0g01.png", "written", "PNG RGB", "must be reported"),
         ("bad_bitflips_in_scan.jpg", "written", "JPEG RGB", ""),
