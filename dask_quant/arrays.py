@@ -17,13 +17,14 @@ from dask_quant.events import ignore_event
 from dask_quant.execute import Executor
 from dask_quant.fit.fitting import fit_histogram
 from dask_quant.fit_options import FitOptions, check_dither, check_space, make_target
-from dask_quant.given_colors import as_color, as_colors, count_refit
+from dask_quant.given_colors import as_color, as_colors
 from dask_quant.graphs.borders import mark_blocks, outline_blocks
 from dask_quant.graphs.dither import dither_blocks
 from dask_quant.graphs.relabel import relabel_blocks, render_blocks
 from dask_quant.histogram import ColorHistogram
 from dask_quant.options import MAX_COLORS, as_path
 from dask_quant.palette import as_palette
+from dask_quant.refit_options import count_refit
 from dask_quant.routes.common import check_label_suffix
 from dask_quant.sinks.label_file import check_image_shape, check_palette
 from dask_quant.sources.opening import open_image

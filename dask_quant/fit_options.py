@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from dask_quant.given_colors import Color, as_colors, check_refit, check_use
+from dask_quant.given_colors import Color, as_colors, check_use
 from dask_quant.method_options import DEFAULT_INIT, KMEANS, as_init, check_method
-from dask_quant.options import MAX_SEED, check_n_colors, require, set_integers
+from dask_quant.options import MAX_SEED, check_n_colors, parse_names, require, set_integers
+from dask_quant.refit_options import check_refit
 
 ENGINES = ("auto", "histogram", "scalable", "dask-ml")
 """Names that ``engine`` takes; ``auto`` is ``histogram`` for 8-bit colour."""
@@ -58,8 +59,7 @@ def parse_dithers(text: str) -> tuple[str, ...]:
     >>> parse_dithers("none, bayer"), len(parse_dithers("all"))
     (('none', 'bayer'), 4)
     """
-    names = DITHERS if text.strip() == "all" else text.split(",")
-    return tuple(dict.fromkeys(check_dither(name.strip()) for name in names))
+    return parse_names(text, DITHERS, check_dither)
 
 
 def _is_at_least_zero(value: Any) -> bool:

@@ -12,19 +12,6 @@ from dask_quant.errors import OptionError
 Color: TypeAlias = tuple[int, int, int]
 """Three sRGB levels from 0 to 255."""
 
-_BESIDE_REFIT = (
-    ("method", ("kmeans",), "which is plain k-means from the old colours"),
-    ("engine", ("auto", "histogram"), "which is for counted colours"),
-    ("effort", ("default",), "by which nothing is searched for"),
-    ("n_init", (None, 1), "which is one start"),
-    ("weight_power", (1,), "which is of all pixels"),
-    ("init", ("k-means++",), "which starts from the old colours"),
-    ("keep", ((),), "all of whose entries move"),
-    ("recolor", ((),), "whose entries keep their order"),
-    ("target", (None,), "whose entries all stay"),
-)
-"""Options of a fit, what they may be beside an old palette, and why no more."""
-
 _HEX = re.compile(r"#?(?:([0-9a-f]{6})|([0-9a-f]{3}))", re.IGNORECASE)
 
 
@@ -114,33 +101,6 @@ def check_use(n_keep: int, n_recolor: int, n_colors: int, engine: str, fits_pixe
         )
     if message is not None:
         raise OptionError(message)
-
-
-def check_refit(options: Any) -> None:
-    """Raise `OptionError` where a fit from an old palette is asked for what has no part in it."""
-    if not options.refit:
-        return
-    message = None
-    if options.n_colors < len(options.refit):
-        message = (
-            f"Got {options.n_colors} colours and a palette of {len(options.refit)} to refit, all "
-            f"of whose entries stay; ask for at least {len(options.refit)}, or leave that out."
-        )
-    for name, default, why in _BESIDE_REFIT:
-        value = getattr(options, name)
-        if value not in default:
-            shown = value if isinstance(value, str | int | float) else "colours"
-            if name == "target":
-                name, shown = str(value).split()
-            message = f"Got {name} {shown} with refit, {why}; leave one of them out."
-            break
-    if message is not None:
-        raise OptionError(message)
-
-
-def count_refit(given: Any) -> int | None:
-    """Return how many entries a palette to refit has, or None where there is none."""
-    return len(as_colors(given, "refit")) or None
 
 
 def _parse_hex(text: str) -> Color | None:

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dask_quant.errors import OptionError
+from dask_quant.options import parse_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -109,12 +110,7 @@ def parse_methods(text: str) -> tuple[str, ...]:
     >>> parse_methods("kmeans, octree"), len(parse_methods("all"))
     (('kmeans', 'octree'), 8)
     """
-    if text.strip() == "all":
-        return METHODS
-    names = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
-    for name in names:
-        check_name(name)
-    return names
+    return parse_names(text, METHODS, check_name)
 
 
 def keep_taken(method: str, given: Mapping[str, Any]) -> dict[str, Any]:

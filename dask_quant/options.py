@@ -8,9 +8,12 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dask_quant.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_COLORS = 65_536
 """Largest palette: labels are at most 16-bit."""
@@ -74,6 +77,21 @@ def require(condition: bool, message: str) -> None:
     if not condition:
         # What was got may be an array, which shows itself in several lines.
         raise OptionError(" ".join(line.strip() for line in message.splitlines()))
+
+
+def parse_names(
+    text: str, known: tuple[str, ...], check: Callable[[str], object]
+) -> tuple[str, ...]:
+    """Return the names in a text, separated by commas, each once, or ``all`` that are known.
+
+    ``check`` raises `OptionError` for a name that is not.
+    """
+    if text.strip() == "all":
+        return known
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+    for name in names:
+        check(name)
+    return names
 
 
 def set_integers(options: object, *names: str, optional: bool = True) -> None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from dask_quant.alpha_options import as_alpha
 from dask_quant.fit_options import FitOptions, check_dither, make_target
-from dask_quant.given_colors import count_refit
 from dask_quant.options import MAX_COLORS, as_path
 from dask_quant.palette import MAX_COLORS_8BIT
+from dask_quant.refit_options import count_refit
 from dask_quant.routes.common import LABEL_SUFFIXES, Job
 from dask_quant.routes.outlining import as_outline
 from dask_quant.saved_counts import read_counts

@@ -21,10 +21,11 @@ ROOT = "dask_quant"
 LAYERS = (
     # Plain arrays and values: no Dask, no files.
     "errors",
+    "options",
     "given_colors",
     "alpha_options",
     "method_options",
-    "options",
+    "refit_options",
     "fit_options",
     "segment_options",
     "events",
