@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.class_model import ClassModel
     from dask_quant.class_scores import ClassCurve
     from dask_quant.palette import Palette
@@ -134,6 +135,7 @@ class QuantAccessor:
         palette: Palette | ArrayLike | None = None,
         space: str = "srgb",
         dither: str = "none",
+        alpha: str | AlphaRule = "keep",
         **options: Any,
     ) -> xr.DataArray:
         """Return a picture in few colours. **Eager** fit; **lazy** for Dask, else NumPy.
@@ -144,9 +146,9 @@ class QuantAccessor:
             Colours to fit.
         palette : Palette or array_like, optional
             Colours to use instead, as `dask_quant.relabel` takes them.
-        space, dither : str
-            As in `dask_quant.quantize`: where distances are measured, and how to show colours
-            between those of the palette.
+        space, dither, alpha : str
+            As in `dask_quant.quantize`: where distances are measured, how to show colours between
+            those of the palette, and what becomes of a fourth band that is not opaque.
         **options : Any
             Of the fit, as `dask_quant.fit_palette` takes them.
 
@@ -154,7 +156,7 @@ class QuantAccessor:
         -------
         DataArray
             sRGB uint8 with the dimensions and coordinates of the data, and three bands for one of
-            grey; its attribute ``palette`` holds the colours, ``#rrggbb``.
+            grey, or four with alpha; its attribute ``palette`` holds the colours, ``#rrggbb``.
 
         Raises
         ------
@@ -164,10 +166,11 @@ class QuantAccessor:
         array, _ = self._stack()
         pixels, (rows, columns, band) = array.data, array.dims
         if palette is None:
-            colors = fit_palette(pixels, n_colors, space=space, **options)
+            colors = fit_palette(pixels, n_colors, space=space, alpha=alpha, **options)
         else:
             colors = as_palette(palette)
-        picture: Any = render(relabel(pixels, colors, space=space, dither=dither), colors)
+        labels = relabel(pixels, colors, space=space, dither=dither, alpha=alpha)
+        picture: Any = render(labels, colors)
         if not isinstance(pixels, da.Array):
             picture = Executor(None, "threads").compute(delayed(picture), stage="relabel")
         keeps_bands = array.sizes[band] == picture.shape[2]

@@ -210,7 +210,10 @@ def describe(case: Case, path: Path) -> str:
 
 def make_table() -> str:
     """Return the table in Markdown."""
-    head = "| file | mode | profile | sample | read as (sRGB, alpha if not opaque), or why not |\n|---|---|---|---|---|\n"
+    head = (
+        "| file | mode | profile | sample | read as (sRGB, alpha if not opaque), or why not |\n"
+        "|---|---|---|---|---|\n"
+    )
     with tempfile.TemporaryDirectory() as folder:
         return head + "".join(describe(case, Path(folder, "file")) for case in list_cases())
 

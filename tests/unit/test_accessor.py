@@ -125,3 +125,19 @@ def test_grey_gets_three_bands_and_other_numbers_are_refused(picture, cube):
         cube.quant.quantize(4)
     with pytest.raises(dq.OptionError, match="known are none, bayer"):
         picture.quant.quantize(4, dither="noise")
+
+
+@pytest.mark.parametrize("chunks", [{}, {"y": 7}])
+@pytest.mark.parametrize(("alpha", "n_bands"), [("keep", 4), ("drop", 3), ("matte:#204060", 3)])
+def test_a_picture_keeps_its_transparency_or_loses_it(chunks, alpha, n_bands):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 4), dtype=np.uint8)
+    pixels[:5, :, 3] = 0
+    array = xr.DataArray(pixels, dims=("y", "x", "band"), coords={"band": list("rgba")})
+    array = array.chunk(chunks) if chunks else array
+    picture = array.quant.quantize(5, alpha=alpha).compute()
+    assert picture.shape == (20, 30, n_bands)
+    assert ("band" in picture.coords) == (n_bands == 4)
+    image = dq.open_image(pixels, alpha=alpha)
+    palette = dq.fit_palette(pixels, 5, alpha=alpha)
+    expected = dq.render(dq.relabel(image, palette), palette).compute()
+    np.testing.assert_array_equal(picture.values, expected)
