@@ -36,7 +36,7 @@ def relabel_in_memory(job: Job, path: str, out: Path, n_ignored: int) -> Report:
         check_color_number(out, len(job.palette))
     source, input_bytes = read_source(path)
     if out.suffix.lower() == ".gif":
-        header = read_header(source)
+        header = read_header(source, page=job.run.page)
         check_image_shape(out, (header.height, header.width))
     _check_memory(job, source)
     outcome = quantize_file(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from dask_quant.kernels.assign import Labels
     from dask_quant.palette import Palette
     from dask_quant.sinks.parts import OpenPart
-    from dask_quant.sources.geo_tags import GeoTag
+    from dask_quant.sources.geotiff_tags import GeoTags
 
     ReadRow = Callable[[int, int], Iterator[bytes]]
     """Yields the deflated tiles of a row of tiles, of a level and a number."""
@@ -66,7 +66,7 @@ class TiffFile:
 
     layout: TiffLayout
     """How it is cut."""
-    geo_tags: tuple[GeoTag, ...] = ()
+    geo_tags: GeoTags | None = None
     """Where it lies."""
 
     @property
@@ -234,7 +234,7 @@ def _read_upper_level(layout: TiffLayout, folder: Path, level: int) -> Iterator[
 
 
 def make_tiff_file(
-    shape: tuple[int, int], dtype: np.dtype[Any], geo_tags: tuple[GeoTag, ...] = ()
+    shape: tuple[int, int], dtype: np.dtype[Any], geo_tags: GeoTags | None = None
 ) -> TiffFile:
     """Return a label TIFF of a shape and a type, uint8 or uint16.
 

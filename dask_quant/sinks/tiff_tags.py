@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dask_quant.sinks.tiff_layout import TiffLayout
-    from dask_quant.sources.geo_tags import GeoTag
+    from dask_quant.sources.geotiff_tags import GeoTags
 
 LEADER_BYTES = TRAILER_BYTES = 4
 """Bytes before a tile, its length, and after it, its last ones again, by which GDAL finds that the
@@ -37,10 +37,10 @@ _GHOST = (
 )
 """What GDAL looks for after the header, the blank included, to be replaced by a longer YES."""
 
-SHORT, LONG, LONG8 = 3, 4, 16
-"""Types of the values of tags: 16, 32 and 64 bits."""
+ASCII, SHORT, LONG, DOUBLE, LONG8 = 2, 3, 4, 12, 16
+"""Types of the values of tags: letters, integers of 16 and 32 bits, floats, integers of 64 bits."""
 
-_CODES = {SHORT: "<u2", LONG: "<u4", LONG8: "<u8"}
+_CODES = {SHORT: "<u2", LONG: "<u4", DOUBLE: "<f8", LONG8: "<u8"}
 _REDUCED = 1
 _DEFLATE = 8
 _PALETTE = 3
@@ -92,7 +92,7 @@ def write_head(
     layout: TiffLayout,
     colors: NDArray[np.uint8],
     tile_bytes: Sequence[NDArray[np.integer]],
-    geo_tags: Sequence[GeoTag] = (),
+    geo_tags: GeoTags | None = None,
 ) -> bytes:
     """Return all bytes of a file that come before its tiles.
 
@@ -105,7 +105,7 @@ def write_head(
     tile_bytes : sequence of ndarray
         Bytes of the tiles, deflated, of each level from the full resolution on: ``(rows, columns)``
         of tiles.
-    geo_tags : sequence of GeoTag
+    geo_tags : GeoTags, optional
         Where the full resolution lies.
 
     Notes
@@ -123,7 +123,7 @@ def _join_head(
     layout: TiffLayout,
     colors: NDArray[np.uint8],
     tile_bytes: Sequence[NDArray[np.integer]],
-    geo_tags: Sequence[GeoTag],
+    geo_tags: GeoTags | None,
     *,
     start: int,
 ) -> bytes:
@@ -135,7 +135,7 @@ def _join_head(
     places = _place_tiles(tile_bytes, start)
     for level, counts in enumerate(tile_bytes):
         tags = _list_tags(flavor, layout, level, colors, places[level], counts)
-        tags += [] if level else [_Tag(t.number, t.kind, t.count, t.data) for t in geo_tags]
+        tags += [] if level or geo_tags is None else _list_geo_tags(geo_tags)
         is_last = level == len(tile_bytes) - 1
         tags.sort(key=lambda tag: tag.number)
         head += b"".join(_write_directory(flavor, tags, len(head), is_last=is_last))
@@ -185,8 +185,20 @@ def _list_tags(
     ]
 
 
-def _make_tag(number: int, kind: int, values: int | NDArray[np.integer]) -> _Tag:
-    """Return a tag of one value or of many."""
+def _list_geo_tags(geo_tags: GeoTags) -> list[_Tag]:
+    """Return the tags that say where the full resolution lies."""
+    return [
+        _make_tag(number, kind, values) for number, kind, _, values, _ in geo_tags.to_extra_tags()
+    ]
+
+
+def _make_tag(
+    number: int, kind: int, values: int | str | tuple[float, ...] | NDArray[np.integer]
+) -> _Tag:
+    """Return a tag of a text, of one value or of many."""
+    if isinstance(values, str):
+        text = values.encode() + b"\0"
+        return _Tag(number, kind, len(text), text)
     array = np.asarray(values).astype(_CODES[kind])
     return _Tag(number, kind, array.size, array.tobytes())
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 import dask_quant as dq
 from dask_quant.sources.pillow import read_header
-from dask_quant.sources.reading import read_density
+from dask_quant.sources.reading import Origin, read_density
 
 ORIENTATION, X_RESOLUTION, Y_RESOLUTION, UNIT = 274, 282, 283, 296
 
@@ -71,11 +71,11 @@ def test_a_density_that_makes_no_sense_is_none(value):
 
 
 def test_what_states_no_density_has_none(tmp_path):
-    assert read_density(np.zeros((2, 2))) is None
-    assert read_density(tmp_path / "none.png") is None
+    assert read_density(Origin(np.zeros((2, 2)))) is None
+    assert read_density(Origin(tmp_path / "none.png")) is None
     (tmp_path / "a.zarr").mkdir()
     (tmp_path / "a.zarr" / "zarr.json").write_text("{}")
-    assert read_density(tmp_path / "a.zarr") is None
+    assert read_density(Origin(tmp_path / "a.zarr")) is None
 
 
 @pytest.mark.parametrize("dither", ["none", "bayer", "floyd-steinberg"])
