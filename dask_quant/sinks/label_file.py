@@ -66,7 +66,7 @@ def plan_label_file(
         Colours of the palette.
     origin : Origin, optional
         What the pixels are read from; a GeoTIFF's place on the earth goes to a TIFF, the
-        density of a picture to a PNG.
+        density of a picture to a PNG or TIFF.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def plan_label_file(
     check_color_number(out, n_colors)
     suffix = out.suffix.lower()
     if suffix in TIFF_SUFFIXES:
-        return make_tiff_file(shape, dtype, read_geo_tags(origin, shape))
+        return make_tiff_file(shape, dtype, read_geo_tags(origin, shape), read_density(origin))
     if suffix == ".gif":
         return GifFile(shape, dtype)
     if suffix == ".npz":

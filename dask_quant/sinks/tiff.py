@@ -1,8 +1,8 @@
 """Tiled TIFF of labels with a colour table and a pyramid, cloud-optimized, and BigTIFF if large.
 
 Tasks deflate the tiles of a block each, see `tiff_layout`; the last one joins them. At no time is
-there more than a block of labels, and a few tiles, in memory. Bytes depend on labels, colours and
-where the image lies alone.
+there more than a block of labels, and a few tiles, in memory. Bytes depend on labels, colours,
+density and where the image lies alone.
 
 References
 ----------
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dask_quant.kernels.assign import Labels
     from dask_quant.palette import Palette
     from dask_quant.sinks.parts import OpenPart
+    from dask_quant.sources.density import Density
     from dask_quant.sources.geotiff_tags import GeoTags
 
     ReadRow = Callable[[int, int], Iterator[bytes]]
@@ -68,6 +69,8 @@ class TiffFile:
     """How it is cut."""
     geo_tags: GeoTags | None = None
     """Where it lies."""
+    density: Density | None = None
+    """Pixels to the metre across and down, which it states where they are known."""
 
     @property
     def unit(self) -> tuple[int, int]:
@@ -88,7 +91,7 @@ class TiffFile:
         """Yield the bytes of the file from the parts of all blocks. **Lazy**."""
         write_part(folder / _UPPER_NAME, self._list_upper_tiles(folder))
         tile_bytes = _measure_tiles(self.layout, folder)
-        yield write_head(self.layout, palette.colors, tile_bytes, self.geo_tags)
+        yield write_head(self.layout, palette.colors, tile_bytes, self.geo_tags, self.density)
         for level in reversed(range(self.layout.n_levels)):
             yield from _frame_tiles(_read_level(self.layout, folder, level))
 
@@ -102,7 +105,7 @@ class TiffFile:
             np.array([len(tile) for tile in tiles]).reshape(self.layout.grid(level))
             for level, tiles in enumerate(levels)
         ]
-        yield write_head(self.layout, palette.colors, sizes, self.geo_tags)
+        yield write_head(self.layout, palette.colors, sizes, self.geo_tags, self.density)
         for tiles in reversed(levels):
             yield from _frame_tiles(iter(tiles))
 
@@ -234,7 +237,10 @@ def _read_upper_level(layout: TiffLayout, folder: Path, level: int) -> Iterator[
 
 
 def make_tiff_file(
-    shape: tuple[int, int], dtype: np.dtype[Any], geo_tags: GeoTags | None = None
+    shape: tuple[int, int],
+    dtype: np.dtype[Any],
+    geo_tags: GeoTags | None = None,
+    density: Density | None = None,
 ) -> TiffFile:
     """Return a label TIFF of a shape and a type, uint8 or uint16.
 
@@ -249,4 +255,4 @@ def make_tiff_file(
             "write .zarr."
         )
         raise OutputError(message)
-    return TiffFile(TiffLayout(shape, dtype), geo_tags)
+    return TiffFile(TiffLayout(shape, dtype), geo_tags, density)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dask_quant.sinks.tiff_layout import TiffLayout
+    from dask_quant.sources.density import Density
     from dask_quant.sources.geotiff_tags import GeoTags
 
 LEADER_BYTES = TRAILER_BYTES = 4
@@ -37,15 +38,18 @@ _GHOST = (
 )
 """What GDAL looks for after the header, the blank included, to be replaced by a longer YES."""
 
-ASCII, SHORT, LONG, DOUBLE, LONG8 = 2, 3, 4, 12, 16
-"""Types of the values of tags: letters, integers of 16 and 32 bits, floats, integers of 64 bits."""
+SHORT, LONG, RATIONAL, DOUBLE, LONG8 = 3, 4, 5, 12, 16
+"""Types of the values of tags: integers of 16 and 32 bits, two of 32, floats, integers of 64."""
 
-_CODES = {SHORT: "<u2", LONG: "<u4", DOUBLE: "<f8", LONG8: "<u8"}
+_CODES = {SHORT: "<u2", LONG: "<u4", RATIONAL: "<u4", DOUBLE: "<f8", LONG8: "<u8"}
 _REDUCED = 1
 _DEFLATE = 8
 _PALETTE = 3
 _CONTIGUOUS = 1
 _UNSIGNED = 1
+
+_CENTIMETRE, _PER_METRE = 3, 100
+"""The unit that densities are stated in."""
 
 _FULL_SCALE = 257
 """What 8-bit levels are multiplied with for a colour table of 16 bits."""
@@ -93,6 +97,7 @@ def write_head(
     colors: NDArray[np.uint8],
     tile_bytes: Sequence[NDArray[np.integer]],
     geo_tags: GeoTags | None = None,
+    density: Density | None = None,
 ) -> bytes:
     """Return all bytes of a file that come before its tiles.
 
@@ -107,6 +112,8 @@ def write_head(
         of tiles.
     geo_tags : GeoTags, optional
         Where the full resolution lies.
+    density : tuple of int, optional
+        Pixels to the metre, across and down, of the full resolution.
 
     Notes
     -----
@@ -114,8 +121,10 @@ def write_head(
     which hold its length, and before `TRAILER_BYTES`, a copy of its last ones.
     """
     flavor = _BIG if layout.is_big else _CLASSIC
-    head_bytes = len(_join_head(flavor, layout, colors, tile_bytes, geo_tags, start=0))
-    return _join_head(flavor, layout, colors, tile_bytes, geo_tags, start=head_bytes)
+    own = [] if geo_tags is None else _list_geo_tags(geo_tags)
+    own += [] if density is None else _list_density_tags(density)
+    head_bytes = len(_join_head(flavor, layout, colors, tile_bytes, own, start=0))
+    return _join_head(flavor, layout, colors, tile_bytes, own, start=head_bytes)
 
 
 def _join_head(
@@ -123,11 +132,11 @@ def _join_head(
     layout: TiffLayout,
     colors: NDArray[np.uint8],
     tile_bytes: Sequence[NDArray[np.integer]],
-    geo_tags: GeoTags | None,
+    own: list[_Tag],
     *,
     start: int,
 ) -> bytes:
-    """Return the head of a file whose tiles begin at ``start``."""
+    """Return the head of a file whose tiles begin at ``start``; ``own`` is for the first level."""
     ghost = f"GDAL_STRUCTURAL_METADATA_SIZE={len(_GHOST):06d} bytes\n{_GHOST}".encode()
     ghost += b"\0" * (len(ghost) % 2)
     first = len(flavor.header) + flavor.place.size + len(ghost)
@@ -135,7 +144,7 @@ def _join_head(
     places = _place_tiles(tile_bytes, start)
     for level, counts in enumerate(tile_bytes):
         tags = _list_tags(flavor, layout, level, colors, places[level], counts)
-        tags += [] if level or geo_tags is None else _list_geo_tags(geo_tags)
+        tags += [] if level else own
         is_last = level == len(tile_bytes) - 1
         tags.sort(key=lambda tag: tag.number)
         head += b"".join(_write_directory(flavor, tags, len(head), is_last=is_last))
@@ -190,6 +199,15 @@ def _list_geo_tags(geo_tags: GeoTags) -> list[_Tag]:
     return [
         _make_tag(number, kind, values) for number, kind, _, values, _ in geo_tags.to_extra_tags()
     ]
+
+
+def _list_density_tags(density: Density) -> list[_Tag]:
+    """Return the tags that say how many pixels there are to the centimetre."""
+    across, down = (
+        _Tag(number, RATIONAL, 1, np.array([value, _PER_METRE], _CODES[RATIONAL]).tobytes())
+        for number, value in zip((282, 283), density, strict=True)
+    )
+    return [across, down, _make_tag(296, SHORT, _CENTIMETRE)]
 
 
 def _make_tag(
