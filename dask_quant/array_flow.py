@@ -42,6 +42,7 @@ from dask_quant.sinks.zarr_store import (
     finish_store,
     store_block,
 )
+from dask_quant.sources.reading import NO_ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from dask_quant.fit_options import FitOptions
     from dask_quant.palette import Palette
     from dask_quant.sinks.label_file import LabelFile
+    from dask_quant.sources.reading import Origin
 
 DASK_ML_MAX_ITER = 300
 """Lloyd iterations of `dask_ml.cluster.KMeans` when nothing else is said: its own default."""
@@ -208,12 +210,12 @@ def write_labels(
     executor: Executor,
     *,
     overwrite: bool,
-    source: Any = None,
+    origin: Origin = NO_ORIGIN,
     grid: PixelGrid = PLAIN_GRID,
 ) -> int:
     """Write labels ``(y, x)`` to ``out``, a ``.zarr`` or a label file, by tasks. **Eager**.
 
-    Labels that are not chunked in whole shards, blocks or strips are rechunked first. ``source`` is
+    Labels that are not chunked in whole shards, blocks or strips are rechunked first. ``origin`` is
     what the pixels are read from; ``grid`` says where pixels lie, which a store tells.
 
     Returns
@@ -227,7 +229,7 @@ def write_labels(
     if out.suffix.lower() == ".zarr":
         store = start_store(out, labels.shape, palette, overwrite=overwrite, grid=grid)
         return fill_store(aligned, store, out, executor, overwrite=overwrite, stage="relabel")
-    file = plan_label_file(out, labels.shape, labels.dtype, len(palette), source)
+    file = plan_label_file(out, labels.shape, labels.dtype, len(palette), origin)
     return _write_file(aligned, file, palette, out, executor, overwrite=overwrite)
 
 

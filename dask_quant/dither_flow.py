@@ -34,6 +34,7 @@ from dask_quant.sinks.atomic import partial_folder
 from dask_quant.sinks.label_file import plan_label_file
 from dask_quant.sinks.store_start import start_store, tell_counts
 from dask_quant.sinks.zarr_store import discard_store, finish_store, store_block
+from dask_quant.sources.reading import NO_ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from dask_quant.kernels.assign import Labels
     from dask_quant.palette import Palette
     from dask_quant.sinks.label_file import LabelFile
+    from dask_quant.sources.reading import Origin
 
     Put: TypeAlias = Callable[[Labels, tuple[int, int]], int]
     """Writes labels whose first pixel is at a row and a column, on any worker."""
@@ -69,14 +71,14 @@ def write_dithered(
     space: str = "srgb",
     overwrite: bool,
     decodes_whole: bool = False,
-    source: Any = None,
+    origin: Origin = NO_ORIGIN,
     grid: PixelGrid = PLAIN_GRID,
 ) -> tuple[int, Tally]:
     """Dither ``(y, x, 3)`` uint8 and write the labels to a ``.zarr`` or a file. **Eager**.
 
     The nearest entry is found in ``space``. ``decodes_whole`` says that all of the image is decoded
     for any part of it. Error diffusion then goes through it in one wave: there is nothing to be
-    read ahead, and much to be read again. ``source`` is what the pixels are read from; ``grid``
+    read ahead, and much to be read again. ``origin`` is what the pixels are read from; ``grid``
     says where they lie, which a store tells.
 
     Returns
@@ -98,7 +100,7 @@ def write_dithered(
         relabel = partial(_dither_ordered, blocks, palette, dither, space, executor)
     if out.suffix.lower() == ".zarr":
         return _write_store(relabel, shape, palette, out, executor, grid, overwrite=overwrite)
-    file = plan_label_file(out, shape, palette.label_dtype, len(palette), source)
+    file = plan_label_file(out, shape, palette.label_dtype, len(palette), origin)
     return _write_file(relabel, file, palette, out, executor, overwrite=overwrite)
 
 

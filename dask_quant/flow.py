@@ -22,6 +22,7 @@ from dask_quant.saved_counts import SavedCounts
 from dask_quant.sinks.atomic import write_file_atomically
 from dask_quant.sinks.label_file import encode_labels
 from dask_quant.sources.image_file import read_image
+from dask_quant.sources.reading import NO_ORIGIN, Origin
 from dask_quant.tables import label_pixels, make_table
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def quantize_file(
         pixels = read_image(source, page=page, alpha=alpha)
     return quantize_pixels(
         *(pixels, out, options),
-        source=source,
+        origin=Origin(source, page),
         palette=palette,
         dither=dither,
         saved=saved,
@@ -136,7 +137,7 @@ def quantize_pixels(
     out: Path,
     options: FitOptions,
     *,
-    source: object = None,
+    origin: Origin = NO_ORIGIN,
     palette: Palette | None = None,
     dither: str = "none",
     saved: SavedCounts | None = None,
@@ -149,7 +150,7 @@ def quantize_pixels(
 
     Pixels are sRGB uint8 ``(y, x, 3)``, or RGBA ``(y, x, 4)``.
 
-    The other parameters are those of `quantize_file`; ``source`` is what pixels were read from.
+    The other parameters are those of `quantize_file`; ``origin`` is what pixels were read from.
     """
     watch = watch or Stopwatch()
     with watch.measure("count"):
@@ -162,7 +163,7 @@ def quantize_pixels(
     with watch.measure("relabel"):
         labels, outcome = _label_and_describe(pixels, histogram, fit, dither)
     with watch.measure("write"):
-        chunks = encode_labels(labels, fit.palette, out, source)
+        chunks = encode_labels(labels, fit.palette, out, origin)
         n_bytes = write_file_atomically(out, chunks, overwrite=overwrite)
     if outline is not None:
         with watch.measure("outline"):

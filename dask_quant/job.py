@@ -31,7 +31,7 @@ from dask_quant.results import Quarantined
 from dask_quant.sinks.atomic import write_file_atomically
 from dask_quant.sinks.label_file import encode_labels
 from dask_quant.sources.header import show_path
-from dask_quant.sources.reading import read_pixels
+from dask_quant.sources.reading import Origin, read_pixels
 from dask_quant.tables import label_pixels
 
 if TYPE_CHECKING:
@@ -75,6 +75,11 @@ class Item:
     def source_path(self) -> str:
         """Where a worker reads it."""
         return os.path.join(self.folder, self.source)
+
+    @property
+    def origin(self) -> Origin:
+        """What its pixels come from."""
+        return Origin(self.source_path)
 
     @property
     def out_path(self) -> Path:
@@ -253,7 +258,7 @@ def _quantize_item(item: Item, options: FitOptions, dither: str) -> ImageOutcome
     """Write one image with a palette of its own and return its figures."""
     pixels = read_pixels(item.source_path, frame=item.frame, alpha=item.alpha)
     return quantize_pixels(
-        *(pixels, item.out_path, options), source=item.source_path, dither=dither, overwrite=True
+        *(pixels, item.out_path, options), origin=item.origin, dither=dither, overwrite=True
     )
 
 
@@ -273,7 +278,7 @@ def _dither_item(
 
 def _write_item(item: Item, labels: Labels, palette: Palette) -> int:
     """Write the labels of one image and return the bytes of its file."""
-    chunks = encode_labels(labels, palette, item.out_path, item.source_path)
+    chunks = encode_labels(labels, palette, item.out_path, item.origin)
     return write_file_atomically(item.out_path, chunks, overwrite=True)
 
 

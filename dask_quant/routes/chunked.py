@@ -49,7 +49,7 @@ from dask_quant.sources.arrays import as_image, drop_names
 from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.image_file import is_tiff, read_header
 from dask_quant.sources.opening import open_image
-from dask_quant.sources.reading import read_any_header
+from dask_quant.sources.reading import Origin, read_any_header
 from dask_quant.sources.scratch import ScratchImage, open_scratch
 from dask_quant.sources.strips import open_stream
 from dask_quant.sources.tiff import find_tiff
@@ -151,12 +151,13 @@ def _relabel_source(
     ``given`` is the image as the user named it, which ``source`` may be a copy of.
     """
     palette, overwrite = outcome.palette, job.run.overwrite
+    origin = Origin(given, job.run.page)
     if job.dither == "none":
         labels = relabel_blocks(pixels, outcome.classes or palette, job.fit.space)
         n_bytes = write_labels(
             *(labels, palette, out, executor),
             overwrite=overwrite,
-            source=given,
+            origin=origin,
             grid=source.grid,
         )
     else:
@@ -165,7 +166,7 @@ def _relabel_source(
             space=job.fit.space,
             overwrite=overwrite,
             decodes_whole=source.decodes_whole,
-            source=given,
+            origin=origin,
             grid=source.grid,
         )
         outcome = retell_outcome(outcome, tally, job.fit.space)

@@ -10,8 +10,7 @@ from dask_quant.sinks.opacity import find_clear_entry
 from dask_quant.sinks.png import bit_depth_for
 from dask_quant.sinks.row_files import GifFile, NpzFile, make_png_file
 from dask_quant.sinks.tiff import make_tiff_file
-from dask_quant.sources.geo_tags import read_geo_tags
-from dask_quant.sources.reading import read_density
+from dask_quant.sources.reading import NO_ORIGIN, read_density, read_geo_tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from dask_quant.kernels.assign import Labels
     from dask_quant.palette import Palette
+    from dask_quant.sources.reading import Origin
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 """Suffixes of tiled TIFF."""
@@ -47,7 +47,11 @@ class LabelFile(Protocol):
 
 
 def plan_label_file(
-    out: Path, shape: tuple[int, int], dtype: np.dtype[Any], n_colors: int, source: object = None
+    out: Path,
+    shape: tuple[int, int],
+    dtype: np.dtype[Any],
+    n_colors: int,
+    origin: Origin = NO_ORIGIN,
 ) -> LabelFile:
     """Return the label file that the suffix of ``out`` names.
 
@@ -61,9 +65,9 @@ def plan_label_file(
         Type of the labels: uint8 or uint16.
     n_colors : int
         Colours of the palette.
-    source : object, optional
+    origin : Origin, optional
         What the pixels are read from; a GeoTIFF's place on the earth goes to a TIFF, the
-        density of a picture to a PNG.
+        density of a picture to a PNG or TIFF.
 
     Raises
     ------
@@ -74,22 +78,22 @@ def plan_label_file(
     check_color_number(out, n_colors)
     suffix = out.suffix.lower()
     if suffix in TIFF_SUFFIXES:
-        return make_tiff_file(shape, dtype, read_geo_tags(source, shape))
+        return make_tiff_file(shape, dtype, read_geo_tags(origin, shape), read_density(origin))
     if suffix == ".gif":
         return GifFile(shape, dtype)
     if suffix == ".npz":
         return NpzFile(shape, dtype)
-    return make_png_file(shape, dtype, n_colors, read_density(source))
+    return make_png_file(shape, dtype, n_colors, read_density(origin))
 
 
 def encode_labels(
-    labels: Labels, palette: Palette, out: Path, source: object = None
+    labels: Labels, palette: Palette, out: Path, origin: Origin = NO_ORIGIN
 ) -> Iterator[bytes]:
     """Return the bytes of the label file that the suffix of ``out`` names. **Lazy**.
 
     Parameters and errors are those of `plan_label_file`; labels are ``(y, x)``, in memory.
     """
-    file = plan_label_file(out, labels.shape, labels.dtype, len(palette), source)
+    file = plan_label_file(out, labels.shape, labels.dtype, len(palette), origin)
     return file.encode(labels, palette)
 
 

@@ -1,8 +1,8 @@
 """Tiled TIFF of labels with a colour table and a pyramid, cloud-optimized, and BigTIFF if large.
 
 Tasks deflate the tiles of a block each, see `tiff_layout`; the last one joins them. At no time is
-there more than a block of labels, and a few tiles, in memory. Bytes depend on labels, colours and
-where the image lies alone.
+there more than a block of labels, and a few tiles, in memory. Bytes depend on labels, colours,
+density and where the image lies alone.
 
 References
 ----------
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from dask_quant.kernels.assign import Labels
     from dask_quant.palette import Palette
     from dask_quant.sinks.parts import OpenPart
-    from dask_quant.sources.geo_tags import GeoTag
+    from dask_quant.sources.density import Density
+    from dask_quant.sources.geotiff_tags import GeoTags
 
     ReadRow = Callable[[int, int], Iterator[bytes]]
     """Yields the deflated tiles of a row of tiles, of a level and a number."""
@@ -67,8 +68,10 @@ class TiffFile:
 
     layout: TiffLayout
     """How it is cut."""
-    geo_tags: tuple[GeoTag, ...] = ()
+    geo_tags: GeoTags | None = None
     """Where it lies."""
+    density: Density | None = None
+    """Pixels to the metre across and down, which it states where they are known."""
 
     @property
     def unit(self) -> tuple[int, int]:
@@ -110,7 +113,12 @@ class TiffFile:
     def _write_head(self, palette: Palette, tile_bytes: Sequence[NDArray[np.integer]]) -> bytes:
         """Return what comes before the tiles; pixels of a clear colour are nodata."""
         clear = find_clear_entry(palette, "TIFF")
-        return write_head(self.layout, palette.colors, tile_bytes, self.geo_tags, clear)
+        return write_head(
+            *(self.layout, palette.colors, tile_bytes),
+            geo_tags=self.geo_tags,
+            density=self.density,
+            nodata=clear,
+        )
 
     def _list_pieces(self, block: Labels) -> Iterator[bytes]:
         """Yield the tiles of a block, level by level, and its pieces of the levels above."""
@@ -240,7 +248,10 @@ def _read_upper_level(layout: TiffLayout, folder: Path, level: int) -> Iterator[
 
 
 def make_tiff_file(
-    shape: tuple[int, int], dtype: np.dtype[Any], geo_tags: tuple[GeoTag, ...] = ()
+    shape: tuple[int, int],
+    dtype: np.dtype[Any],
+    geo_tags: GeoTags | None = None,
+    density: Density | None = None,
 ) -> TiffFile:
     """Return a label TIFF of a shape and a type, uint8 or uint16.
 
@@ -255,4 +266,4 @@ def make_tiff_file(
             "write .zarr."
         )
         raise OutputError(message)
-    return TiffFile(TiffLayout(shape, dtype), geo_tags)
+    return TiffFile(TiffLayout(shape, dtype), geo_tags, density)

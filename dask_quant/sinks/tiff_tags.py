@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dask_quant.sinks.tiff_layout import TiffLayout
-    from dask_quant.sources.geo_tags import GeoTag
+    from dask_quant.sources.density import Density
+    from dask_quant.sources.geotiff_tags import GeoTags
 
 LEADER_BYTES = TRAILER_BYTES = 4
 """Bytes before a tile, its length, and after it, its last ones again, by which GDAL finds that the
@@ -37,18 +38,21 @@ _GHOST = (
 )
 """What GDAL looks for after the header, the blank included, to be replaced by a longer YES."""
 
-ASCII, SHORT, LONG, LONG8 = 2, 3, 4, 16
-"""Types of the values of tags: text that ends in a null byte; 16, 32 and 64 bits."""
+ASCII, SHORT, LONG, RATIONAL, DOUBLE, LONG8 = 2, 3, 4, 5, 12, 16
+"""Types of values: text, integers of 16 and 32 bits, two of 32, floats, integers of 64."""
 
 _NODATA = 42113
 """Tag of GDAL: value of pixels without any, as text."""
 
-_CODES = {SHORT: "<u2", LONG: "<u4", LONG8: "<u8"}
+_CODES = {SHORT: "<u2", LONG: "<u4", RATIONAL: "<u4", DOUBLE: "<f8", LONG8: "<u8"}
 _REDUCED = 1
 _DEFLATE = 8
 _PALETTE = 3
 _CONTIGUOUS = 1
 _UNSIGNED = 1
+
+_CENTIMETRE, _PER_METRE = 3, 100
+"""The unit that densities are stated in."""
 
 _FULL_SCALE = 257
 """What 8-bit levels are multiplied with for a colour table of 16 bits."""
@@ -95,7 +99,8 @@ def write_head(
     layout: TiffLayout,
     colors: NDArray[np.uint8],
     tile_bytes: Sequence[NDArray[np.integer]],
-    geo_tags: Sequence[GeoTag] = (),
+    geo_tags: GeoTags | None = None,
+    density: Density | None = None,
     nodata: int | None = None,
 ) -> bytes:
     """Return all bytes of a file that come before its tiles.
@@ -109,8 +114,10 @@ def write_head(
     tile_bytes : sequence of ndarray
         Bytes of the tiles, deflated, of each level from the full resolution on: ``(rows, columns)``
         of tiles.
-    geo_tags : sequence of GeoTag
+    geo_tags : GeoTags, optional
         Where the full resolution lies.
+    density : tuple of int, optional
+        Pixels to the metre, across and down, of the full resolution.
     nodata : int, optional
         Label of pixels that are not seen, as GDAL marks them.
 
@@ -120,11 +127,11 @@ def write_head(
     which hold its length, and before `TRAILER_BYTES`, a copy of its last ones.
     """
     flavor = _BIG if layout.is_big else _CLASSIC
-    shared = (
-        [] if nodata is None else [_Tag(_NODATA, ASCII, len(text := f"{nodata}\0"), text.encode())]
-    )
-    head_bytes = len(_join_head(flavor, layout, colors, tile_bytes, shared, geo_tags, start=0))
-    return _join_head(flavor, layout, colors, tile_bytes, shared, geo_tags, start=head_bytes)
+    own = [] if geo_tags is None else _list_geo_tags(geo_tags)
+    own += [] if density is None else _list_density_tags(density)
+    shared = [] if nodata is None else [_make_tag(_NODATA, ASCII, str(nodata))]
+    head_bytes = len(_join_head(flavor, layout, colors, tile_bytes, shared, own, start=0))
+    return _join_head(flavor, layout, colors, tile_bytes, shared, own, start=head_bytes)
 
 
 def _join_head(
@@ -132,12 +139,15 @@ def _join_head(
     layout: TiffLayout,
     colors: NDArray[np.uint8],
     tile_bytes: Sequence[NDArray[np.integer]],
-    shared: Sequence[_Tag],
-    geo_tags: Sequence[GeoTag],
+    shared: list[_Tag],
+    own: list[_Tag],
     *,
     start: int,
 ) -> bytes:
-    """Return the head of a file whose tiles begin at ``start``; all levels have ``shared`` tags."""
+    """Return the head of a file whose tiles begin at ``start``.
+
+    All levels have the tags ``shared``, the first one those of ``own``, too.
+    """
     ghost = f"GDAL_STRUCTURAL_METADATA_SIZE={len(_GHOST):06d} bytes\n{_GHOST}".encode()
     ghost += b"\0" * (len(ghost) % 2)
     first = len(flavor.header) + flavor.place.size + len(ghost)
@@ -145,8 +155,7 @@ def _join_head(
     places = _place_tiles(tile_bytes, start)
     for level, counts in enumerate(tile_bytes):
         tags = _list_tags(flavor, layout, level, colors, places[level], counts)
-        tags += shared
-        tags += [] if level else [_Tag(t.number, t.kind, t.count, t.data) for t in geo_tags]
+        tags += shared if level else shared + own
         is_last = level == len(tile_bytes) - 1
         tags.sort(key=lambda tag: tag.number)
         head += b"".join(_write_directory(flavor, tags, len(head), is_last=is_last))
@@ -196,8 +205,29 @@ def _list_tags(
     ]
 
 
-def _make_tag(number: int, kind: int, values: int | NDArray[np.integer]) -> _Tag:
-    """Return a tag of one value or of many."""
+def _list_geo_tags(geo_tags: GeoTags) -> list[_Tag]:
+    """Return the tags that say where the full resolution lies."""
+    return [
+        _make_tag(number, kind, values) for number, kind, _, values, _ in geo_tags.to_extra_tags()
+    ]
+
+
+def _list_density_tags(density: Density) -> list[_Tag]:
+    """Return the tags that say how many pixels there are to the centimetre."""
+    across, down = (
+        _Tag(number, RATIONAL, 1, np.array([value, _PER_METRE], _CODES[RATIONAL]).tobytes())
+        for number, value in zip((282, 283), density, strict=True)
+    )
+    return [across, down, _make_tag(296, SHORT, _CENTIMETRE)]
+
+
+def _make_tag(
+    number: int, kind: int, values: int | str | tuple[float, ...] | NDArray[np.integer]
+) -> _Tag:
+    """Return a tag of a text, of one value or of many."""
+    if isinstance(values, str):
+        text = values.encode() + b"\0"
+        return _Tag(number, kind, len(text), text)
     array = np.asarray(values).astype(_CODES[kind])
     return _Tag(number, kind, array.size, array.tobytes())
 

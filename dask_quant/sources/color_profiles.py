@@ -88,13 +88,25 @@ _MAX_KEPT = 16
 
 
 @dataclass(frozen=True)
-class _Found:
+class Conversion:
     """What a profile came to."""
 
     convert: Convert | None
     """From its levels to sRGB; None: they are sRGB as they are."""
     problem: str = ""
     """Why it was left out, where it was."""
+    fallback: str = "levels are taken as sRGB"
+    """What levels are taken as in that case."""
+
+    def warn(self, name: str) -> None:
+        """Warn that the profile of the image ``name`` is left out, where it is."""
+        if self.problem:
+            warnings.warn(
+                f"The colour profile of {show_path(name)} is left out, for {self.problem}; its "
+                f"{self.fallback}.",
+                ColorProfileWarning,
+                stacklevel=3,
+            )
 
 
 def find_conversion(profile: bytes | None, space: str, *, name: str) -> Convert | None:
@@ -106,7 +118,7 @@ def find_conversion(profile: bytes | None, space: str, *, name: str) -> Convert 
         The embedded ICC profile, if any.
     space : {"RGB", "GRAY", "CMYK", "LAB"}
         What the stored levels are; colours of a palette are RGB. Inks are 0 for none; CIELAB is
-        of D50, L* from 0 to 255, a* and b* around 128.
+        of D50, L* from 0 to 255, a* and b* as bytes with a sign.
     name : str
         What a warning calls the image.
 
@@ -125,14 +137,8 @@ def find_conversion(profile: bytes | None, space: str, *, name: str) -> Convert 
     -----
     O(n), no memory beside the result; what profiles come to is kept.
     """
-    found = _find(profile or b"", space)
-    if found.problem:
-        warnings.warn(
-            f"The colour profile of {show_path(name)} is left out, for {found.problem}; its "
-            f"{'inks are taken as ideal' if space == 'CMYK' else 'levels are taken as sRGB'}.",
-            ColorProfileWarning,
-            stacklevel=2,
-        )
+    found = look_into(profile or b"", space)
+    found.warn(name)
     return found.convert
 
 
@@ -153,23 +159,33 @@ def _share_wide_light(primaries: str) -> NDArray[np.int32]:
 
 
 @lru_cache(maxsize=_MAX_KEPT)
-def _find(data: bytes, space: str) -> _Found:
-    """Return what converts levels of ``space`` with this profile, which may be empty."""
+def look_into(data: bytes, space: str) -> Conversion:
+    """Return what a profile, which may be empty, comes to for levels of ``space``.
+
+    As `find_conversion`, but whoever opens the image is to warn.
+    """
     plain = _convert_inks if space == "CMYK" else None
     if space == "LAB":
-        return _Found(_ask_littlecms(b"", space))
+        return Conversion(_ask_littlecms(b"", space))
     if not data:
-        return _Found(plain)
+        return Conversion(plain)
     try:
         profile = parse_profile(data)
         convert = _make_conversion(profile, space)
     except DamagedProfileError as error:
-        return _Found(plain, show_cause(error))
+        return _leave_out(space, show_cause(error))
     except Exception as error:  # littlecms raises one of Pillow's for all that it refuses
-        return _Found(plain, f"littlecms cannot use it ({show_cause(error)})")
+        return _leave_out(space, f"littlecms cannot use it ({show_cause(error)})")
     if space != "CMYK" and _changes_nothing(convert, space):
-        return _Found(None)
-    return _Found(convert)
+        return Conversion(None)
+    return Conversion(convert)
+
+
+def _leave_out(space: str, problem: str) -> Conversion:
+    """Return what is done without a profile that cannot be used."""
+    if space == "CMYK":
+        return Conversion(_convert_inks, problem, "inks are taken as ideal")
+    return Conversion(None, problem)
 
 
 def _make_conversion(profile: IccProfile, space: str) -> Convert:

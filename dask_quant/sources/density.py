@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, TiffImagePlugin
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from PIL.ImageFile import ImageFile
 
 Density = tuple[int, int]
@@ -20,6 +22,9 @@ Density = tuple[int, int]
 _METRES_PER_INCH = 0.0254
 _PER_METRE = {2: 1 / _METRES_PER_INCH, 3: 100.0}
 """Units of EXIF, inches and centimetres, to the metre."""
+
+_INCH = 2
+"""The unit where none is stated."""
 
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 
@@ -40,6 +45,27 @@ def find_density(image: ImageFile) -> Density | None:
         across, down = (float(value) / _METRES_PER_INCH for value in found or ())
     except Exception:  # damaged metadata must not cost the picture
         return None
+    return round_density(across, down)
+
+
+def read_resolution(find_tag: Callable[[int], Any]) -> tuple[float, float] | None:
+    """Return the pixels to the metre, across and down, that tags of a TIFF state as stored.
+
+    ``find_tag`` returns the value of a tag, two integers for a ratio, None for none.
+    """
+    unit, across = find_tag(_RESOLUTION_UNIT), find_tag(_X_RESOLUTION)
+    unit = _PER_METRE.get(_INCH if unit is None else unit)
+    if unit is None or across is None:
+        return None
+    try:
+        (a, b), (c, d) = across, find_tag(_Y_RESOLUTION) or across
+        return a / b * unit, c / d * unit
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+
+
+def round_density(across: float, down: float) -> Density | None:
+    """Return whole pixels to the metre, or None where they make no sense."""
     if not (math.isfinite(across) and math.isfinite(down)):
         return None
     density = (round(across), round(down))
@@ -60,7 +86,7 @@ def _from_exif(image: ImageFile) -> tuple[float, float] | None:
     if "exif" not in image.info:
         return None
     exif: Any = Image.Image.getexif(image)
-    unit = _PER_METRE.get(exif.get(_RESOLUTION_UNIT, 2))
+    unit = _PER_METRE.get(exif.get(_RESOLUTION_UNIT, _INCH))
     if unit is None or _X_RESOLUTION not in exif:
         return None
     across = float(exif[_X_RESOLUTION]) * unit * _METRES_PER_INCH

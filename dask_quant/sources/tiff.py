@@ -1,7 +1,7 @@
 """TIFF and BigTIFF files as images that are read in parts, tile by tile or strip by strip.
 
-A slice decodes the segments that it touches, whatever the file holds besides. Orientations are
-applied to what is read; profiles of colour are not: pixels are taken as sRGB as stored.
+A slice decodes the segments that it touches, whatever the file holds besides. Orientations
+and profiles of colour are applied to what is read.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -70,7 +70,7 @@ class TiffImage:
     unit: tuple[int, int]
     """Rows and columns of the tile or strip that is decoded as a whole."""
     unit_bytes: int
-    """Bytes of one of them once it is decoded, before it is brought to 8 bits."""
+    """Bytes of one of them once it is decoded, before it is brought to 8 bits, and while it is."""
 
     ndim = 3
     dtype = np.dtype(np.uint8)
@@ -122,10 +122,11 @@ def find_tiff(path: str | Path, *, page: Page = FIRST_PAGE) -> TiffImage:
     with translate_errors(str(path)):
         source = DiskFile.find(path)
         layout = _load_layout(source, page)
+        _warn_of_profile(layout, source)
         shape = (*_upright_shape(layout), layout.meaning.bands)
         rows, columns = layout.segment
         unit = (columns, rows) if layout.orientation > 4 else (rows, columns)
-        return TiffImage(source, page, shape, unit, layout.decoded_bytes)
+        return TiffImage(source, page, shape, unit, layout.working_bytes)
 
 
 def read_tiff(
@@ -166,6 +167,7 @@ def read_tiff(
     with translate_errors(_name_of(source)):
         stored = as_byte_source(source)
         layout = read_layout(stored, page)
+        _warn_of_profile(layout, stored)
         limit = MAX_PIXELS if max_pixels is None else min(max_pixels, MAX_PIXELS)
         _check_pixels(layout, limit, stored.name)
         rows, columns = _upright_shape(layout)
@@ -204,6 +206,12 @@ def _load_layout(source: ByteSource, page: Page) -> TiffLayout:
 
 
 _keep_layout = lru_cache(maxsize=_KEPT_LAYOUTS)(read_layout)
+
+
+def _warn_of_profile(layout: TiffLayout, source: ByteSource) -> None:
+    """Warn where the profile of colour of a file cannot be used."""
+    if layout.meaning.profile is not None:
+        layout.meaning.profile.warn(source.name)
 
 
 def _check_pixels(layout: TiffLayout, limit: int, name: str) -> None:
@@ -294,10 +302,19 @@ def _read_stored(source: ByteSource, layout: TiffLayout, window: Window) -> NDAr
             layout.decode_segment(next(stored), (plane, down, across))[cut]
             for plane in range(layout.n_planes)
         ]
-        together = samples[0] if layout.n_planes == 1 else np.concatenate(samples, axis=2)
-        colors = layout.meaning.convert(together)
-        pixels[_shift(inside[0], top), _shift(inside[1], left)] = colors
+        _convert_bands(layout, samples, pixels[_shift(inside[0], top), _shift(inside[1], left)])
     return pixels
+
+
+def _convert_bands(
+    layout: TiffLayout, planes: list[NDArray[Any]], colors: NDArray[np.uint8]
+) -> None:
+    """Set ``(y, x, band)`` to what samples mean, some rows at a time."""
+    for row in range(0, len(colors), layout.band_rows):
+        band = slice(row, row + layout.band_rows)
+        parts = [plane[band] for plane in planes]
+        together = parts[0] if layout.n_planes == 1 else np.concatenate(parts, axis=2)
+        colors[band] = layout.meaning.convert(together)
 
 
 def _shift(span: slice, origin: int) -> slice:

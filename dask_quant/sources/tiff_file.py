@@ -19,7 +19,9 @@ from typing import IO, TYPE_CHECKING
 from tifffile import TiffFile, TiffPage
 
 from dask_quant.errors import OptionError, SourceError
+from dask_quant.sources.density import read_resolution, round_density
 from dask_quant.sources.header import ImageHeader, show_path
+from dask_quant.sources.icc_profile import describe_profile
 from dask_quant.sources.tiff_codecs import COMPRESSIONS
 from dask_quant.sources.tiff_layout import check_size, describe_layout
 from dask_quant.sources.tiff_samples import N_COLORS, describe_mode, find_alpha
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from dask_quant.options import Page
     from dask_quant.sources.byte_ranges import ByteSource
+    from dask_quant.sources.density import Density
     from dask_quant.sources.tiff_layout import TiffLayout
 
 # tifffile tells of every oddity that it gets over; without a handler Python prints them.
@@ -40,7 +43,7 @@ MAX_PAGES = 1 << 20
 _REDUCED, _MASK = 1, 4
 """Bits of the tag NewSubfileType."""
 
-_ORIENTATION = 274
+_ORIENTATION, _PROFILE = 274, 34675
 
 _SLIDE_MAKERS = ("svs", "ndpi", "scn", "qpi", "bif", "indica")
 """Whose slides hold their levels where nothing says so, by tifffile's names."""
@@ -79,7 +82,8 @@ def read_layout(source: ByteSource, page: Page) -> TiffLayout:
         When its samples are of a kind that is not supported.
     """
     with open_page(source, page) as (main, chosen):
-        return describe_layout(chosen, find_orientation(main, chosen), source)
+        icc = _find_profile(main, chosen)
+        return describe_layout(chosen, find_orientation(main, chosen), icc, source)
 
 
 def read_tiff_header(source: ByteSource, page: Page) -> ImageHeader:
@@ -97,6 +101,8 @@ def read_tiff_header(source: ByteSource, page: Page) -> ImageHeader:
             bands=chosen.samplesperpixel,
             input_bytes=source.size(),
             has_alpha=_may_have_alpha(chosen),
+            density=_find_density(main, chosen, turned=turned),
+            profile=describe_profile(_find_profile(main, chosen)),
         )
 
 
@@ -133,6 +139,22 @@ def find_orientation(main: TiffPage, chosen: TiffPage) -> int:
     """Return how a page is turned, 1 to 8; levels that do not say so are turned as their page."""
     value = chosen.tags.valueof(_ORIENTATION) or main.tags.valueof(_ORIENTATION)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _find_profile(main: TiffPage, chosen: TiffPage) -> bytes | None:
+    """Return the embedded profile; that of its page for a level that has none of its own."""
+    value = chosen.tags.valueof(_PROFILE) or main.tags.valueof(_PROFILE)
+    return value if isinstance(value, bytes) else None
+
+
+def _find_density(main: TiffPage, chosen: TiffPage, *, turned: bool) -> Density | None:
+    """Return the pixels to the metre of a page; fewer for a level of it."""
+    found = read_resolution(main.tags.valueof)
+    if found is None:
+        return None
+    across = found[0] * chosen.imagewidth / main.imagewidth
+    down = found[1] * chosen.imagelength / main.imagelength
+    return round_density(*((down, across) if turned else (across, down)))
 
 
 def _open_tiff(file: IO[bytes]) -> TiffFile:

@@ -47,6 +47,16 @@ _PIECE_BYTES = 1 << 20
 _MOST_SPILL = 2
 """How much larger than its tile or strip a picture in it may be, as careless writers make them."""
 
+_BAND_PIXELS = 1 << 18
+"""Pixels of which colours are made at a time, so that their copies stay small (arbitrary)."""
+
+_SAMPLE_COPIES = 3
+"""Copies of samples while they become levels: of planes put together, and of floats scaled."""
+
+_CONVERTED_BYTES = 24
+"""Bytes of a pixel while a profile is applied: levels, two of Pillow's images of four bytes a
+pixel, the bytes of one of them, and the result."""
+
 _COLOR_MAP = 320
 
 _LSB_FIRST = 2
@@ -115,10 +125,19 @@ class TiffLayout:
         return bool(self.offsets[at] == 0 or self.lengths[at] == 0)
 
     @property
-    def decoded_bytes(self) -> int:
-        """Bytes of a segment once it is decoded, of all planes."""
+    def working_bytes(self) -> int:
+        """Bytes of a segment once it is decoded, of all planes, and of what colours are made in."""
         rows, columns = self.segment
-        return rows * columns * self.meaning.n_samples * self.meaning.dtype.itemsize
+        sample_bytes = self.meaning.n_samples * self.meaning.dtype.itemsize
+        converted = min(rows, self.band_rows) * columns
+        return rows * columns * sample_bytes + converted * (
+            _SAMPLE_COPIES * sample_bytes + _CONVERTED_BYTES
+        )
+
+    @property
+    def band_rows(self) -> int:
+        """Rows of a segment that are made colours at a time."""
+        return max(1, _BAND_PIXELS // self.segment[1])
 
 
 def _check_claim(data: bytes, layout: TiffLayout) -> None:
@@ -132,7 +151,9 @@ def _check_claim(data: bytes, layout: TiffLayout) -> None:
         raise ValueError(message)
 
 
-def describe_layout(page: TiffPage, orientation: int, source: ByteSource) -> TiffLayout:
+def describe_layout(
+    page: TiffPage, orientation: int, icc: bytes | None, source: ByteSource
+) -> TiffLayout:
     """Return how a page lies in its file, once all that it says was found sane."""
     name = show_path(source.name)
     check_size((page.imagelength, page.imagewidth), name)
@@ -153,7 +174,7 @@ def describe_layout(page: TiffPage, orientation: int, source: ByteSource) -> Tif
         compression=int(page.compression),
         decode=_make_decoder(page),
         missing=page.nodata,
-        meaning=_find_meaning(page, name),
+        meaning=_find_meaning(page, icc, name),
         orientation=orientation,
     )
     if page.compression == NONE:
@@ -225,7 +246,7 @@ def _as_grid(values: Any, grid: tuple[int, int, int], name: str) -> NDArray[np.i
     return numbers.reshape(grid)
 
 
-def _find_meaning(page: TiffPage, name: str) -> SampleMeaning:
+def _find_meaning(page: TiffPage, icc: bytes | None, name: str) -> SampleMeaning:
     """Return what the samples of a page are."""
     photometric = int(page.photometric)
     if photometric == YCBCR and page.compression in CONVERTS_YCBCR:
@@ -242,6 +263,7 @@ def _find_meaning(page: TiffPage, name: str) -> SampleMeaning:
         n_samples=page.samplesperpixel,
         extra=[int(kind) for kind in (extra if isinstance(extra, tuple) else (extra,))],
         color_table=None if table is None else np.asarray(table, dtype=np.uint16).reshape(3, -1),
+        icc=icc,
     )
 
 

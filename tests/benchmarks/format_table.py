@@ -2,7 +2,7 @@
 
 Each file holds one sample, over and over; the table says what the program makes of it.
 ``python tests/benchmarks/format_table.py`` writes the table into the page; a test checks that the
-page holds what comes out. TIFF, Zarr and rasters have readers, and words, of their own.
+page holds what comes out. Zarr and rasters have readers, and words, of their own.
 """
 
 from __future__ import annotations
@@ -19,12 +19,19 @@ from typing import TYPE_CHECKING, Any
 
 import imagecodecs
 import numpy as np
-from icc_bytes import DISPLAY_P3, SRGB_CURVE, build_grey_profile, build_rgb_profile
+import tifffile
+from icc_bytes import (
+    DISPLAY_P3,
+    SRGB_CURVE,
+    build_grey_profile,
+    build_ink_profile,
+    build_rgb_profile,
+)
 from PIL import Image
 
 import dask_quant as dq
 from dask_quant.alpha_options import KEEP
-from dask_quant.sources.pillow import read_header, read_image
+from dask_quant.sources.image_file import read_header, read_image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +44,7 @@ SIZE = (8, 8)
 
 P3 = build_rgb_profile(DISPLAY_P3, SRGB_CURVE, "Display P3")
 LINEAR_GREY = build_grey_profile(1.0, "Linear grey")
+PRESS = build_ink_profile("Made-up press")
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,69 @@ def deep(encode: Any, *sample: int, bits: int, **options: Any) -> bytes:
     pixels = np.full((64, 64, len(sample)), sample, dtype=np.uint16)
     data: bytes = encode(np.squeeze(pixels), bitspersample=bits, **options)
     return data
+
+
+def tiff(photometric: str, *sample: Any, dtype: Any = np.uint8, **options: Any) -> bytes:
+    """Return a TIFF of one sample."""
+    pixels = np.full((*SIZE[::-1], len(sample)), sample, dtype=dtype)
+    if options.setdefault("planarconfig", "contig") == "separate":
+        pixels = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    elif len(sample) == 1:
+        pixels, options["planarconfig"] = pixels[..., 0], None
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, photometric=photometric, **options)
+    return buffer.getvalue()
+
+
+def list_tiff_cases() -> list[Case]:
+    """Return a TIFF of every kind of pixels."""
+    orange, p3, ink = (255, 128, 1), (234, 51, 35), (0, 128, 255, 64)
+    colors = np.zeros((3, 256), np.uint16)
+    colors[:, 0], colors[:, 1] = np.array(p3) * 257, (10 * 257, 20 * 257, 30 * 257 + 200)
+    jpeg = {"compression": "jpeg", "compressionargs": {"level": 100}, "subsampling": (2, 2)}
+    bits = {"dtype": np.bool_}
+    return [
+        Case("TIFF, 1 bit, 0 is black", "1", tiff("minisblack", 1, **bits)),
+        Case("TIFF, 1 bit, 0 is white", "1", tiff("miniswhite", 1, **bits)),
+        Case("TIFF, 4-bit grey", "7", tiff("minisblack", 7, bitspersample=4)),
+        Case("TIFF, 8-bit grey", "100", tiff("minisblack", 100)),
+        Case("TIFF, 8-bit grey, 0 is white", "100", tiff("miniswhite", 100)),
+        Case("TIFF, grey with a profile of linear light", "100",
+             tiff("minisblack", 100, iccprofile=LINEAR_GREY)),
+        Case("TIFF, 16-bit grey", "32768", tiff("minisblack", 32768, dtype=np.uint16)),
+        Case("TIFF, 32-bit grey", "32768", tiff("minisblack", 32768, dtype=np.uint32)),
+        Case("TIFF, float grey", "0.5", tiff("minisblack", 0.5, dtype=np.float32)),
+        Case("TIFF, float grey above 1", "1.5", tiff("minisblack", 1.5, dtype=np.float32)),
+        Case("TIFF, palette", "entry 1", tiff("palette", 1, colormap=colors)),
+        Case("TIFF, palette with a profile of Display P3", "entry 0",
+             tiff("palette", 0, colormap=colors, iccprofile=P3)),
+        Case("TIFF, RGB", "255, 128, 1", tiff("rgb", *orange)),
+        Case("TIFF, RGB, each band apart", "255, 128, 1",
+             tiff("rgb", *orange, planarconfig="separate")),
+        Case("TIFF, RGB with a profile of Display P3", "234, 51, 35",
+             tiff("rgb", *p3, iccprofile=P3)),
+        Case("TIFF, RGB with a damaged profile", "255, 128, 1",
+             tiff("rgb", *orange, iccprofile=P3[:200])),
+        Case("TIFF, 16-bit RGB", "32768, 128, 129", tiff("rgb", 32768, 128, 129, dtype=np.uint16)),
+        Case("TIFF, float RGB", "1, 0.5, 0", tiff("rgb", 1, 0.5, 0, dtype=np.float32)),
+        Case("TIFF, RGBA, opaque", "255, 128, 1, 255",
+             tiff("rgb", *orange, 255, extrasamples=["unassalpha"])),
+        Case("TIFF, RGBA", "255, 128, 1, 254",
+             tiff("rgb", *orange, 254, extrasamples=["unassalpha"])),
+        Case("TIFF, RGB and a sample that is no alpha", "255, 128, 1, 9",
+             tiff("rgb", *orange, 9, extrasamples=["unspecified"])),
+        Case("TIFF, YCbCr in JPEG, subsampled", "128, 128, 128", tiff("rgb", *(128,) * 3, **jpeg)),
+        Case("TIFF, YCbCr in JPEG with a profile of Display P3", "234, 51, 35",
+             tiff("rgb", *p3, **jpeg, iccprofile=P3)),
+        Case("TIFF, CMYK, no profile", "0, 128, 255, 64", tiff("separated", *ink)),
+        Case("TIFF, CMYK with a profile", "0, 128, 255, 64",
+             tiff("separated", *ink, iccprofile=PRESS)),
+        Case("TIFF, 8-bit CIELAB", "L* 60, a* -20, b* 30", tiff("cielab", 153, 236, 30)),
+        Case("TIFF, 16-bit CIELAB", "L* 60, a* -20, b* 30",
+             tiff("cielab", 39321, 60416, 7680, dtype=np.uint16)),
+        Case("TIFF, 8-bit CIELAB as in ICC", "L* 60, a* -20, b* 30",
+             tiff("icclab", 153, 108, 158)),
+    ]  # fmt: skip
 
 
 def list_cases() -> list[Case]:
@@ -186,6 +257,7 @@ def list_cases() -> list[Case]:
         Case("PPM", "255, 128, 1", ppm("P6", 255, *orange)),
         Case("PPM of 16 bits", "32768, 128, 129", ppm("P6", 65535, 32768, 128, 129)),
         Case("QOI", "255, 128, 1", qoi(*orange)),
+        *list_tiff_cases(),
     ]  # fmt: skip
 
 

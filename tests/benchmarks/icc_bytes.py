@@ -44,7 +44,9 @@ def description_tag(text: str) -> bytes:
     return b"desc" + bytes(4) + struct.pack(">I", len(data)) + data + bytes(78)
 
 
-def build_profile(space: bytes, tags: Mapping[bytes, bytes], name: str = "by hand") -> bytes:
+def build_profile(
+    space: bytes, tags: Mapping[bytes, bytes], name: str = "by hand", connection: bytes = b"XYZ "
+) -> bytes:
     """Return a display profile of ``space`` (four letters) with these tags."""
     white = b"XYZ " + bytes(4) + fixed(*D50)
     tags = {b"desc": description_tag(name), b"wtpt": white, **tags}
@@ -53,7 +55,7 @@ def build_profile(space: bytes, tags: Mapping[bytes, bytes], name: str = "by han
         table += struct.pack(">4sII", tag, start + len(body), len(data))
         body += data + bytes(-len(data) % 4)
     header = struct.pack(
-        ">I4sI4s4s4s", start + len(body), bytes(4), 0x02400000, b"mntr", space, b"XYZ "
+        ">I4sI4s4s4s", start + len(body), bytes(4), 0x02400000, b"mntr", space, connection
     )
     header += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + fixed(*D50)
     return header + bytes(128 - len(header)) + struct.pack(">I", len(tags)) + table + body
@@ -75,3 +77,23 @@ def build_rgb_profile(
 def build_grey_profile(curve: Curve, name: str = "by hand") -> bytes:
     """Return a grey profile of one curve."""
     return build_profile(b"GRAY", {b"kTRC": curve_tag(curve)}, name)
+
+
+def build_ink_profile(name: str = "by hand") -> bytes:
+    """Return a profile of CMYK: CIELAB of paper and of its fifteen overprints, made up."""
+    inks = np.stack(np.meshgrid(*[[0.0, 1.0]] * 4, indexing="ij"), axis=-1).reshape(-1, 4)
+    cyan, magenta, yellow, black = inks.T
+    light = (1 - 0.4 * cyan) * (1 - 0.45 * magenta) * (1 - 0.1 * yellow) * (1 - 0.85 * black)
+    tint = 1 - 0.9 * black
+    lab = np.stack([
+        96 * light,
+        (70 * magenta - 40 * cyan) * tint,
+        (85 * yellow - 45 * cyan - 20 * magenta) * tint,
+    ], axis=1)  # fmt: skip
+    levels = np.clip(np.rint(lab * [2.55, 1, 1] + [0, 128, 128]), 0, 255).astype(np.uint8)
+    identity = bytes(range(256))
+    table = (
+        b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + fixed(1, 0, 0, 0, 1, 0, 0, 0, 1)
+        + 4 * identity + levels.tobytes() + 3 * identity
+    )  # fmt: skip
+    return build_profile(b"CMYK", {b"A2B0": table, b"A2B1": table}, name, connection=b"Lab ")

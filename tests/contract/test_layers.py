@@ -170,6 +170,7 @@ IMPORTS_WITHIN = {
     f"{ROOT}.sources.image_file": "a photograph must not wait for what TIFF needs",
     f"{ROOT}.sources.color_profiles": "littlecms is for profiles of tables, which few images have",
     f"{ROOT}.sources.pillow_colors": "what finds images has no use for Numba",
+    f"{ROOT}.sources.tiff_samples": "what finds images has no use for Numba",
     f"{ROOT}.sources.reading": "a folder of photographs must not wait for Dask arrays and Zarr",
 }
 """Modules that import modules of ours inside functions, and why."""

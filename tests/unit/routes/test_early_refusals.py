@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 import dask_quant as dq
@@ -96,3 +97,15 @@ def test_a_palette_per_image_of_one_image_warns_of_fewer_colors(tmp_path):
     with pytest.warns(FewerColorsWarning):
         report = dq.quantize(path, tmp_path / "o.png", n_colors=9, per_image=True)
     assert report.palette.hex == ["#090909"]
+
+
+def test_a_gif_must_hold_the_page_that_is_asked_for_and_no_other(tmp_path):
+    source = tmp_path / "a.tif"
+    with tifffile.TiffWriter(source) as file:
+        file.write(np.zeros((1, 70_000), np.uint8), photometric="minisblack")
+        file.write(np.zeros((3, 4), np.uint8), photometric="minisblack")
+    with pytest.raises(OutputError, match="Got an image of 70000 x 1 pixels; GIF takes"):
+        dq.quantize(source, tmp_path / "a.gif", n_colors=1)
+    dq.quantize(source, tmp_path / "a.gif", n_colors=1, page=1)
+    with Image.open(tmp_path / "a.gif") as image:
+        assert image.size == (4, 3)

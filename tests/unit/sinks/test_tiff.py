@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 import tifffile
 
+import dask_quant as dq
 from dask_quant.kernels.downsample import halve_labels
+from dask_quant.options import Page
 from dask_quant.palette import Palette
 from dask_quant.sinks import tiff_layout
 from dask_quant.sinks.label_file import encode_labels
 from dask_quant.sinks.tiff import make_tiff_file
 from dask_quant.sinks.tiff_layout import TiffLayout
-from dask_quant.sources.geo_tags import read_geo_tags
+from dask_quant.sources.reading import NO_ORIGIN, Origin, read_geo_tags
 
 PALETTE = Palette(np.random.default_rng(0).permutation(768).reshape(256, 3) % 256)
 UINT8 = np.dtype(np.uint8)
@@ -28,8 +30,8 @@ def make_labels(shape):
     return labels
 
 
-def write(path, labels, source=None):
-    path.write_bytes(b"".join(encode_labels(labels, PALETTE, path, source)))
+def write(path, labels, origin=NO_ORIGIN):
+    path.write_bytes(b"".join(encode_labels(labels, PALETTE, path, origin)))
 
 
 @contextmanager
@@ -40,6 +42,11 @@ def open_raster(path):
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
         with rasterio.open(path) as dataset:
             yield dataset
+
+
+def holds_place(path, shape):
+    tags = read_geo_tags(Origin(path), shape)
+    return tags is not None and tags.to_extra_tags() != []
 
 
 def list_levels(labels, n_levels):
@@ -126,7 +133,7 @@ def test_the_place_of_a_geotiff_is_kept(tmp_path, order, big):
     tifffile.imwrite(
         source, pixels, photometric="rgb", byteorder=order, bigtiff=big, extratags=tags
     )
-    write(out, labels, source)
+    write(out, labels, Origin(source))
     with rasterio.open(source) as before, rasterio.open(out) as after:
         assert (after.crs, after.transform) == (before.crs, before.transform)
         assert after.crs.to_epsg() == 32633
@@ -138,18 +145,65 @@ def test_no_place_is_made_up(tmp_path):
     scale = [(33550, "d", 3, (1.0, 1.0, 0.0), True)]
     pixels, path = np.zeros((6, 4, 3), np.uint8), tmp_path / "a.tif"
     tifffile.imwrite(path, pixels, photometric="rgb", extratags=scale)
-    assert [tag.number for tag in read_geo_tags(path, (6, 4))] == [33550]
-    assert read_geo_tags(str(path), (4, 6)) == ()  # an image of another shape
-    assert read_geo_tags(io.BytesIO(path.read_bytes()), (6, 4)) == ()
-    assert read_geo_tags(pixels, (6, 4)) == ()
-    assert read_geo_tags(tmp_path / "none.tif", (6, 4)) == ()
+    assert read_geo_tags(Origin(path), (6, 4)).pixel_scale == (1, 1, 0)
+    assert read_geo_tags(Origin(str(path)), (4, 6)) is None  # an image of another shape
+    assert read_geo_tags(Origin(path, Page(number=1)), (6, 4)) is None  # there is none
+    assert read_geo_tags(Origin(io.BytesIO(path.read_bytes())), (6, 4)) is None
+    assert read_geo_tags(Origin(pixels), (6, 4)) is None
+    assert read_geo_tags(Origin(tmp_path / "none.tif"), (6, 4)) is None
     data = path.read_bytes()
     for length in (0, 3, 9, 40, 150):
         path.write_bytes(data[:length])
-        assert read_geo_tags(path, (6, 4)) == ()
+        assert not holds_place(path, (6, 4))
     turned = [*scale, (274, "H", 1, 6, True)]
     tifffile.imwrite(path, pixels, photometric="rgb", extratags=turned)
-    assert read_geo_tags(path, (6, 4)) == ()
+    for shape in ((6, 4), (4, 6)):
+        assert not holds_place(path, shape)
+
+
+def write_places(path, scales):
+    """Write a page with two smaller levels for each size of a pixel."""
+    with tifffile.TiffWriter(path) as file:
+        for scale in scales:
+            tags = [
+                (33550, "d", 3, (scale, scale, 0.0), True),
+                (33922, "d", 6, (0.0, 0.0, 0.0, 5e5, 5e6, 0.0), True),
+                (34735, "H", 8, [1, 1, 0, 1, 3072, 0, 1, 32633], True),
+            ]
+            pixels = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
+            file.write(pixels, photometric="rgb", tile=(16, 16), subifds=2, extratags=tags)
+            for step in (2, 4):
+                small = pixels[::step, ::step]
+                file.write(small, photometric="rgb", tile=(16, 16), subfiletype=1)
+
+
+@pytest.mark.parametrize("chunks", [None, 16])
+@pytest.mark.parametrize(("page", "level"), [(None, 0), (1, 0), (None, 2), (1, 1)])
+def test_the_place_is_that_of_the_page_and_level(tmp_path, page, level, chunks, small_units):
+    rasterio = pytest.importorskip("rasterio")
+    source, out = tmp_path / "in.tif", tmp_path / "out.tif"
+    write_places(source, (10.0, 30.0))
+    dq.quantize(source, out, n_colors=4, page=page, level=level, chunks=chunks)
+    scale = (10.0, 30.0)[page or 0] * 2**level
+    with rasterio.open(out) as after:
+        assert tuple(after.transform)[:6] == (scale, 0, 5e5, 0, -scale, 5e6)
+        assert after.crs.to_epsg() == 32633
+        assert after.shape == (64 >> level, 48 >> level)
+
+
+def test_texts_and_numbers_of_keys_are_kept(tmp_path):
+    rasterio = pytest.importorskip("rasterio")
+    profile = {"driver": "GTiff", "height": 20, "width": 30, "count": 3, "dtype": "uint8"}
+    crs = rasterio.CRS.from_proj4("+proj=laea +lat_0=52.5 +lon_0=10.25 +ellps=GRS80 +units=m")
+    matrix = rasterio.Affine(8, -6, 500_000, -6, -8, 5_000_000)
+    source, out = tmp_path / "in.tif", tmp_path / "out.tif"
+    with rasterio.open(source, "w", **profile, crs=crs, transform=matrix) as file:
+        file.write(np.zeros((3, 20, 30), np.uint8))
+    write(out, make_labels((20, 30)), Origin(source))
+    with rasterio.open(source) as before, rasterio.open(out) as after:
+        assert after.crs == before.crs
+        assert after.crs.to_dict()["lon_0"] == 10.25
+        assert after.transform == before.transform == matrix
 
 
 def test_64_bit_offsets_are_a_rule_of_shape_and_type():

@@ -4,11 +4,14 @@ import zlib
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 import dask_quant as dq
+from dask_quant.options import Page
+from dask_quant.sources import image_file
 from dask_quant.sources.pillow import read_header
-from dask_quant.sources.reading import read_density
+from dask_quant.sources.reading import Origin, read_density
 
 ORIENTATION, X_RESOLUTION, Y_RESOLUTION, UNIT = 274, 282, 283, 296
 
@@ -59,6 +62,60 @@ def read_chunks(data):
 )
 def test_density_is_what_the_file_states_as_it_is_shown(data, density):
     assert read_header(io.BytesIO(data)).density == density
+    assert image_file.read_header(io.BytesIO(data)).density == density
+
+
+@pytest.mark.parametrize(
+    ("tags", "density"),
+    [
+        ({"resolution": (300, 150), "resolutionunit": "inch"}, (11811, 5906)),
+        ({"resolution": (40, 20), "resolutionunit": "centimeter"}, (4000, 2000)),
+        ({"resolution": (40, 20), "resolutionunit": "none"}, None),
+        ({"resolution": ((0, 1), (20, 1)), "resolutionunit": "inch"}, None),
+        (
+            {
+                "resolution": (300, 150),
+                "resolutionunit": "inch",
+                "extratags": [(ORIENTATION, 3, 1, 6, True)],
+            },
+            (5906, 11811),
+        ),
+        ({}, None),
+    ],
+)
+def test_density_of_a_tiff_is_what_its_tags_state(tmp_path, tags, density):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((40, 60, 3), np.uint8), photometric="rgb", **tags)
+    assert image_file.read_header(path).density == density
+    assert read_density(Origin(path)) == density
+
+
+def test_a_level_has_fewer_pixels_to_the_metre(tmp_path):
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        options = {"photometric": "rgb", "tile": (16, 16), "resolutionunit": "centimeter"}
+        file.write(pixels, subifds=1, resolution=(40, 20), **options)
+        file.write(pixels[::2, ::4], subfiletype=1, **options)
+        file.write(pixels, resolution=(7, 7), **options)
+    assert read_density(Origin(tmp_path / "a.tif")) == (4000, 2000)
+    assert read_density(Origin(tmp_path / "a.tif", Page(level=1))) == (1000, 1000)
+    assert read_density(Origin(tmp_path / "a.tif", Page(number=1))) == (700, 700)
+
+
+@pytest.mark.parametrize("source", ["a.tif", "a.jpg"])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_outputs_of_both_kinds_state_the_density_of_both_kinds(tmp_path, source, suffix):
+    kind = {"a.tif": "TIFF", "a.jpg": "JPEG"}[source]
+    (tmp_path / source).write_bytes(encode(kind, dpi=(300, 150)))
+    outputs = []
+    for chunks in (None, 16):
+        out = tmp_path / f"{chunks}{suffix}"
+        dq.quantize(tmp_path / source, out, n_colors=4, chunks=chunks)
+        outputs.append(out.read_bytes())
+        with Image.open(out) as image:
+            assert image.info["dpi"] == pytest.approx((300, 150), abs=0.02)
+        assert image_file.read_header(out).density == (11811, 5906)
+    assert outputs[0] == outputs[1]
 
 
 @pytest.mark.parametrize("value", [0.0, -3.0, float("nan"), float("inf"), 1e30])
@@ -71,11 +128,11 @@ def test_a_density_that_makes_no_sense_is_none(value):
 
 
 def test_what_states_no_density_has_none(tmp_path):
-    assert read_density(np.zeros((2, 2))) is None
-    assert read_density(tmp_path / "none.png") is None
+    assert read_density(Origin(np.zeros((2, 2)))) is None
+    assert read_density(Origin(tmp_path / "none.png")) is None
     (tmp_path / "a.zarr").mkdir()
     (tmp_path / "a.zarr" / "zarr.json").write_text("{}")
-    assert read_density(tmp_path / "a.zarr") is None
+    assert read_density(Origin(tmp_path / "a.zarr")) is None
 
 
 @pytest.mark.parametrize("dither", ["none", "bayer", "floyd-steinberg"])
