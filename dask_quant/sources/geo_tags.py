@@ -28,6 +28,9 @@ nothing, as a label."""
 _CODES = {2: "S1", 3: "u2", 4: "u4", 11: "f4", 12: "f8", 16: "u8"}
 """NumPy's codes of the types that these tags have."""
 
+_INTEGERS = frozenset({3, 4, 16})
+"""Those of integers."""
+
 _MAX_TAG_BYTES = 1 << 22
 """Bytes of a tag at most; some files have thousands of tie points."""
 
@@ -69,7 +72,7 @@ def read_geo_tags(source: object, shape: tuple[int, int]) -> tuple[GeoTag, ...]:
     try:
         with open(source, "rb") as file:
             found = _read_directory(file)
-    except (OSError, ValueError, struct.error):
+    except (OSError, ValueError, OverflowError, struct.error):  # no place is beyond 2^63
         return ()
     size = tuple(_first_value(found.get(number)) for number in (_HEIGHT, _WIDTH))
     if size != shape or _first_value(found.get(_ORIENTATION)) not in (None, 1):
@@ -78,8 +81,8 @@ def read_geo_tags(source: object, shape: tuple[int, int]) -> tuple[GeoTag, ...]:
 
 
 def _first_value(tag: GeoTag | None) -> int | None:
-    """Return the first value of a tag of integers."""
-    if tag is None or not tag.data:
+    """Return the first value of a tag of integers; None of one that has none or is of others."""
+    if tag is None or not tag.data or tag.kind not in _INTEGERS:
         return None
     return int(np.frombuffer(tag.data, "<" + _CODES[tag.kind])[0])
 
