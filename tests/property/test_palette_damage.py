@@ -245,9 +245,10 @@ def test_classes_nested_without_end_are_refused(tmp_path, text):
 
 @fuzzed()
 @given(data=st.binary(max_size=80))
-def test_a_list_of_any_bytes_is_read_or_refused(tmp_path, data):
+def test_a_list_of_any_bytes_is_read_or_refused(tmp_path, monkeypatch, data):
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "list.txt"
-    path.write_bytes(data)
+    path.write_bytes(data.replace(b"/", b"").replace(b".", b""))  # no folder of this machine
     found = call_or_refuse(lambda: discover([f"@{path}"]))
     assert found is None or found.inputs
 
