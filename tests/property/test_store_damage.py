@@ -73,7 +73,7 @@ def stores(tmp_path_factory):
         group = zarr.create_group(root / f"ome{number}", zarr_format=number, attributes=attributes)
         group.create_array("0", data=PIXELS)
     dq.quantize(PIXELS, root / "labels.zarr", n_colors=4)
-    return [path for path in root.iterdir() if path.is_dir()]
+    return sorted(path for path in root.iterdir() if path.is_dir())
 
 
 def use(path):

@@ -485,7 +485,8 @@ def test_a_mask_in_a_file_leaves_pixels_out_whatever_the_blocks(write_tif):
         np.testing.assert_array_equal(collect(open_raster(path, ALL), chunks)[1], mask != 0)
 
 
-def test_attributes_that_are_a_list_say_nothing(tmp_path):
+def test_attributes_that_are_a_list_are_refused_in_one_line(tmp_path):
     zarr.save_array(tmp_path / "a.zarr", make_samples(2, "i2"), zarr_format=2)
     (tmp_path / "a.zarr" / ".zattrs").write_text("[]")
-    assert open_raster(tmp_path / "a.zarr", ALL).nodata == (None, None)
+    with pytest.raises(SourceError, match=r"a\.zarr: it is not a Zarr store that opens"):
+        open_raster(tmp_path / "a.zarr", ALL)
