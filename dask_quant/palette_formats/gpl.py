@@ -46,13 +46,14 @@ def loads(data: bytes) -> Palette:
     PaletteError
         When the first line is another one, or a line is not three levels from 0 to 255.
     """
-    lines = list(split_lines(data))
-    if not lines or not lines[0][1].startswith(_MAGIC):
-        got = shorten(lines[0][1]) if lines else "an empty file"
+    lines = split_lines(data)
+    _, first = next(lines, (0, ""))
+    if not first.startswith(_MAGIC):
+        got = shorten(first) if first else "an empty file"
         message = f"Line 1: got {got}; a .gpl file begins with {_MAGIC!r}."
         raise PaletteError(message)
     return distinct_palette(
         parse_levels(number, line)
-        for number, line in lines[1:]
+        for number, line in lines
         if not line.startswith("#") and not _FIELD.match(line)
     )

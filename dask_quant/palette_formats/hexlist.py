@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from dask_quant.palette import Palette
     from dask_quant.palette_formats.parsing import AlphaColor
 
-_COMMENT = re.compile(r"\s*(?:;|//|#(?=\s|$)).*")
+# Blanks before it are stripped afterwards: looked for here, a long line of them takes minutes.
+_COMMENT = re.compile(r"(?:;|//|#(?=\s|$)).*")
 
 
 def dumps(palette: Palette, *, name: str) -> bytes:
@@ -40,7 +41,7 @@ def loads(data: bytes) -> Palette:
     PaletteError
         When a line is not six or eight hexadecimal digits.
     """
-    rows = ((number, _COMMENT.sub("", line)) for number, line in split_lines(data))
+    rows = ((number, _COMMENT.sub("", line).rstrip()) for number, line in split_lines(data))
     return distinct_palette(_parse_row(number, row) for number, row in rows if row)
 
 

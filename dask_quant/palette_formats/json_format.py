@@ -68,7 +68,7 @@ def parse_colors(colors: Any, counts: Any) -> Palette:
         When ``colors`` or ``counts`` is not that.
     """
     if not isinstance(colors, list):
-        got = shorten(json.dumps(colors))
+        got = "an object" if isinstance(colors, dict) else shorten(json.dumps(colors))
         message = f"Got {got} for the colours; a list of '#rrggbb' is needed."
         raise PaletteError(message)
     parsed = [_parse_color(index, color) for index, color in enumerate(colors, start=1)]
@@ -95,7 +95,8 @@ def _parse_json(data: bytes) -> Any:
 def _check_version(version: Any) -> None:
     """Raise `PaletteError` unless we know ``version``."""
     if version != VERSION:
-        message = f"Got version {shorten(version)} of a palette file; this release reads {VERSION}."
+        got = type(version).__name__ if isinstance(version, dict | list) else shorten(version)
+        message = f"Got version {got} of a palette file; this release reads {VERSION}."
         raise PaletteError(message)
 
 
@@ -103,7 +104,9 @@ def _parse_color(index: int, color: Any) -> AlphaColor:
     """Return the three levels and the alpha of the ``index``-th colour."""
     parsed = parse_hex_alpha(color) if isinstance(color, str) else None
     if parsed is None:
-        message = f"Colour {index}: got {shorten(color)}; write it as '#rrggbb'."
+        # What holds others is not shown: it may be nested too deeply, or millions of them.
+        got = type(color).__name__ if isinstance(color, dict | list) else shorten(color)
+        message = f"Colour {index}: got {got}; write it as '#rrggbb'."
         raise PaletteError(message)
     return parsed
 

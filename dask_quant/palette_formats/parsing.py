@@ -24,6 +24,7 @@ HEX_COLOR = re.compile(r"#?([0-9a-fA-F]{6})")
 
 _HEX_ALPHA = re.compile(r"#?([0-9a-fA-F]{6})([0-9a-fA-F]{2})?")
 """The same, or with alpha."""
+_LINE = re.compile(r"([^\r\n]*)(?:\r\n|\r|\n|\Z)")
 
 _LEVELS = re.compile(r"(\d+)\s+(\d+)\s+(\d+)(?:\s.*)?", re.ASCII)
 
@@ -37,9 +38,9 @@ def split_lines(data: bytes) -> Iterator[tuple[int, str]]:
     Names in old files are in any encoding, so what is not UTF-8 is replaced, not refused.
     """
     text = data.decode("utf-8-sig", errors="replace")
-    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
-        if line.strip():
-            yield number, line.strip()
+    for number, match in enumerate(_LINE.finditer(text), start=1):
+        if line := match[1].strip():
+            yield number, line
 
 
 def parse_hex_color(text: str) -> Color | None:

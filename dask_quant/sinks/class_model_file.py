@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 from dask_quant.class_model import ClassModel
 from dask_quant.errors import PixelFormatError, SourceError, SourceNotFoundError
-from dask_quant.options import as_path
+from dask_quant.options import as_path, format_bytes
 from dask_quant.sinks.atomic import write_file_atomically
 from dask_quant.sources.header import show_cause, show_path
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+MAX_FILE_BYTES = 2**27
+"""Longest file of classes that is read: 65,535 classes of 60 bands."""
 
 
 def write_class_model(model: ClassModel, path: str | Path, *, overwrite: bool = False) -> int:
@@ -65,7 +69,12 @@ def read_class_model(path: str | Path) -> ClassModel:
     file = as_path(path, "model")
     cannot = f"Cannot read classes from {show_path(str(file))}"
     try:
-        return ClassModel.from_json(file.read_text(encoding="utf-8"))
+        with file.open("rb") as stored:
+            data = stored.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
+            message = f"Got more than {format_bytes(MAX_FILE_BYTES)}, which no such file takes."
+            raise PixelFormatError(message)
+        return ClassModel.from_json(data.decode())
     except PixelFormatError as error:
         message = f"{cannot}: {error}"
         raise PixelFormatError(message) from None

@@ -240,7 +240,7 @@ def _gather_path(path: str, basket: _Basket) -> None:
         basket.add_named(path)
         return
     before = basket.size()
-    _scan_folder(path, "", path, basket)
+    _scan_folder(path, basket)
     _require_image(f"the folder {show_path(path)}", before, basket)
 
 
@@ -326,26 +326,41 @@ def _require_image(what: str, before: tuple[int, int], basket: _Basket) -> None:
     raise SourceNotFoundError(message)
 
 
-def _scan_folder(folder: str, below: str, root: str, basket: _Basket) -> None:
+def _scan_folder(root: str, basket: _Basket) -> None:
     """Put the images below a folder into the basket, by name, folders and files alike."""
-    try:
-        with os.scandir(folder) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
-    except OSError as error:
-        message = f"Cannot list the folder {show_path(folder)}: {show_cause(error)}."
-        raise SourceError(message) from error
-    for entry in entries:
-        path, place = os.path.join(folder, entry.name), os.path.join(below, entry.name)
+    waiting = _list_folder(root, "")  # not by recursion: folders may lie in folders a thousand deep
+    while waiting:
+        entry, place = waiting.pop()
+        path = entry.path
         if basket.ignores(path, root):
             continue
-        if entry.name.startswith(".") or (entry.is_symlink() and entry.is_dir()):
+        if entry.name.startswith(".") or (entry.is_symlink() and _is_folder(entry)):
             basket.ignore(path)
-        elif not entry.is_dir():
+        elif not _is_folder(entry):
             _take_file(path, place, root, basket)
         elif is_zarr_store(path):
             basket.add_below(path, place, root)
         else:
-            _scan_folder(path, place, root, basket)
+            waiting += _list_folder(path, place)
+
+
+def _list_folder(folder: str, below: str) -> list[tuple[os.DirEntry[str], str]]:
+    """Return what is right inside a folder, each with its place, by name from the last one on."""
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name, reverse=True)
+    except OSError as error:
+        message = f"Cannot list the folder {show_path(folder)}: {show_cause(error)}."
+        raise SourceError(message) from error
+    return [(entry, os.path.join(below, entry.name)) for entry in entries]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder; a link to what may not be looked at is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _take_file(path: str, below: str, root: str, basket: _Basket) -> None:

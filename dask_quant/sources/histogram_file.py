@@ -8,9 +8,9 @@ anything is read, and what is read goes part by part.
 
 from __future__ import annotations
 
-import tokenize
+import os
+import struct
 import zipfile
-import zlib
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,11 +42,15 @@ MAX_COLORS = 1 << 28
 _CLEAR = 0xFF000000
 """Packed colour of all pixels that are fully transparent."""
 
-_DAMAGES = (
-    *(OSError, EOFError, ValueError, TypeError, KeyError, SyntaxError, RuntimeError),
-    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
-)
-"""What Python and NumPy raise on archives and arrays that are damaged, encrypted or no such."""
+_END = struct.Struct("<4s4x2H2LH")
+"""End of an archive: its mark, entries here and in all, bytes of the directory, its place, comment.
+"""
+
+_END_MARK = b"PK\5\6"
+"""What the end of an archive begins with."""
+
+_MAX_DIRECTORY_BYTES = 1 << 16
+"""Most that the directory of an archive of three arrays takes (arbitrary)."""
 
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """How the arrays of an ``.npz`` are stored."""
@@ -80,17 +84,33 @@ def read_histogram(path: str | Path) -> ColorHistogram:
     file = as_path(path, "histogram")
     cannot = f"Cannot read counts from {show_path(str(file))}"
     try:
-        with zipfile.ZipFile(file) as archive:
+        with file.open("rb") as stored, _open_archive(stored) as archive:
             _check_version(archive)
             codes = _read_codes(archive)
             return ColorHistogram(codes, _read_counts(archive, len(codes)))
     except FileNotFoundError:
         message = f"{cannot}: there is no such file."
         raise SourceNotFoundError(message) from None
-    except _DAMAGES as error:
+    except Exception as error:  # of Python and NumPy, any type for one damaged file or another
         reason = error.strerror if isinstance(error, OSError) else None
         message = f"{cannot}: {reason or show_cause(error)}."
         raise SourceError(message) from error
+
+
+def _open_archive(stored: IO[bytes]) -> zipfile.ZipFile:
+    """Return the archive; raise `ValueError` where its directory could fill the memory.
+
+    It is read as a whole by `zipfile`, at some ten times its bytes.
+    """
+    n_bytes = stored.seek(0, os.SEEK_END)
+    stored.seek(max(0, n_bytes - _END.size))
+    tail = stored.read().ljust(_END.size, b"\0")
+    mark, _, _, directory_bytes, begin, _ = _END.unpack(tail)
+    is_plain = begin + directory_bytes + _END.size == n_bytes  # so that none is of 64 bits
+    if mark != _END_MARK or not is_plain or directory_bytes > _MAX_DIRECTORY_BYTES:
+        message = "it is no archive (zip) of a few arrays, or is torn"
+        raise ValueError(message)
+    return zipfile.ZipFile(stored)
 
 
 def _check_version(archive: zipfile.ZipFile) -> None:
@@ -182,9 +202,7 @@ def _read_parts(
 def _read_array_header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Return shape, whether columns come first, and type, from the header of a ``.npy``."""
     version = np.lib.format.read_magic(member)
-    if version == (1, 0):
+    if version == (1, 0):  # the header of others may claim 4 GB, and have them by deflate
         return np.lib.format.read_array_header_1_0(member)
-    if version == (2, 0):
-        return np.lib.format.read_array_header_2_0(member)
     message = f"it holds an array of NumPy's format {version[0]}.{version[1]}"
     raise ValueError(message)

@@ -68,9 +68,9 @@ def read_bit_depth(file: IO[bytes]) -> int:
 
 
 def read_start(file: IO[bytes]) -> PngStart:
-    """Return what the header of a PNG states."""
+    """Return what the header of a PNG states; zeros for what a torn file does not."""
     file.seek(_DEPTH_OFFSET)
-    bit_depth, color_type, _, _, interlace = file.read(5)
+    bit_depth, color_type, _, _, interlace = file.read(5).ljust(5, b"\0")
     return PngStart(bit_depth, color_type, interlace != 0)
 
 

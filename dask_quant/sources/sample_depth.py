@@ -129,6 +129,9 @@ def describe_tiff(file: IO[bytes]) -> str | None:
     tags.load(file)
     if _BITS_PER_SAMPLE not in tags or _PHOTOMETRIC not in tags:
         return None
-    bits = "/".join(str(bits) for bits in sorted(set(tags[_BITS_PER_SAMPLE])))
+    n_bands, depths = tags.get(_SAMPLES_PER_PIXEL, 1), tags[_BITS_PER_SAMPLE]
+    if not all(isinstance(number, int) for number in (n_bands, *depths)):
+        return None  # a damaged file may have texts for them, of any length
+    bits = "/".join(str(bits) for bits in sorted(set(depths)))
     kinds = sorted({_SAMPLE_KINDS.get(kind, "odd") for kind in tags.get(_SAMPLE_FORMAT, (1,))})
-    return f"{tags.get(_SAMPLES_PER_PIXEL, 1)} band(s) of {bits}-bit {'/'.join(kinds)} samples"
+    return f"{n_bands} band(s) of {bits}-bit {'/'.join(kinds)} samples"

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 _ZLIB_HEADER_BYTES = 2
 
+_DEPTHS = (1, 2, 4, 8)
+"""Bits of a label in a PNG."""
+
 
 def open_label_store(path: Path, chunks: tuple[int, int]) -> da.Array:
     """Return the labels ``(y, x)`` of a label store, in ``chunks``. **Lazy**.
@@ -55,6 +58,9 @@ def open_label_store(path: Path, chunks: tuple[int, int]) -> da.Array:
     except Exception as error:  # zarr raises almost any type for damaged metadata
         message = f"Cannot read {show_path(str(path))}: {show_cause(error)}."
         raise SourceError(message) from error
+    if array.ndim != 2:
+        message = f"Cannot read {show_path(str(path))}: its labels have the shape {array.shape}."
+        raise SourceError(message)
     return da.from_array(
         ShardedArray(array) if can_read(array) else array,
         chunks=chunks,
@@ -106,10 +112,10 @@ def open_label_png(path: Path, shape: tuple[int, int], strip_rows: int) -> da.Ar
     absolute = os.path.abspath(path)
     depth, places = _find_strips(absolute)
     n_strips = -(-shape[0] // strip_rows)
-    if len(places) != n_strips:
+    if len(places) != n_strips or depth not in _DEPTHS:
         message = (
-            f"Cannot read {show_path(str(path))} again: it has {len(places)} strips instead of "
-            f"{n_strips}; leave it unchanged until the job is done."
+            f"Cannot read {show_path(str(path))} again: it has {len(places)} strips of {depth} "
+            f"bits instead of {n_strips}; leave it unchanged until the job is done."
         )
         raise SourceError(message)
     return da.from_array(
@@ -185,14 +191,14 @@ class _StripPart:
 
 
 def _find_strips(path: str) -> tuple[int, tuple[tuple[int, int], ...]]:
-    """Return bits per pixel, and offset and length of the deflated bytes of each strip."""
+    """Return bits per pixel, 0 where none are told, and offset and bytes of each deflated strip."""
     depth = 0
     places: list[tuple[int, int]] = []
     with open(path, "rb") as file:
         for chunk in walk_chunks(file):
             if chunk.kind == b"IHDR":
                 depth = read_bit_depth(file)
-            elif chunk.kind == b"IDAT":
+            elif chunk.kind == b"IDAT" and chunk.size >= _ZLIB_HEADER_BYTES:
                 skipped = 0 if places else _ZLIB_HEADER_BYTES
                 places.append((chunk.start + skipped, chunk.size - skipped))
     return depth, tuple(places)

@@ -195,7 +195,7 @@ def test_one_image_gives_what_it_gave_before_counts_were_saved(folder):
         ({"save_histogram": "a.npz"}, OutputExistsError, "a.npz' exists"),
         ({"save_histogram": "n.txt"}, OptionError, r"must end in \.npz"),
         ({"histogram": "none.npz"}, SourceNotFoundError, "no such file"),
-        ({"histogram": "c.png"}, SourceError, "not a zip file"),
+        ({"histogram": "c.png"}, SourceError, r"no archive \(zip\)"),
         ({"histogram": ["a.npz", 3]}, OptionError, "int for histogram"),
         ({"histogram": 3}, OptionError, "int for histogram"),
     ],

@@ -180,7 +180,7 @@ def test_repeated_colors_are_dropped_and_their_counts_summed():
         (".json", b"", "Line 1: not JSON"),
         (".json", b'["#000000",\n "#ffffff"', "Line 2: not JSON"),
         (".json", b'"#000000"', "list of '#rrggbb' is needed"),
-        (".json", b"{}", "Got '{}' for the colours"),
+        (".json", b"{}", "Got an object for the colours"),
         (".json", b'{"palette": null}', "Got 'null' for the colours"),
         (".json", b"[]", "without any colour"),
         (".json", b'["#000000", "red"]', "Colour 2: got 'red'"),

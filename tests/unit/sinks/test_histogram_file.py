@@ -99,7 +99,7 @@ BAD = {
     "too many counts": ({"counts": np.ones(4, np.int64)}, "4 counts, where there are at most 3"),
     "objects": ({"counts": np.array([1, "a", None], dtype=object)}, "counts are object"),
     "floats": ({"counts": COUNTS.astype(float)}, "counts are float64"),
-    "four bands": ({"colors": np.zeros((3, 4), np.uint8)}, r"colors are uint8 \(3, 4\)"),
+    "five bands": ({"colors": np.zeros((3, 5), np.uint8)}, r"colors are uint8 \(3, 5\)"),
     "by columns": ({"colors": np.asfortranarray(COLORS)}, "colors are uint8"),
     "future": ({"version": np.array(2)}, "version 2"),
     "no version": ({"version": None}, "holds no version"),

@@ -236,3 +236,13 @@ def test_blocks_and_pieces_cover_an_image_of_terapixels():
     assert layout.block == (4096, 4096)
     assert (layout.n_levels, layout.n_block_levels) == (12, 4)
     assert layout.level_shape(11) == (489, 489)
+
+
+def test_tags_that_make_no_sense_are_none(tmp_path):
+    path = tmp_path / "a.tif"
+    head = struct.pack("<2sHIH", b"II", 42, 8, 3)
+    text = struct.pack("<HHI4s", 256, 2, 4, b"wide")  # a width in letters
+    path.write_bytes(head + text + struct.pack("<HHII", 257, 4, 1, 2) + text)
+    assert read_geo_tags(Origin(path), (2, 3)) is None
+    path.write_bytes(struct.pack("<2sHHHQ", b"II", 43, 8, 0, 2**64 - 1))  # a directory nowhere
+    assert read_geo_tags(Origin(path), (2, 3)) is None

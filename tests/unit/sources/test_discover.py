@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from dask_quant.errors import SourceError, SourceNotFoundError
+from dask_quant.sources import discover as listing
 from dask_quant.sources.discover import discover, is_zarr_store
 
 JPEG_START = b"\xff\xd8\xff\xe0"
@@ -208,3 +209,36 @@ def test_outputs_given_by_name_are_inputs():
     found = discover(["d", "d/out.png"], exclude=Path("d/out.png"))
     assert places(found) == ["out/a.png", "out.png"]
     assert found.n_ignored == 0
+
+
+def test_folders_a_thousand_deep_are_searched(tmp_path):
+    depth, folder = 1100, tmp_path
+    for _ in range(depth):
+        folder = folder / "a"
+        folder.mkdir()
+    (folder / "b.png").touch()
+    assert [Path(entry.path).name for entry in discover([tmp_path]).inputs] == ["b.png"]
+    (folder / "b.png").unlink()
+    for _ in range(depth):  # whoever clears up may not get so deep
+        folder.rmdir()
+        folder = folder.parent
+
+
+def test_a_link_to_what_may_not_be_looked_at_is_ignored(tmp_path, monkeypatch):
+    (tmp_path / "b.png").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "b.png")
+
+    class Locked:
+        name, path = "link", str(tmp_path / "link")
+
+        def is_symlink(self):
+            return True
+
+        def is_dir(self):
+            raise PermissionError(13, "Permission denied", self.path)
+
+    listed = listing._list_folder(str(tmp_path), "")
+    listed[0] = (Locked(), "link")
+    monkeypatch.setattr(listing, "_list_folder", lambda *_: listed)
+    found = discover([tmp_path])
+    assert (len(found.inputs), found.n_ignored) == (1, 1)

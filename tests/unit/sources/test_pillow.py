@@ -359,3 +359,19 @@ def test_images_are_told_by_their_signature(tmp_path, rgb):
     assert not looks_like_image(tmp_path / "text.png")
     assert not looks_like_image(tmp_path)
     assert not looks_like_image(tmp_path / "none")
+
+
+def test_a_tiff_whose_numbers_are_texts_is_refused_in_one_line(tmp_path):
+    path = tmp_path / "a.tif"
+    tags = [
+        (256, 4, 1, 2),
+        (257, 4, 1, 2),
+        (258, 3, 1, 99),
+        (262, 3, 1, 2),
+        (277, 2, 4, 0x0A0A0A0A),
+    ]
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    path.write_bytes(struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4))
+    with pytest.raises(SourceError, match="header is damaged") as caught:
+        read_header(path)
+    assert str(caught.value).isprintable()

@@ -249,6 +249,7 @@ def encode(number):
         ("i2", {"_FillValue": None}, None),
         ("i2", {"_FillValue": "none"}, None),
         ("i2", {"nodata": [7]}, None),
+        ("i2", {"nodata": 10**400}, None),
         ("i2", {}, None),
     ],
 )
@@ -482,3 +483,10 @@ def test_a_mask_in_a_file_leaves_pixels_out_whatever_the_blocks(write_tif):
     path = write_tif("a.tif", samples, mask=mask)
     for chunks in CHUNKS:
         np.testing.assert_array_equal(collect(open_raster(path, ALL), chunks)[1], mask != 0)
+
+
+def test_attributes_that_are_a_list_are_refused_in_one_line(tmp_path):
+    zarr.save_array(tmp_path / "a.zarr", make_samples(2, "i2"), zarr_format=2)
+    (tmp_path / "a.zarr" / ".zattrs").write_text("[]")
+    with pytest.raises(SourceError, match=r"a\.zarr: it is not a Zarr store that opens"):
+        open_raster(tmp_path / "a.zarr", ALL)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import zarr
 
+import dask_quant as dq
 from dask_quant.errors import SourceError
 from dask_quant.palette import Palette
 from dask_quant.sinks.png import encode_labels, write_png
@@ -65,7 +66,7 @@ def test_a_png_that_was_cut_off_is_refused(tmp_path):
     write_strips(tmp_path / "a.png", labels, 200)
     data = (tmp_path / "a.png").read_bytes()
     (tmp_path / "a.png").write_bytes(data[: data.rindex(b"IDAT") - 4])
-    with pytest.raises(SourceError, match="2 strips instead of 3"):
+    with pytest.raises(SourceError, match="2 strips of 8 bits instead of 3"):
         open_label_png(tmp_path / "a.png", labels.shape, STRIP_ROWS)
 
 
@@ -102,3 +103,18 @@ def test_rasters_are_read_in_any_chunks(tmp_path, dtype):
     lazy = open_label_raster(tmp_path / "a.tif", labels.shape, dtype, (16, 33))
     assert (lazy.chunksize, lazy.dtype) == ((16, 33), dtype)
     np.testing.assert_array_equal(lazy.compute(), labels)
+
+
+def test_a_store_of_anything_but_labels_is_refused(tmp_path):
+    zarr.save_array(tmp_path / "a.zarr" / "0", np.zeros((2, 3, 3), np.uint8))
+    with pytest.raises(SourceError, match=r"labels have the shape \(2, 3, 3\)"):
+        open_label_store(tmp_path / "a.zarr", (2, 2))
+
+
+@pytest.mark.parametrize("n_bytes", [0, 20, 24, 40])
+def test_a_png_that_breaks_off_in_its_head_is_refused(tmp_path, n_bytes):
+    path = tmp_path / "a.png"
+    dq.quantize(np.zeros((2, 3, 3), np.uint8), path, n_colors=1)
+    path.write_bytes(path.read_bytes()[:n_bytes])
+    with pytest.raises(SourceError, match="0 strips of"):
+        open_label_png(path, (2, 3), 2)
