@@ -86,7 +86,10 @@ def find_array(path: str | Path, level: int) -> FoundArray:
     try:
         # Workers may have another working folder.
         node = zarr.open(os.path.abspath(path), mode="r")
-        return _find_in_node(node, path, level, name)
+        found = _find_in_node(node, path, level, name)
+        if not isinstance(found.array.metadata.attributes, dict):  # zarr takes any JSON for them
+            raise ValueError("the attributes of its array are no object")
+        return found
     except (OptionError, PixelFormatError, SourceError):
         raise
     except Exception as error:  # zarr raises almost any type for damaged metadata

@@ -311,10 +311,7 @@ def _prefer_bands(order: AxisOrder, shape: tuple[int, ...]) -> AxisOrder:
 
 def _read_nodata(array: zarr.Array) -> float | None:
     """Return what the attributes of an array say stands for "nothing here"."""
-    attributes = array.attrs.asdict()
-    if not isinstance(attributes, dict):  # zarr takes any JSON for them
-        return None
-    value = attributes.get("_FillValue", attributes.get("nodata"))
+    value = array.attrs.get("_FillValue", array.attrs.get("nodata"))
     if isinstance(value, str):  # xarray writes a float to version 3 as its bytes in base64
         try:
             (value,) = struct.unpack("<d", base64.b64decode(value, validate=True))

@@ -213,3 +213,12 @@ def test_a_group_of_arrays_names_them(tmp_path):
         group.create_array(name, shape=(4, 5), dtype="u1")
     with pytest.raises(SourceError, match="name one of its arrays: blue, red"):
         find_zarr_image(tmp_path / "g.zarr")
+
+
+@pytest.mark.parametrize("text", ["[]", '"0"', "false"])
+def test_attributes_that_are_no_object_are_refused_in_one_line(tmp_path, text):
+    write_image(tmp_path / "a.zarr", [PIXELS], "yxc")
+    (tmp_path / "a.zarr" / "s0" / ".zattrs").write_text(text)
+    for read in (open_zarr, open_zarr_samples, describe_reading, read_pixel_grid):
+        with pytest.raises(SourceError, match=r"a\.zarr: it is not a Zarr store that opens"):
+            read(tmp_path / "a.zarr")
