@@ -11,9 +11,11 @@ from ome_zarr.writer import write_image as write_ome_image
 from dask_quant.errors import OptionError, PixelFormatError, SourceError
 from dask_quant.options import Page
 from dask_quant.pixel_grid import PixelGrid
+from dask_quant.sources.reading import list_any_pages
 from dask_quant.sources.zarr_store import (
     describe_reading,
     find_zarr_image,
+    list_zarr_pages,
     open_zarr,
     open_zarr_samples,
     read_pixel_grid,
@@ -123,6 +125,19 @@ def test_levels_are_counted_from_the_full_resolution(tmp_path):
     for level in (2, 9):
         with pytest.raises(OptionError, match=rf"level {level} .* levels are 0 to 1"):
             find_zarr_image(path, page=Page(level=level))
+
+
+def test_levels_and_pictures_are_listed(tmp_path):
+    samples = [np.zeros((2, 1, 3, 40 >> level, 61 >> level), "u1") for level in range(3)]
+    path = write_image(tmp_path / "a.zarr", samples, "tczyx")
+    expected = (6, ((40, 61), (20, 30), (10, 15)))
+    assert list_zarr_pages(path) == expected
+    assert list_zarr_pages(path, page=Page(number=5, level=2)) == expected
+    # An array that is named itself has no other level to choose.
+    assert list_any_pages(path / "s1") == (6, ((20, 30),))
+    (path / "s2" / ".zarray").write_text("{}")
+    with pytest.raises(SourceError, match="level 2 does not open"):
+        list_zarr_pages(path)
 
 
 def test_scales_and_units_are_read(tmp_path):
