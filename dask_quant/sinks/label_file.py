@@ -9,7 +9,7 @@ from dask_quant.sinks.gif import GIF_PIXEL_BYTES, check_gif_colors, check_gif_sh
 from dask_quant.sinks.png import bit_depth_for
 from dask_quant.sinks.row_files import GifFile, NpzFile, make_png_file
 from dask_quant.sinks.tiff import make_tiff_file
-from dask_quant.sources.geo_tags import read_geo_tags
+from dask_quant.sinks.tiff_place import find_geo_tags
 from dask_quant.sources.reading import read_density
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def plan_label_file(
     n_colors : int
         Colours of the palette.
     source : object, optional
-        What the pixels are read from; a GeoTIFF's place on the earth goes to a TIFF, the
-        density of a picture to a PNG.
+        What the pixels are read from; the place on the earth of a GeoTIFF, or of an array of
+        xarray, goes to a TIFF, the density of a picture to a PNG.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def plan_label_file(
     check_color_number(out, n_colors)
     suffix = out.suffix.lower()
     if suffix in TIFF_SUFFIXES:
-        return make_tiff_file(shape, dtype, read_geo_tags(source, shape))
+        return make_tiff_file(shape, dtype, find_geo_tags(source, shape))
     if suffix == ".gif":
         return GifFile(shape, dtype)
     if suffix == ".npz":
