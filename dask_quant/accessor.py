@@ -13,10 +13,10 @@ import xarray as xr
 from dask.delayed import delayed
 
 from dask_quant.arrays import fit_palette, relabel, render
-from dask_quant.errors import PixelFormatError
 from dask_quant.execute import Executor
 from dask_quant.palette import as_palette
 from dask_quant.segmentation import label_classes, score_classes, segment
+from dask_quant.sources.named_arrays import as_one_array, find_dimensions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,15 +27,6 @@ if TYPE_CHECKING:
     from dask_quant.class_model import ClassModel
     from dask_quant.class_scores import ClassCurve
     from dask_quant.palette import Palette
-
-_ROW_NAMES = ("y", "lat", "latitude", "northing", "row", "rows")
-"""Names that a dimension of rows may have."""
-
-_COLUMN_NAMES = ("x", "lon", "longitude", "easting", "column", "columns", "col")
-"""Names that a dimension of columns may have."""
-
-_NODATA_NAMES = ("_FillValue", "nodata", "missing_value")
-"""Attributes, or encodings, that say which sample stands for "nothing here"."""
 
 _READ_OPTIONS = ("bands", "indices", "nodata", "mask")
 """Options that say how pixels are read."""
@@ -79,12 +70,8 @@ class QuantAccessor:
         DaskQuantError
             As `dask_quant.segment` does.
         """
-        array, names = self._stack()
-        given = self._add_nodata(_name_bands(options, names))
-        report = segment(array.data, n_clusters=n_clusters, **given)
-        chosen = {
-            key: options[key] for key in ("bands", "indices", "nodata", "mask") if key in options
-        }
+        report = segment(self._data, n_clusters=n_clusters, **options)
+        chosen = {key: options[key] for key in _READ_OPTIONS if key in options}
         return self.label(report.model, **chosen)
 
     def label(self, model: ClassModel, **options: Any) -> xr.DataArray:
@@ -109,9 +96,7 @@ class QuantAccessor:
         DaskQuantError
             As `dask_quant.label_classes` does.
         """
-        array, names = self._stack()
-        given = self._add_nodata(_name_bands(options, names))
-        labels = label_classes(array.data, model, **given)
+        array, labels = self._stack(), label_classes(self._data, model, **options)
         rows, columns, band = array.dims
         if not isinstance(array.data, da.Array):
             labels = Executor(None, "threads").compute(delayed(labels), stage="label")
@@ -163,7 +148,7 @@ class QuantAccessor:
         DaskQuantError
             As `dask_quant.fit_palette` and `dask_quant.relabel` do; data must be uint8.
         """
-        array, _ = self._stack()
+        array = self._stack()
         pixels, (rows, columns, band) = array.data, array.dims
         if palette is None:
             colors = fit_palette(pixels, n_colors, space=space, alpha=alpha, **options)
@@ -208,51 +193,13 @@ class QuantAccessor:
         DaskQuantError
             As `dask_quant.score_classes` does.
         """
-        array, names = self._stack()
-        return score_classes(array.data, numbers, **self._add_nodata(_name_bands(options, names)))
+        return score_classes(self._data, numbers, **options)
 
-    def _stack(self) -> tuple[xr.DataArray, list[str]]:
-        """Return the numbers with dimensions (rows, columns, band), and the names of the bands."""
-        data = self._data
-        if isinstance(data, xr.Dataset):
-            data = data.to_dataarray(dim="band")
-        rows, columns = _find_dimension(data, _ROW_NAMES), _find_dimension(data, _COLUMN_NAMES)
-        others = [str(name) for name in data.dims if name not in (rows, columns)]
-        if len(others) > 1:
-            message = f"Got dimensions {data.dims}; choose one of {others} to be the bands."
-            raise PixelFormatError(message)
-        band = others[0] if others else "band"
-        data = data if others else data.expand_dims(band)
-        data = data.transpose(rows, columns, band)
-        return data, [str(value) for value in data[band].values.tolist()]
-
-    def _add_nodata(self, options: dict[str, Any]) -> dict[str, Any]:
-        """Return options with the value for "nothing here" that the data have, where they do."""
-        if options.get("nodata") is not None:
-            return options
-        variables = self._data.data_vars.values() if isinstance(self._data, xr.Dataset) else ()
-        for source in (self._data, *variables):
-            for name in _NODATA_NAMES:
-                value = source.attrs.get(name, source.encoding.get(name))
-                if value is not None:
-                    return options | {"nodata": float(value)}
-        return options
-
-
-def _find_dimension(data: xr.DataArray, names: tuple[str, ...]) -> str:
-    """Return the dimension that has one of these names, or raise `PixelFormatError`."""
-    found = [str(name) for name in data.dims if str(name).lower() in names]
-    if len(found) != 1:
-        message = f"Got dimensions {data.dims}; one of them must be called {' or '.join(names)}."
-        raise PixelFormatError(message)
-    return found[0]
-
-
-def _name_bands(options: dict[str, Any], names: list[str]) -> dict[str, Any]:
-    """Return options with bands by number, from 1, where they are given by name."""
-    bands = options.get("bands")
-    if bands is None:
-        return options
-    bands = [bands] if isinstance(bands, (str, int)) else bands
-    numbers = [names.index(band) + 1 if band in names else band for band in bands]
-    return options | {"bands": numbers}
+    def _stack(self) -> xr.DataArray:
+        """Return the numbers with dimensions (rows, columns, band)."""
+        data = as_one_array(self._data)
+        rows, columns, band = find_dimensions(data)
+        if band is None:
+            band, data = "band", data.expand_dims("band")
+        stacked: xr.DataArray = data.transpose(rows, columns, band)
+        return stacked

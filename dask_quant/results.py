@@ -166,9 +166,9 @@ class ImageInfo:
     profile: str | None = None
     """What its embedded colour profile calls itself; None where there is none."""
     n_pages: int | None = None
-    """Pages of a TIFF, reduced ones included; None for other formats."""
+    """Pages of a TIFF, reduced ones included, or pictures of a Zarr store; None for others."""
     levels: tuple[tuple[int, int], ...] = ()
-    """Rows and columns of each level of a TIFF's pyramid, from all its pixels down."""
+    """Rows and columns of each level of a pyramid, of TIFF or OME-Zarr, from all pixels down."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the values as JSON-ready ones, with ``n_pixels``."""

@@ -67,9 +67,10 @@ def segment(
 
     Parameters
     ----------
-    sources : str, Path, sequence of them, NumPy or Dask array
+    sources : str, Path, sequence of them, NumPy, Dask or xarray array
         Raster files that GDAL reads (``pip install "dask-quant[geo]"``), folders, globs, Zarr
-        stores; or one raster as an array ``(y, x)`` or ``(y, x, band)`` of integers or floats.
+        stores; or one raster as an array ``(y, x)`` or ``(y, x, band)`` of integers or floats, or
+        one of xarray, whose nodata and place on the earth are kept.
     out : str or Path, optional
         For one raster, the ``.tif`` or ``.zarr`` to write; else the folder to write into. None: no
         classes are written, the report has the model and the table.
@@ -336,7 +337,7 @@ def label_classes(
 
     Parameters
     ----------
-    source : str, Path, NumPy or Dask array
+    source : str, Path, NumPy, Dask or xarray's array
         One raster, as `segment` takes it.
     model : ClassModel
         The classes.

@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dask_quant.errors import DaskQuantError, DaskQuantWarning, OptionError
 from dask_quant.events import Notice
-from dask_quant.faces.views import name_outputs, view_classes, view_colors, view_scores
+from dask_quant.faces.views import (
+    describe_levels,
+    describe_pages,
+    name_outputs,
+    view_classes,
+    view_colors,
+    view_scores,
+)
 from dask_quant.method_options import KMEANS
 from dask_quant.options import format_bytes
 
@@ -273,13 +280,15 @@ class Screen:
                 (
                     info.path,
                     f"{info.width} x {info.height}",
-                    f"{info.format} {info.mode}{_describe_pages(info)}",
+                    f"{info.format} {info.mode}{describe_pages(info)}",
                     format_bytes(info.input_bytes),
                     info.error or f"{info.n_unique_colors:,}",
                 )
                 for info in infos
             ]
             self._show_table(("image", "size", "kind", "stored", "colours"), rows)
+            for line in filter(None, map(describe_levels, infos)):
+                self._print(line)
 
     def show_comparisons(self, comparisons: Sequence[Comparison]) -> None:
         """Show pictures in several numbers of colours."""
@@ -388,9 +397,3 @@ def _summarize(report: Report) -> str:
         f"{format_bytes(report.input_bytes)} -> {format_bytes(report.output_bytes)} "
         f"in {report.seconds['total']:.2f} s: {name_outputs(report.outputs)}"
     )
-
-
-def _describe_pages(info: ImageInfo) -> str:
-    """Return how many pages and levels a file has, where it has several."""
-    pages = f", {info.n_pages} pages" if (info.n_pages or 1) > 1 else ""
-    return pages + (f", {len(info.levels)} levels" if len(info.levels) > 1 else "")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from dask_quant.class_scores import ClassCurve
     from dask_quant.color_curve import ColorCurve
+    from dask_quant.results import ImageInfo
     from dask_quant.segment_report import SegmentReport
 
 _MAX_BANDS = 8
@@ -134,3 +135,17 @@ def name_outputs(outputs: Sequence[str]) -> str:
         return common
     more = len(outputs) - _MAX_OUTPUTS
     return ", ".join(outputs[:_MAX_OUTPUTS]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def describe_pages(info: ImageInfo) -> str:
+    """Return how many pages and levels an image has, where it has several."""
+    pages = f", {info.n_pages} pages" if (info.n_pages or 1) > 1 else ""
+    return pages + (f", {len(info.levels)} levels" if len(info.levels) > 1 else "")
+
+
+def describe_levels(info: ImageInfo) -> str | None:
+    """Return the sizes of the levels of an image and how to choose one; None: it has only one."""
+    if len(info.levels) < 2:
+        return None
+    sizes = (f"{number}: {columns} x {rows}" for number, (rows, columns) in enumerate(info.levels))
+    return f"{info.path} has levels, for --level N: {', '.join(sizes)}"

@@ -23,6 +23,7 @@ from dask_quant.saved_counts import SavedCounts
 from dask_quant.sinks.label_file import FILE_SUFFIXES
 from dask_quant.sinks.palette_file import write_palette
 from dask_quant.sources.discover import STDIN, Discovery, discover
+from dask_quant.sources.named_arrays import is_named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +102,7 @@ def is_nothing(sources: Any) -> bool:
 
 def is_array(sources: Any) -> bool:
     """Return whether ``sources`` is pixels rather than paths."""
-    return hasattr(sources, "dtype") and hasattr(sources, "shape")
+    return (hasattr(sources, "dtype") and hasattr(sources, "shape")) or is_named(sources)
 
 
 def check_sources(sources: Any) -> Any:

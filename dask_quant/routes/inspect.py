@@ -11,8 +11,9 @@ from dask_quant.histogram import ColorHistogram
 from dask_quant.results import ImageInfo
 from dask_quant.routes.common import SMALL_PIXELS, count_file_bytes, read_source
 from dask_quant.sources.discover import STDIN, is_zarr_store
-from dask_quant.sources.image_file import list_pages, read_header, read_image
+from dask_quant.sources.image_file import read_header, read_image
 from dask_quant.sources.pillow import count_frames
+from dask_quant.sources.reading import list_any_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +50,8 @@ def _describe_image(job: Job, path: str, count_chunked: CountChunked) -> ImageIn
     """Return what one image is, its colours counted."""
     if is_zarr_store(path):
         header, n_colors = count_chunked(path)
-        return _make_info(path, header, n_colors)
+        n_pages, levels = list_any_pages(path, page=job.run.page)
+        return replace(_make_info(path, header, n_colors), n_pages=n_pages, levels=levels)
     source, _ = read_source(path)
     header = read_header(source, page=job.run.page)
     if header.n_pixels > SMALL_PIXELS and path != STDIN:
@@ -57,7 +59,7 @@ def _describe_image(job: Job, path: str, count_chunked: CountChunked) -> ImageIn
     else:
         pixels = read_image(source, page=job.run.page, alpha=job.reads)
         n_colors = len(ColorHistogram.from_pixels(pixels))
-    n_pages, levels = list_pages(source, page=job.run.page)
+    n_pages, levels = list_any_pages(source, page=job.run.page)
     info = _make_info(path, header, n_colors, n_frames=count_frames(source))
     return replace(info, n_pages=n_pages, levels=levels)
 

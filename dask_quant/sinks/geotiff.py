@@ -243,7 +243,7 @@ def _create(temporary: Path, raster: _LabelRaster, *, final: Path) -> Iterator[A
             zlevel=_LEVEL,
             predictor=1,
             bigtiff="IF_SAFER",
-            **_place(raster.geo),
+            **place_arguments(raster.geo),
         )
     try:
         with _report_gdal_errors(final):
@@ -256,7 +256,7 @@ def _create(temporary: Path, raster: _LabelRaster, *, final: Path) -> Iterator[A
             dataset.close()
 
 
-def _place(geo: GeoReference) -> dict[str, Any]:
+def place_arguments(geo: GeoReference) -> dict[str, Any]:
     """Return the arguments with which rasterio georeferences a new file."""
     from rasterio.control import GroundControlPoint
     from rasterio.crs import CRS

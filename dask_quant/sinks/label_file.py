@@ -10,7 +10,8 @@ from dask_quant.sinks.opacity import find_clear_entry
 from dask_quant.sinks.png import bit_depth_for
 from dask_quant.sinks.row_files import GifFile, NpzFile, make_png_file
 from dask_quant.sinks.tiff import make_tiff_file
-from dask_quant.sources.reading import NO_ORIGIN, read_density, read_geo_tags
+from dask_quant.sinks.tiff_place import find_geo_tags
+from dask_quant.sources.reading import NO_ORIGIN, read_density
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,8 +67,8 @@ def plan_label_file(
     n_colors : int
         Colours of the palette.
     origin : Origin, optional
-        What the pixels are read from; a GeoTIFF's place on the earth goes to a TIFF, the
-        density of a picture to a PNG or TIFF.
+        What the pixels are read from; the place on the earth of a GeoTIFF, or of an array of
+        xarray, goes to a TIFF, the density of a picture to a PNG or TIFF.
 
     Raises
     ------
@@ -78,7 +79,7 @@ def plan_label_file(
     check_color_number(out, n_colors)
     suffix = out.suffix.lower()
     if suffix in TIFF_SUFFIXES:
-        return make_tiff_file(shape, dtype, read_geo_tags(origin, shape), read_density(origin))
+        return make_tiff_file(shape, dtype, find_geo_tags(origin, shape), read_density(origin))
     if suffix == ".gif":
         return GifFile(shape, dtype)
     if suffix == ".npz":

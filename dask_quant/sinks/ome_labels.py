@@ -117,4 +117,6 @@ def describe_labels(
     ]
     for entry, count in zip(properties, counts or (), strict=counts is not None):
         entry["count"] = count
+    if nodata is not None:  # readers want properties of the very labels that have a colour
+        properties.append({"label-value": nodata, "nodata": True})
     return {"colors": shown, "properties": properties}

@@ -14,6 +14,7 @@ from dask_quant.alpha_options import REFUSE
 from dask_quant.errors import OptionError, PixelFormatError
 from dask_quant.sources.axis_order import order_axes
 from dask_quant.sources.bands import check_pixels, read_bands
+from dask_quant.sources.named_arrays import as_one_array, is_named
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,13 +84,16 @@ def as_image(
 def drop_names(array: Any) -> Any:
     """Return the array in an array of named dimensions, as ``(y, x, band)``; others as they are.
 
+    The variables of a data set are its bands.
+
     Raises
     ------
     PixelFormatError
         When neither names nor shape tell which dimension is which, or there are further ones.
     """
-    if not (hasattr(array, "dims") and hasattr(array, "data")):
+    if not is_named(array):
         return array
+    array = as_one_array(array)
     order = order_axes(array.shape, array.dims, name=f"an array of dimensions {array.dims}")
     if any(array.shape[axis] != 1 for axis in order.planes):
         message = (

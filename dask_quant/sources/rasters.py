@@ -7,6 +7,7 @@ integers or floats.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,9 +27,11 @@ from dask_quant.sources.band_indices import (
 )
 from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.header import show_path
+from dask_quant.sources.named_arrays import is_named, read_named_samples
 from dask_quant.sources.raster_file import (
     RasterHeader,
     find_valid,
+    measure_pixel_area,
     read_raster_block,
     read_raster_header,
 )
@@ -112,8 +115,8 @@ def open_raster(source: Any, options: BandOptions) -> Raster:
 
     Parameters
     ----------
-    source : str, Path, ndarray or dask array
-        A raster file, a Zarr store, or samples ``(y, x)`` or ``(y, x, band)``.
+    source : str, Path, ndarray, dask array, DataArray or Dataset
+        A raster file, a Zarr store, samples ``(y, x)`` or ``(y, x, band)``, or those of xarray.
     options : BandOptions
         What of it is used.
 
@@ -144,16 +147,15 @@ def raster_from_array(
     geo: GeoReference | None = None,
     pixel_area_m2: float | None = None,
 ) -> Raster:
-    """Return samples ``(y, x)`` or ``(y, x, band)``, NumPy or Dask, as a raster. **Lazy**."""
+    """Return samples ``(y, x)`` or ``(y, x, band)``, NumPy or Dask, as a raster. **Lazy**.
+
+    What xarray's arrays and data sets say of themselves is taken for the other parameters.
+    """
+    if is_named(array):
+        return _raster_from_named(array)
     if not (hasattr(array, "shape") and hasattr(array, "dtype")):
         message = f"Got {type(array).__name__} for a raster; use a path, or a NumPy or Dask array."
         raise OptionError(message)
-    if hasattr(array, "dims"):
-        message = (
-            f"Got a {type(array).__name__} of xarray; import dask_quant.accessor and call its "
-            "quant.segment(...), which knows its dimensions, or give its .data as (y, x, band)."
-        )
-        raise PixelFormatError(message)
     if isinstance(array, np.ma.MaskedArray):
         message = f"Got {name} with a mask of its own; give array.filled(VALUE) and nodata=VALUE."
         raise PixelFormatError(message)
@@ -175,6 +177,16 @@ def raster_from_array(
         geo=geo or GeoReference(),
         pixel_area_m2=pixel_area_m2,
     )
+
+
+def _raster_from_named(source: Any) -> Raster:
+    """Return an array of named dimensions, or a data set, as a raster with what it says."""
+    named = read_named_samples(source)
+    raster = raster_from_array(named.samples, band_names=named.band_names, geo=named.geo)
+    raster = replace(raster, nodata=named.nodata)
+    with suppress(ImportError):  # arrays are segmented without rasterio, which knows units
+        raster = replace(raster, pixel_area_m2=measure_pixel_area(named.geo))
+    return raster
 
 
 def check_samples(shape: tuple[int, ...], dtype: Any, name: str) -> None:

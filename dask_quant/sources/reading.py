@@ -15,7 +15,7 @@ from dask_quant.errors import DaskQuantError, SourceError
 from dask_quant.options import FIRST_PAGE, Page
 from dask_quant.sources.discover import is_url, is_zarr_store
 from dask_quant.sources.header import show_path
-from dask_quant.sources.image_file import is_tiff, read_header, read_image
+from dask_quant.sources.image_file import is_tiff, list_pages, read_header, read_image
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +53,25 @@ def read_any_header(source: str | Path, *, page: Page = FIRST_PAGE) -> ImageHead
     from dask_quant.sources.zarr_store import read_zarr_header
 
     return read_zarr_header(source, page=page)
+
+
+def list_any_pages(
+    source: str | Path | io.BytesIO, *, page: Page = FIRST_PAGE
+) -> tuple[int | None, tuple[tuple[int, int], ...]]:
+    """Return how many pictures a source holds, and rows and columns of each level of one of them.
+
+    None, and no levels, for what is neither a TIFF nor a Zarr store.
+
+    Raises
+    ------
+    SourceNotFoundError, SourceError, PixelFormatError, OptionError
+        As `list_pages` and `list_zarr_pages` do.
+    """
+    if isinstance(source, io.BytesIO) or not is_zarr_store(source):
+        return list_pages(source, page=page)
+    from dask_quant.sources.zarr_store import list_zarr_pages
+
+    return list_zarr_pages(source, page=page)
 
 
 def read_pixels(

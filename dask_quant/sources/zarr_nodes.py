@@ -40,6 +40,8 @@ class FoundArray:
     """What OME-Zarr says of it."""
     level: int = 0
     """Which of its levels the array is."""
+    group: zarr.Group | None = None
+    """What holds all of the levels, where they can be chosen from."""
 
     @property
     def axes(self) -> tuple[str | None, ...]:
@@ -52,6 +54,20 @@ class FoundArray:
     def order(self) -> AxisOrder:
         """Return which axis is which, or raise `PixelFormatError`."""
         return order_axes(self.array.shape, self.axes, name=f"the Zarr array {self.name}")
+
+    def levels(self) -> list[zarr.Array]:
+        """Return the arrays of all levels that can be chosen, or raise `SourceError`. **Eager**."""
+        if self.group is None or self.scales is None:
+            return [self.array]
+        levels: list[zarr.Array] = []
+        for path in self.scales.paths:
+            try:
+                levels.append(zarr.open_array(self.group.store_path / path, mode="r"))
+            except Exception as error:  # zarr raises almost any type for damaged metadata
+                cause = show_cause(error)
+                message = f"Cannot read {self.name}: level {len(levels)} does not open ({cause})."
+                raise SourceError(message) from error
+        return levels
 
 
 def find_array(path: str | Path, level: int) -> FoundArray:
@@ -143,7 +159,7 @@ def _find_level(group: zarr.Group, level: int, name: str) -> FoundArray | None:
     first = group[ome["multiscales"][0]["datasets"][0]["path"]]
     scales = read_multiscale(ome, first.ndim)
     assert scales is not None, "it has multiscales"
-    return FoundArray(group[scales.choose_level(level, name)], name, scales, level)
+    return FoundArray(group[scales.choose_level(level, name)], name, scales, level, group)
 
 
 def _find_above(array: zarr.Array, path: str | Path, name: str) -> FoundArray:

@@ -132,6 +132,23 @@ def describe_reading(path: str | Path, *, page: Page = FIRST_PAGE) -> str | None
     return None
 
 
+def list_zarr_pages(
+    path: str | Path, *, page: Page = FIRST_PAGE
+) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """Return how many pictures a store holds, and rows and columns of each level of them.
+
+    Raises
+    ------
+    SourceNotFoundError, SourceError, PixelFormatError, OptionError
+        As `find_array` does, and when a level cannot be opened.
+    """
+    found = find_array(path, page.level)
+    order = found.order()
+    n_pictures = math.prod(found.array.shape[axis] for axis in order.planes)
+    shapes = [array.shape for array in found.levels()]
+    return n_pictures, tuple((shape[order.rows], shape[order.columns]) for shape in shapes)
+
+
 def read_pixel_grid(path: str | Path, *, page: Page = FIRST_PAGE) -> PixelGrid:
     """Return where the pixels of a store lie; what is no OME-Zarr image does not say.
 

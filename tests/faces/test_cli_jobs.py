@@ -4,7 +4,9 @@ import json
 
 import numpy as np
 import pytest
+import zarr
 from PIL import Image
+from tifffile import TiffWriter
 
 import dask_quant
 from dask_quant.method_options import METHODS
@@ -275,6 +277,35 @@ def test_info_says_what_images_are(run, cat, store, pictures):
     table = run("info", "pictures/cat.png")
     assert table.out == ""
     assert f"{n_colors:,}" in table.lines[1]
+    assert len(table.lines) == 2
+
+
+@pytest.mark.parametrize("kind", ["tif", "zarr"])
+def test_info_lists_levels_that_the_option_takes(run, cat, tmp_path, kind):
+    name = f"pyramid.{kind}"
+    halves = [cat, cat[::2, ::2], cat[::4, ::4]]
+    if kind == "tif":
+        with TiffWriter(tmp_path / name) as file:
+            file.write(cat, photometric="rgb", subifds=2, tile=(16, 16))
+            for half in halves[1:]:
+                file.write(half, photometric="rgb", subfiletype=1, tile=(16, 16))
+    else:
+        datasets = [{"path": str(level)} for level in range(3)]
+        axes = [{"name": axis} for axis in "yxc"]
+        ome = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
+        group = zarr.create_group(tmp_path / name, attributes={"ome": ome})
+        for level, half in enumerate(halves):
+            group.create_array(str(level), data=np.ascontiguousarray(half), chunks=(32, 32, 3))
+    told = run("info", name, "--json").json
+    assert told["n_pages"] == 1
+    assert told["levels"] == [list(half.shape[:2]) for half in halves]
+    lines = run("info", name).lines
+    sizes = "0: 128 x 96, 1: 64 x 48, 2: 32 x 24"
+    assert lines[-1] == f"{name} has levels, for --level N: {sizes}"
+    for level, half in enumerate(halves):
+        chosen = run("info", name, "--level", level, "--json").json
+        assert [chosen["height"], chosen["width"]] == told["levels"][level]
+        assert chosen["n_unique_colors"] == len(np.unique(half.reshape(-1, 3), axis=0))
 
 
 def test_demo_runs_on_what_ships_with_the_dependencies(run, tmp_path, monkeypatch):

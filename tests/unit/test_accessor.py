@@ -84,9 +84,13 @@ def test_dimensions_that_say_nothing_are_refused(cube):
         cube.expand_dims(time=2).quant.segment()
 
 
-def test_without_the_accessor_dimensions_are_not_guessed(cube):
-    with pytest.raises(dq.PixelFormatError, match=r"import dask_quant\.accessor"):
-        dq.segment(cube, n_clusters=2)
+def test_without_the_accessor_names_and_nodata_are_read_as_well(cube):
+    report = dq.segment(cube, n_clusters=4)
+    assert report.table.band_names == ("red", "nir", "swir")
+    assert report.n_excluded == 15
+    np.testing.assert_array_equal(
+        dq.label_classes(cube, report.model), cube.quant.segment(n_clusters=4)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Label stores as OME-Zarr 0.5: what the specification asks for, checked line by line."""
+"""Label stores as OME-Zarr 0.5: what the specification asks for, and what other readers see."""
 
 import json
 import os
@@ -7,6 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from ome_zarr.io import parse_url
+from ome_zarr.reader import Label, Reader
+from ome_zarr_models.v05 import ImageLabel
+from ome_zarr_models.v05.image_label_types import Label as Description
 
 import dask_quant as dq
 from dask_quant.errors import OutputError
@@ -158,7 +162,8 @@ def test_counts_that_are_told_later_are_in_both_places(tmp_path):
 def test_pixels_without_a_label_are_transparent():
     label = describe_labels(np.zeros((2, 3), np.uint8), nodata=255)
     assert label["colors"][-1] == {"label-value": 255, "rgba": [0, 0, 0, 0]}
-    assert len(label["properties"]) == 2
+    assert label["properties"][-1] == {"label-value": 255, "nodata": True}
+    assert len(label["properties"]) == 3
 
 
 def test_metadata_of_very_many_labels_stay_small():
@@ -167,6 +172,7 @@ def test_metadata_of_very_many_labels_stay_small():
     label = describe_labels(colors, codes.tolist())
     assert list(label) == ["colors"]
     assert len(label["colors"]) == 5000
+    assert len(Description.model_validate(label).colors) == 5000
 
 
 def test_a_store_without_all_its_levels_is_not_finished(tmp_path):
@@ -226,3 +232,75 @@ def test_scales_and_colors_of_an_image_come_out_with_its_labels(tmp_path, photo)
     half = check_specification(tmp_path / "half.zarr")["multiscales"][0]["datasets"][0]
     assert half["coordinateTransformations"] == [{"type": "scale", "scale": [40.0, 60.0]}]
     assert zarr.open_array(tmp_path / "half.zarr" / "0", mode="r").shape == (30, 40)
+
+
+def read_labels(path):
+    """Return the one label image of a store, as the reference reader has it."""
+    (node,) = Reader(parse_url(path, mode="r"))()
+    assert any(isinstance(spec, Label) for spec in node.specs)
+    return node
+
+
+def check_levels(path, labels, grid):
+    """Check pixels, places and metadata of all levels against readers that are not ours."""
+    node = read_labels(path)
+    model = ImageLabel.from_zarr(zarr.open_group(path, mode="r"))
+    (scales,) = model.ome_attributes.multiscales
+    assert [axis["name"] for axis in node.metadata["axes"]] == ["y", "x"]
+    assert [axis.get("unit") for axis in node.metadata["axes"]] == list(grid.units)
+    assert len(node.data) == len(scales.datasets)
+    transforms = node.metadata["coordinateTransformations"]
+    expected = labels
+    for level, (data, placed) in enumerate(zip(node.data, transforms, strict=True)):
+        np.testing.assert_array_equal(data.compute(scheduler="synchronous"), expected)
+        expected = halve_plainly(expected)
+        # Two corners by way of the middles of the pixels that are covered.
+        factor = 2**level
+        stated = {each["type"]: np.array(each[each["type"]]) for each in placed}
+        assert stated["scale"].tolist() == [side * factor for side in grid.scale]
+        middles = [
+            [o + s * np.arange(n * factor, (n + 1) * factor).mean() for n in (0, 3)]
+            for o, s in zip(grid.offset, grid.scale, strict=True)
+        ]
+        shift = stated.get("translation", np.zeros(2))
+        np.testing.assert_allclose(
+            shift[:, None] + stated["scale"][:, None] * [0, 3], middles, rtol=1e-12
+        )
+    return node
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "a.ome.zarr"])
+@pytest.mark.parametrize("n_colors", [5, 300])
+def test_other_readers_see_labels_colors_and_counts(tmp_path, photo, label_oracle, name, n_colors):
+    picture, out = photo[100:237, 200:301], tmp_path / name
+    report = dq.quantize(picture, out, n_colors=n_colors, n_init=1, effort="fast")
+    assert len(report.palette) == n_colors
+    labels, _ = label_oracle(picture, report.palette.colors)
+    node = check_levels(out, labels, PixelGrid())
+    assert len(node.data) == (5 if name == "a.ome.zarr" else 1)
+    assert node.data[0].dtype == (np.uint8 if n_colors == 5 else np.uint16)
+    shown = np.array([node.metadata["color"][label] for label in range(n_colors)])
+    np.testing.assert_array_equal(shown[:, :3] * 255, report.palette.colors)
+    assert set(shown[:, 3]) == {1.0}
+    told = [node.metadata["properties"][label]["count"] for label in range(n_colors)]
+    assert told == np.bincount(labels.ravel()).tolist()
+
+
+def test_other_readers_see_where_pixels_lie_in_every_level(tmp_path):
+    grid = PixelGrid((0.5, 0.25), (10.0, 20.0), ("micrometer", "nanometer"))
+    labels = make_labels((70, 90))
+    write_store(tmp_path / "a.ome.zarr", labels, grid=grid)
+    node = check_levels(tmp_path / "a.ome.zarr", labels, grid)
+    assert len(node.data) == 4
+
+
+def test_other_readers_see_pixels_without_a_class_as_transparent(tmp_path):
+    samples = np.random.default_rng(3).integers(0, 50, (40, 50, 2)).astype(np.float32)
+    samples[5:9, 6:20] = np.nan
+    dq.segment(samples, tmp_path / "a.ome.zarr", n_clusters=3)
+    node = read_labels(tmp_path / "a.ome.zarr")
+    ImageLabel.from_zarr(zarr.open_group(tmp_path / "a.ome.zarr", mode="r"))
+    colors, labels = node.metadata["color"], node.data[0].compute(scheduler="synchronous")
+    assert [tuple(colors[label])[3] for label in (0, 1, 2, 255)] == [1, 1, 1, 0]
+    np.testing.assert_array_equal(labels == 255, np.isnan(samples[..., 0]))
+    assert set(colors) >= set(np.unique(labels).tolist())

@@ -1,17 +1,21 @@
-"""OME-Zarr images written by zarr alone, of every version, read back to the pixel."""
+"""OME-Zarr images by zarr alone, of every version, and by the reference writer, read back."""
 
 import json
 
 import numpy as np
 import pytest
 import zarr
+from ome_zarr.format import FormatV04, FormatV05
+from ome_zarr.writer import write_image as write_ome_image
 
 from dask_quant.errors import OptionError, PixelFormatError, SourceError
 from dask_quant.options import Page
 from dask_quant.pixel_grid import PixelGrid
+from dask_quant.sources.reading import list_any_pages
 from dask_quant.sources.zarr_store import (
     describe_reading,
     find_zarr_image,
+    list_zarr_pages,
     open_zarr,
     open_zarr_samples,
     read_pixel_grid,
@@ -123,6 +127,19 @@ def test_levels_are_counted_from_the_full_resolution(tmp_path):
             find_zarr_image(path, page=Page(level=level))
 
 
+def test_levels_and_pictures_are_listed(tmp_path):
+    samples = [np.zeros((2, 1, 3, 40 >> level, 61 >> level), "u1") for level in range(3)]
+    path = write_image(tmp_path / "a.zarr", samples, "tczyx")
+    expected = (6, ((40, 61), (20, 30), (10, 15)))
+    assert list_zarr_pages(path) == expected
+    assert list_zarr_pages(path, page=Page(number=5, level=2)) == expected
+    # An array that is named itself has no other level to choose.
+    assert list_any_pages(path / "s1") == (6, ((20, 30),))
+    (path / "s2" / ".zarray").write_text("{}")
+    with pytest.raises(SourceError, match="level 2 does not open"):
+        list_zarr_pages(path)
+
+
 def test_scales_and_units_are_read(tmp_path):
     levels = [put_axes(PIXELS, "tczyx"), put_axes(PIXELS[::2, ::2], "tczyx")]
     path = write_image(tmp_path / "a.zarr", levels, "tczyx", "0.5")
@@ -132,6 +149,31 @@ def test_scales_and_units_are_read(tmp_path):
     plain = tmp_path / "plain.zarr"
     zarr.create_array(plain, shape=(4, 5), dtype="u1")
     assert read_pixel_grid(plain) == PixelGrid()
+
+
+@pytest.mark.parametrize("ome_format", [FormatV04(), FormatV05()], ids=["0.4", "0.5"])
+@pytest.mark.parametrize("axes", ["yx", "cyx", "tczyx"])
+def test_what_the_reference_writer_writes_is_read(tmp_path, ome_format, axes):
+    samples = put_axes(PIXELS, axes) if "c" in axes else PIXELS[..., 0]
+    path = tmp_path / "a.zarr"
+    write_ome_image(
+        *(samples, str(path)),
+        axes=axes,
+        fmt=ome_format,
+        scale_factors=[2],
+        scale={axis: {"y": 0.5, "x": 0.25}.get(axis, 1.0) for axis in axes},
+        axes_units={"y": "micrometer", "x": "nanometer"},
+    )
+    expected = PIXELS if "c" in axes else np.dstack([PIXELS[..., 0]] * 3)
+    assert np.array_equal(read_zarr_image(path), expected)
+    assert read_pixel_grid(path).scale == (0.5, 0.25)
+    assert read_pixel_grid(path).units == ("micrometer", "nanometer")
+    smaller = open_zarr(path, page=Page(level=1)).compute(scheduler="synchronous")
+    assert smaller.shape == (20, 30, 3)
+    stored = zarr.open_array(sorted(each for each in path.iterdir() if each.is_dir())[1], mode="r")
+    shown = stored[:].reshape(-1, 20, 30)
+    assert np.array_equal(smaller, np.broadcast_to(np.moveaxis(shown, 0, 2), (20, 30, 3)))
+    assert read_pixel_grid(path, page=Page(level=1)).scale == (1.0, 0.5)
 
 
 def make_plate(path, zarr_format, n_fields):
