@@ -15,22 +15,20 @@ brute force. Disk: 3 bytes a pixel for the job's scratch file, about 2 for the i
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import struct
 import sys
-import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from cli_job import print_rows, read_clocks, run_quantize
 from label_check import find_nearest
 from mosaic import TILE, Mosaic, square_of
 from png_maker import filter_rows, make_chunk, make_header
-from process_tree import run_watched
 
 from dask_quant.sinks.png import combine_adler32, deflate_level, strip_rows
 from dask_quant.sources.pillow import read_image
@@ -164,11 +162,6 @@ def read_strips(path: Path) -> Iterator[NDArray[np.uint8]]:
     return (colors for colors, _ in read_png_strips(str(path), header, rows=rows))
 
 
-def read_clocks() -> NDArray[np.float64]:
-    """Return wall and processor seconds since some moment."""
-    return np.array([time.perf_counter(), time.process_time()])
-
-
 def time_reading(path: Path) -> NDArray[np.float64]:
     """Return the wall and processor seconds of reading a PNG in strips."""
     begin = read_clocks()
@@ -207,31 +200,25 @@ def count_wrong(image: Path, out: Path, palette: NDArray[np.uint8]) -> int:
 def measure(image: Path, gigapixels: float, work: Path, n_colors: int, options: list[str]) -> Row:
     """Run the job and its floors."""
     out = work / "out.png"
-    out.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "dask_quant.faces.cli", "quantize", str(image)]
-    command += ["-o", str(out), "-k", str(n_colors), "--json", *options]
-    plan: dict[str, Any] = json.loads(run_watched([*command, "--dry-run"]).output)["plan"]
-    run = run_watched(command)
-    report = json.loads(run.output)
-    stages = report["seconds"]
-    palette = np.array([list(bytes.fromhex(c[1:])) for c in report["palette"]], dtype=np.uint8)
+    job = run_quantize(image, out, n_colors, options)
+    stages = job.report["seconds"]
     reading, deflating = time_reading(image), time_deflating(out)
     floor_s, floor_cpu_s = reading + deflating
     row = Row(
         gigapixels=gigapixels,
-        colors=report["n_unique_colors"],
+        colors=job.report["n_unique_colors"],
         input_mb=image.stat().st_size / 1e6,
         read_s=reading[0],
         deflate_s=deflating[0],
-        job_s=run.seconds,
-        ratio=run.seconds / floor_s,
-        cpu_ratio=run.cpu_seconds / floor_cpu_s,
+        job_s=job.run.seconds,
+        ratio=job.run.seconds / floor_s,
+        cpu_ratio=job.run.cpu_seconds / floor_cpu_s,
         decode_s=stages.get("decode", 0.0),
         fit_s=stages["fit"],
         relabel_s=stages["relabel"],
-        peak_mb=run.peak_bytes / 1e6,
-        projected_mb=plan["projected_bytes"] / 1e6,
-        wrong=count_wrong(image, out, palette),
+        peak_mb=job.run.peak_bytes / 1e6,
+        projected_mb=job.projected_bytes / 1e6,
+        wrong=count_wrong(image, out, job.palette),
     )
     out.unlink()
     return row
@@ -262,15 +249,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_room(given.work, size)
         image = make_input(given.work, size, photographs)
         rows.append(measure(image, size, given.work, given.n_colors, given.option))
-    if given.as_json:
-        print(json.dumps({"rows": [asdict(row) | {"met": row.met} for row in rows]}))
-    else:
-        names = [field.name for field in fields(Row)]
-        print(f"| {' | '.join(names)} |\n|{'---:|' * len(names)}")
-        for row in rows:
-            values = [getattr(row, name) for name in names]
-            print(f"| {' | '.join(f'{value:,.5g}' for value in values)} |")
-    return 0 if all(row.met for row in rows) else 1
+    return print_rows(rows, as_json=given.as_json)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import numpy as np
 import photo as photo_command
 import png_gigapixel
 import pytest
+import tiff_gigapixel
 import tiff_in
 import tiff_out
 import zarr
@@ -72,6 +73,20 @@ def test_png_benchmark_measures_a_small_mosaic(capsys, tmp_path, photo):
     assert row["cpu_ratio"] > 0
     with Image.open(tmp_path / "work" / "photographs-0.0001.png") as image:
         assert len(image.convert("RGB").getcolors(1 << 24)) == row["colors"]
+
+
+@pytest.mark.slow
+def test_tiff_benchmark_measures_a_small_mosaic(capsys, tmp_path, photo):
+    pytest.importorskip("rasterio")
+    (tmp_path / "data").mkdir()
+    Image.fromarray(photo).save(tmp_path / "data" / "photo.jpg")
+    given = ["--data", tmp_path / "data", "--work", tmp_path / "work", "--gigapixels", "0.002"]
+    tiff_gigapixel.main([*map(str, given), "--codec", "jpeg", "--json", "-k", "4"])
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert row["wrong"] == 0
+    assert row["n_levels"] == 2
+    assert row["cpu_ratio"] > 0
+    assert 0 < row["peak_mb"] < row["projected_mb"]
 
 
 def test_every_order_of_axes_is_counted_alike(capsys, tmp_path):

@@ -76,13 +76,15 @@ class Row:
     """Distinct colours."""
 
 
-def make_tiff(work: Path, megapixels: float, codec: str) -> Path:
-    """Return a tiled BigTIFF, made now unless it is there."""
+def make_tiff(work: Path, megapixels: float, codec: str, photographs: Sequence[Path] = ()) -> Path:
+    """Return a tiled BigTIFF, made now unless it is there; without ``photographs`` of samples."""
     path = work / f"mosaic-{megapixels:g}-{codec}.tif"
     if path.exists():
         return path
     height, width = (side - side % TILE or TILE for side in square_of(megapixels / 1000))
-    mosaic = Mosaic((height, width), [read_image(photo) for photo in find_sample_images()])
+    mosaic = Mosaic(
+        (height, width), [read_image(photo) for photo in photographs or find_sample_images()]
+    )
     temporary = path.with_suffix(".part")
     tifffile.imwrite(
         *(temporary, _cut_tiles(mosaic)),
