@@ -17,7 +17,7 @@ from dask_quant.routes.common import (
 )
 from dask_quant.sinks.atomic import check_output
 from dask_quant.sinks.label_file import check_color_number, check_image_shape
-from dask_quant.sources.image_file import read_header, read_image
+from dask_quant.sources.image_file import count_held_bytes, read_header, read_image
 
 if TYPE_CHECKING:
     from io import BytesIO
@@ -86,5 +86,5 @@ def _check_memory(job: Job, source: str | BytesIO) -> None:
     if limit is not None:
         n_pixels = read_header(source, page=job.run.page).n_pixels
         projected = plan_collection([n_pixels], weight_power=job.fit.weight_power)
-        projected += plan_saved_bytes(job, n_pixels)
+        projected += plan_saved_bytes(job, n_pixels) + count_held_bytes(source)
         check_budget(projected, limit, "one image in memory")

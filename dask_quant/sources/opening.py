@@ -14,12 +14,12 @@ from dask.delayed import delayed
 from dask_quant.chunking import plan_chunks
 from dask_quant.errors import OptionError, SourceError
 from dask_quant.options import Page, as_chunks
+from dask_quant.sources.addresses import is_url
 from dask_quant.sources.arrays import as_image, check_query_planning, normalize_bands
 from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.header import show_path
-from dask_quant.sources.image_file import is_tiff, read_image, refuse_page
-from dask_quant.sources.pillow import check_supported, read_header
-from dask_quant.sources.reading import refuse_url
+from dask_quant.sources.image_file import find_remote, is_tiff, read_header, read_image, refuse_page
+from dask_quant.sources.pillow import check_supported
 from dask_quant.sources.tiff import find_tiff
 from dask_quant.sources.zarr_store import open_zarr
 
@@ -42,7 +42,7 @@ def open_image(
     Parameters
     ----------
     source : str, Path, ndarray or dask array
-        An image file, a Zarr store, or an array as `as_image` takes it.
+        An image file or its address, a Zarr store, or an array as `as_image` takes it.
     chunks : int or tuple of int, optional
         Rows and columns per chunk, or one number for both. None: one chunk for a file or a NumPy
         array, whole tiles or strips of a TIFF, the shards or chunks of a Zarr store, the chunks of
@@ -76,7 +76,6 @@ def open_image(
     if not isinstance(source, (str, Path)):
         return as_image(source, chunks=shape)
     check_query_planning()
-    refuse_url(source)
     chosen = Page(number=page, level=level)
     if is_tiff(source):
         return _open_tiff(source, shape, chosen)
@@ -116,10 +115,8 @@ def _open_file(path: str | Path, chunks: tuple[int, int] | None) -> da.Array:
     header = read_header(path)
     check_supported(header)
     shape = (header.height, header.width, 3)
-    absolute = os.path.abspath(path)
-    status = os.stat(absolute)
-    token = tokenize(os.fsencode(absolute), status.st_size, status.st_mtime_ns)
-    decoded = delayed(_decode_block, pure=True)(absolute, shape, dask_key_name=f"decode-{token}")
+    place, token = _identify(path)
+    decoded = delayed(_decode_block, pure=True)(place, shape, dask_key_name=f"decode-{token}")
     image = da.from_delayed(
         decoded,
         shape,
@@ -128,6 +125,15 @@ def _open_file(path: str | Path, chunks: tuple[int, int] | None) -> da.Array:
     )
     # Never by "p2p", which a cluster would choose: cutting up one block only makes views.
     return image if chunks is None else image.rechunk((*chunks, 3), method="tasks")
+
+
+def _identify(path: str | Path) -> tuple[str, str]:
+    """Return where a worker reads a file, and a name of it as it is now."""
+    if is_url(path):
+        return path, tokenize(find_remote(path))
+    place = os.path.abspath(path)
+    status = os.stat(place)
+    return place, tokenize(os.fsencode(place), status.st_size, status.st_mtime_ns)
 
 
 def _decode_block(path: str, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
