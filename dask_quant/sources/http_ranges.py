@@ -156,7 +156,13 @@ async def _get(file_system: Any, url: str, span: tuple[int, int]) -> AsyncIterat
             place, **{"timeout": timeout} | options, headers=headers
         ) as response:
             yield response
-    except (aiohttp.InvalidURL, ValueError, UnicodeError):
+    except aiohttp.ClientSSLError:  # some of its kinds are a ValueError
+        message = (
+            f"Cannot read {show_path(url)}: there is no secure connection; the server has no "
+            "certificate that is trusted, or speaks no TLS."
+        )
+        raise SourceError(message) from None
+    except (aiohttp.InvalidURL, ValueError):
         message = f"Got the address {show_path(url)}, which is none."
         raise SourceError(message) from None
     except (SourceError, _PassingError):

@@ -123,11 +123,11 @@ def count_frames(source: Source) -> int:
 
 
 def count_held_bytes(source: Source) -> int:
-    """Return what a process holds of a file as stored, however little is read; locally 0."""
+    """Return what a process holds of a file as stored when it is decoded in one go; locally 0."""
     if not is_url(source):
         return 0
     file = find_remote(source)
-    return file.held_bytes if is_tiff(source) else file.size()
+    return file.held_bytes + file.batch_bytes if is_tiff(source) else file.size()
 
 
 def find_remote(url: str) -> RemoteFile:

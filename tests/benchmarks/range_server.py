@@ -26,6 +26,8 @@ class RangeServer:
     """By their paths, which begin with a slash."""
     has_ranges: bool = True
     """Whether parts can be asked for."""
+    shift: int = 0
+    """Bytes by which the place that is claimed for a part is wrong."""
     tells_version: bool = True
     """Whether answers have an entity tag."""
     misbehave: Callable[[int], str] = field(default=lambda times: "")
@@ -92,6 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(part)))
         if status == 206:
+            start += self.served.shift
             last = start + len(part) - 1
             self.send_header("Content-Range", f"bytes {start}-{last}/{len(data)}")
         if self.served.tells_version:

@@ -5,6 +5,7 @@ import pickle
 import warnings
 
 import dask
+import fsspec
 import numpy as np
 import pytest
 import range_server
@@ -383,6 +384,70 @@ def test_a_missing_package_is_named_with_the_command(monkeypatch, url, extra):
     file_systems._open.cache_clear()
     message = fail(open_image, url)
     assert message.endswith(f'which needs another package; pip install "dask-quant[{extra}]".')
+
+
+def test_a_server_without_tls_says_so(server):
+    url = put(server, make_cog(make_pixels((64, 64)), levels=1))
+    message = fail(open_image, url.replace("http://", "https://"))
+    assert "there is no secure connection" in message
+
+
+def test_a_server_that_sends_another_part_is_not_believed(server):
+    server.shift = 1
+    message = fail(open_image, put(server, make_cog(make_pixels())))
+    assert "another part of it than it was asked for" in message
+
+
+@pytest.fixture
+def objects():
+    """Objects in the memory of this process, as fsspec has them."""
+    found = fsspec.filesystem("memory")
+    yield found
+    found.rm("/", recursive=True)
+
+
+def test_other_stores_of_objects_are_read_in_parts(objects):
+    pixels = make_pixels()
+    objects.pipe_file("/deep/a.tif", make_cog(pixels))
+    image = open_image("memory://deep/a.tif", chunks=256)
+    assert np.array_equal(image.compute(scheduler="threads"), pixels)
+    objects.pipe_file("/deep/a.tif", make_cog(pixels[:599]))
+    assert "was changed" in fail(image.compute, scheduler="synchronous")
+    assert "it is a folder" in fail(open_image, "memory://deep")
+    objects.pipe_file("/empty.tif", b"")
+    assert "the file is empty" in fail(open_image, "memory://empty.tif")
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "n_times"),
+    [
+        (ConnectionError("gone away"), "gone away, also when asked 5 times", 5),
+        (PermissionError("no"), "permission denied", 1),
+        (FileNotFoundError("no"), "there is no such file", 1),
+        (RuntimeError("no key for https://me:secret@host/?s=secret"), "no key for https://***@", 1),
+    ],
+)
+def test_what_stores_raise_becomes_one_line(objects, monkeypatch, error, said, n_times):
+    pixels, calls = make_pixels(), []
+    objects.pipe_file("/a.tif", make_cog(pixels))
+    image = open_image("memory://a.tif", chunks=256)
+    read = type(objects).cat_ranges
+
+    def break_off(self, *arguments, **options):
+        calls.append(1)
+        if len(calls) <= n_broken:
+            raise error
+        return read(self, *arguments, **options)
+
+    monkeypatch.setattr(type(objects), "cat_ranges", break_off)
+    n_broken = 5
+    message = fail(image.compute, scheduler="synchronous")
+    assert said in message
+    assert "secret" not in message
+    assert len(calls) == n_times
+    calls.clear()
+    n_broken = n_times - 1
+    assert np.array_equal(image.compute(scheduler="synchronous"), pixels)
 
 
 @pytest.fixture(scope="module")
