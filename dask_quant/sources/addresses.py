@@ -38,6 +38,22 @@ def hide_secrets(text: str) -> str:
     return re.sub(rf"({_SCHEME}[^?#\s]*)[?#]\S*", r"\1?***", text)
 
 
+def is_store_url(source: object) -> bool:
+    """Return whether a source is the address of a Zarr store, or of what is inside of one.
+
+    Its name tells; nothing is asked for.
+
+    Examples
+    --------
+    >>> is_store_url("s3://bucket/a.ome.zarr/0"), is_store_url("s3://bucket/a.tif")
+    (True, False)
+    """
+    if not is_url(source):
+        return False
+    folder, name = split_url(source)
+    return any(part.lower().endswith(".zarr") for part in (*PurePosixPath(folder).parts, name))
+
+
 def split_url(url: str) -> tuple[str, str]:
     """Return the folder, as an absolute path that begins with the host, and the name of a file.
 

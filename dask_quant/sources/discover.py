@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from dask_quant.errors import SourceError, SourceNotFoundError
-from dask_quant.sources.addresses import is_url, split_url
+from dask_quant.sources.addresses import is_store_url, is_url, split_url
 from dask_quant.sources.header import show_cause, show_path
 from dask_quant.sources.output_names import plan_output_names
 from dask_quant.sources.signatures import SUFFIXES, looks_like_image
@@ -196,7 +196,12 @@ def discover(sources: Sequence[str | Path], *, exclude: Path | None = None) -> D
 
 
 def is_zarr_store(path: str | Path) -> bool:
-    """Return whether ``path`` is a folder with Zarr metadata in it; nothing is opened."""
+    """Return whether ``path`` is a folder with Zarr metadata in it, or an address named like one.
+
+    Nothing is opened.
+    """
+    if is_url(path):
+        return is_store_url(path)
     try:
         return any(os.path.exists(os.path.join(path, mark)) for mark in _ZARR_MARKS)
     except ValueError:  # a null character

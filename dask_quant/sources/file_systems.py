@@ -14,7 +14,7 @@ import fsspec
 from fsspec.config import conf
 
 from dask_quant.errors import SourceError
-from dask_quant.sources.header import show_path
+from dask_quant.sources.header import show_cause, show_path
 
 HTTP_SCHEMES = ("http", "https")
 
@@ -42,14 +42,11 @@ def open_file_system(url: str) -> tuple[Any, str]:
 @lru_cache(maxsize=_MAX_KEPT)
 def _open(url: str) -> tuple[Any, str]:
     """Return what `open_file_system` does."""
-    scheme = url.partition("://")[0].lower()
+    scheme = _find_scheme(url)
     try:
-        return fsspec.url_to_fs(url, **_list_options(scheme))  # type: ignore[no-any-return]
+        return fsspec.url_to_fs(url, **find_options(url))  # type: ignore[no-any-return]
     except ImportError as error:
-        extra = _EXTRAS.get(scheme)
-        way_out = f'pip install "dask-quant[{extra}]"' if extra else f"see: {error}"
-        message = f"Got the address {show_path(url)}, which needs another package; {way_out}."
-        raise SourceError(message) from None
+        raise SourceError(name_package(url, error)) from None
     except ValueError:
         message = (
             f"Got the address {show_path(url)} of the scheme {scheme!r}, which is not known; "
@@ -58,8 +55,21 @@ def _open(url: str) -> tuple[Any, str]:
         raise SourceError(message) from None
 
 
-def _list_options(scheme: str) -> dict[str, Any]:
+def name_package(url: str, error: ImportError) -> str:
+    """Return the message for an address that cannot be read since a package is missing."""
+    extra = _EXTRAS.get(_find_scheme(url))
+    way_out = f'pip install "dask-quant[{extra}]"' if extra else f"see: {show_cause(error)}"
+    return f"Got the address {show_path(url)}, which needs another package; {way_out}."
+
+
+def _find_scheme(url: str) -> str:
+    """Return what an address begins with."""
+    return url.partition("://")[0].lower()
+
+
+def find_options(url: str) -> dict[str, Any]:
     """Return what is said to a file system where the user's settings say nothing else."""
+    scheme = _find_scheme(url)
     if scheme not in HTTP_SCHEMES:
         return {}
     # Proxies of the environment, as curl and pip take them.

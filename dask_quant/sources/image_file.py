@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING
 from dask_quant.errors import OptionError
 from dask_quant.options import FIRST_PAGE
 from dask_quant.sources import pillow
-from dask_quant.sources.addresses import is_url
+from dask_quant.sources.addresses import is_store_url, is_url
 from dask_quant.sources.header import show_path
 
 if TYPE_CHECKING:
@@ -170,6 +170,8 @@ def _fetch(source: Source) -> Source:
 
 def _begins_as_tiff(source: Source) -> bool:
     """Return whether the first bytes of a file are those of a TIFF."""
+    if is_store_url(source):
+        return False
     if is_url(source):
         return next(find_remote(source).read([(0, 4)])) in _TIFF_STARTS
     if not isinstance(source, (str, Path)):

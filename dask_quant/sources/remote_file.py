@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 
 from dask_quant.errors import SourceError
 from dask_quant.sources import http_ranges, object_ranges
-from dask_quant.sources.addresses import hide_secrets, split_url
+from dask_quant.sources.addresses import hide_secrets
 from dask_quant.sources.file_systems import HTTP_SCHEMES
 from dask_quant.sources.header import show_path
 from dask_quant.sources.range_batches import (
@@ -72,7 +72,6 @@ class RemoteFile:
         found = _found.get(url)
         if found is not None and time.monotonic() - found[1] < _FRESH_S:
             return found[0]
-        _refuse_store(url)
         glimpse = _transport(url).look(url)
         if not glimpse.n_bytes:
             message = f"Cannot read {show_path(url)}: the file is empty."
@@ -266,16 +265,6 @@ def forget_files() -> None:
     """Keep nothing of any file, so that each is looked at anew."""
     for kept in (_found, _starts, _wholes, _pieces):
         kept.clear()
-
-
-def _refuse_store(url: str) -> None:
-    """Raise `SourceError` for the address of a Zarr store."""
-    if split_url(url)[1].lower().endswith(".zarr"):
-        message = (
-            f"Got the address {show_path(url)} of a Zarr store; stores are read from local paths "
-            "so far, so copy it first."
-        )
-        raise SourceError(message)
 
 
 def _transport(url: str) -> ModuleType:

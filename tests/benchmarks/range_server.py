@@ -86,10 +86,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, path: str, data: bytes, *, is_cut: bool) -> None:
         """Send what was asked for, or half of it."""
         part, start, status = data, 0, 200
-        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        asked = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
         if self.served.has_ranges and asked:
-            start = int(asked[1])
-            part, status = data[start : int(asked[2]) + 1], 206
+            first, last = asked.groups()  # a last one alone counts from the end
+            start = int(first) if first else max(0, len(data) - int(last))
+            part, status = data[start : int(last) + 1 if first and last else None], 206
         self.served.requests.append((path, start, len(part)))
         self.send_response(status)
         self.send_header("Content-Length", str(len(part)))

@@ -365,8 +365,7 @@ def test_workers_read_for_themselves(server, tmp_path):
         assert np.array_equal(image.compute(), pixels)
 
 
-def test_stores_folders_and_unknown_schemes_say_so(server, monkeypatch):
-    assert "of a Zarr store" in fail(open_image, server.url + "/a.zarr")
+def test_levels_that_are_not_there_and_unknown_schemes_say_so(server, monkeypatch):
     assert "'xyz', which is not known" in fail(open_image, "xyz://host/a.tif")
     assert "which is none" in fail(open_image, "http://[half/a.tif")
     with pytest.raises(OptionError, match="has 1, from 0"):
