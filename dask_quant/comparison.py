@@ -30,6 +30,7 @@ from dask_quant.sinks.sheet import (
     draw_sheet,
     write_sheet,
 )
+from dask_quant.sources.addresses import hide_secrets
 from dask_quant.sources.image_file import read_header, read_image
 from dask_quant.sources.samples import find_sample_images
 
@@ -243,7 +244,7 @@ def compare(
     )
     write_sheet(drawn, sheet, overwrite=overwrite)
     return Comparison(
-        source=name,
+        source=hide_secrets(name),
         n_pixels=histogram.n_pixels,
         n_unique_colors=len(histogram),
         input_bytes=input_bytes,

@@ -30,6 +30,7 @@ from dask_quant.histogram import ColorHistogram, ImageCounter
 from dask_quant.results import Quarantined
 from dask_quant.sinks.atomic import write_file_atomically
 from dask_quant.sinks.label_file import encode_labels
+from dask_quant.sources.addresses import hide_secrets, is_url
 from dask_quant.sources.header import show_path
 from dask_quant.sources.reading import Origin, read_pixels
 from dask_quant.tables import label_pixels
@@ -74,7 +75,7 @@ class Item:
     @property
     def source_path(self) -> str:
         """Where a worker reads it."""
-        return os.path.join(self.folder, self.source)
+        return self.source if is_url(self.source) else os.path.join(self.folder, self.source)
 
     @property
     def origin(self) -> Origin:
@@ -89,7 +90,7 @@ class Item:
     def set_aside(self, error: Exception) -> Quarantined:
         """Return why the image was set aside, in terms of the path that the user gave."""
         reason = str(error).replace(show_path(self.source_path), show_path(self.source))
-        return Quarantined(self.source, reason)
+        return Quarantined(hide_secrets(self.source), reason)
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,10 @@ from dask_quant.sinks.store_layout import image_shards
 from dask_quant.sinks.store_marker import read_store_source
 from dask_quant.sinks.store_start import make_raster_group, start_image_store, start_raster_store
 from dask_quant.sinks.zarr_store import check_store
+from dask_quant.sources.addresses import is_url
 from dask_quant.sources.discover import is_zarr_store
-from dask_quant.sources.image_file import read_header
+from dask_quant.sources.header import show_path
+from dask_quant.sources.image_file import find_remote, read_header
 from dask_quant.sources.opening import open_image
 from dask_quant.sources.raster_file import RasterHeader, list_raster_files
 from dask_quant.sources.rasters import split_raster
@@ -91,8 +93,8 @@ def persist_image(
             return store
         if not overwrite:
             message = (
-                f"{str(store)!r} exists and holds something else than {str(image)!r}; use "
-                "--overwrite to replace it, or choose another name."
+                f"{str(store)!r} exists and holds something else than {show_path(str(image))!r}; "
+                "use --overwrite to replace it, or choose another name."
             )
             raise OutputExistsError(message)
     if stream is not None:
@@ -226,7 +228,11 @@ def _digest_page(path: str | Path, page: Page) -> str:
 
 
 def _digest_file(path: str | Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal; far away, of what tells it from others."""
+    if is_url(path):
+        remote = find_remote(path)
+        told = json.dumps([remote.url, remote.n_bytes, remote.version])
+        return hashlib.sha256(told.encode()).hexdigest()
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

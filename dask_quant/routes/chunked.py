@@ -45,9 +45,10 @@ from dask_quant.sinks.label_file import (
     check_palette,
     plan_join_bytes,
 )
+from dask_quant.sources.addresses import is_url
 from dask_quant.sources.arrays import as_image, drop_names
 from dask_quant.sources.discover import is_zarr_store
-from dask_quant.sources.image_file import is_tiff, read_header
+from dask_quant.sources.image_file import count_held_bytes, is_tiff, read_header
 from dask_quant.sources.opening import open_image
 from dask_quant.sources.reading import Origin, read_any_header
 from dask_quant.sources.scratch import ScratchImage, open_scratch
@@ -101,6 +102,8 @@ class ChunkedSource:
     """Whether any part costs a decode of all."""
     input_bytes: int
     """Bytes as stored."""
+    held_bytes: int = 0
+    """What every process holds of the file as stored, however little it reads of it."""
     unit_bytes: int = 0
     """Bytes of a unit while it is decoded, where that is not yet its pixels of 8 bits."""
     stream: ImageStream | None = None
@@ -362,6 +365,12 @@ def _open_file(image: Any, page: Page, limit_bytes: int | None, alpha: AlphaRule
     """Return shape and unit of a file that is decoded from its top."""
     header = read_header(image, page=page)
     shape, unit = (header.height, header.width), (1, header.width)
+    if is_url(image):
+        given, held = (
+            (image, page, shape, unit, unit, True, header.input_bytes),
+            count_held_bytes(image),
+        )
+        return ChunkedSource(*given, held_bytes=held, has_alpha=header.has_alpha)
     if needs_strips(header, limit_bytes):
         stream = open_stream(header, limit_bytes=limit_bytes, alpha=alpha)
         if stream is not None:
@@ -379,6 +388,7 @@ def _open_tiff(image: Any, page: Page) -> ChunkedSource:
     n_bytes = found.source.size()
     return ChunkedSource(
         *(image, page, (rows, columns), unit, unit, False, n_bytes),
+        held_bytes=found.source.held_bytes,
         unit_bytes=found.unit_bytes,
         has_alpha=n_bands == 4,
     )
@@ -439,8 +449,10 @@ def plan_source(
         join_bytes = plan_join_bytes(out, source.shape)
         join_bytes += (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES)
         plan = replace(plan, projected_bytes=max(plan.projected_bytes, join_bytes))
+    held = (1 + n_processes) * source.held_bytes
     if source.stream is not None:
-        held = source.stream.memory_bytes
+        held += source.stream.memory_bytes
+    if held:
         plan = replace(plan, projected_bytes=plan.projected_bytes + held)
     rows, columns = plan.count_chunks
     tasks = f"{plan.n_tasks} tasks of up to {rows} x {columns} pixels"

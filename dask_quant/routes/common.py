@@ -22,7 +22,9 @@ from dask_quant.results import Report, explained_variance
 from dask_quant.saved_counts import SavedCounts
 from dask_quant.sinks.label_file import FILE_SUFFIXES
 from dask_quant.sinks.palette_file import write_palette
+from dask_quant.sources.addresses import is_url
 from dask_quant.sources.discover import STDIN, Discovery, discover
+from dask_quant.sources.image_file import find_remote
 from dask_quant.sources.named_arrays import is_named
 
 if TYPE_CHECKING:
@@ -192,7 +194,7 @@ def check_label_suffix(out: Path, *, n_inputs: int) -> None:
 def read_source(path: str) -> tuple[str | io.BytesIO, int]:
     """Return what to decode and its bytes; standard input is read whole."""
     if path != STDIN:
-        return path, count_file_bytes(path)
+        return path, find_remote(path).size() if is_url(path) else count_file_bytes(path)
     data = sys.stdin.buffer.read()
     if not data:
         message = "Got nothing on standard input; pipe an image into it."
@@ -301,6 +303,8 @@ def warn_fewer(who: str, n_asked: int, n_found: int | None = None) -> None:
 def count_file_bytes(path: str) -> int:
     """Return the bytes of a file, 0 when it is gone."""
     try:
+        if is_url(path):
+            return find_remote(path).size()
         return os.stat(path).st_size
     except OSError:
         return 0

@@ -10,9 +10,9 @@ from dask_quant.events import Event
 from dask_quant.histogram import ColorHistogram
 from dask_quant.results import ImageInfo
 from dask_quant.routes.common import SMALL_PIXELS, count_file_bytes, read_source
+from dask_quant.sources.addresses import hide_secrets
 from dask_quant.sources.discover import STDIN, is_zarr_store
-from dask_quant.sources.image_file import read_header, read_image
-from dask_quant.sources.pillow import count_frames
+from dask_quant.sources.image_file import count_frames, read_header, read_image
 from dask_quant.sources.reading import list_any_pages
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def _describe_broken(job: Job, path: str, error: DaskQuantError) -> ImageInfo:
     try:
         header = read_header(path, page=job.run.page)
     except DaskQuantError:
-        return ImageInfo(path, "", "", 0, 0, 0, None, count_file_bytes(path), str(error))
+        shown = hide_secrets(path)
+        return ImageInfo(shown, "", "", 0, 0, 0, None, count_file_bytes(path), str(error))
     return _make_info(path, header, None, str(error))
 
 
@@ -83,7 +84,7 @@ def _make_info(
 ) -> ImageInfo:
     """Return what a header says, with the colours counted or the reason why they are not."""
     return ImageInfo(
-        path=path,
+        path=hide_secrets(path),
         format=header.format,
         mode=header.mode,
         width=header.width,

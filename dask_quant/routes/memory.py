@@ -17,7 +17,7 @@ from dask_quant.routes.common import (
 )
 from dask_quant.sinks.atomic import check_output
 from dask_quant.sinks.label_file import check_image_shape, check_palette
-from dask_quant.sources.image_file import read_header, read_image
+from dask_quant.sources.image_file import count_held_bytes, read_header, read_image
 
 if TYPE_CHECKING:
     from io import BytesIO
@@ -91,5 +91,5 @@ def _check_memory(job: Job, source: str | BytesIO) -> None:
             weight_power=job.fit.weight_power,
             transparency=job.reads.find_transparency(header.has_alpha),
         )
-        projected += plan_saved_bytes(job, header.n_pixels)
+        projected += plan_saved_bytes(job, header.n_pixels) + count_held_bytes(source)
         check_budget(projected, limit, "one image in memory")

@@ -18,7 +18,7 @@ from dask_quant.routes.common import (
     read_source,
     wants_file,
 )
-from dask_quant.sources.image_file import read_header
+from dask_quant.sources.image_file import count_held_bytes, read_header
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,7 +135,7 @@ def _plan_in_one_go(job: Job, found: Discovery, out: Path) -> JobPlan:
         weight_power=job.fit.weight_power,
         transparency=job.reads.find_transparency(header.has_alpha),
     )
-    projected += plan_saved_bytes(job, n_pixels)
+    projected += plan_saved_bytes(job, n_pixels) + count_held_bytes(source)
     check_budget(projected, job.run.cluster.memory_limit_bytes, "one image in memory")
     outputs = _check_outputs(job, out)
     label_bytes = _label_bytes(job, n_pixels)

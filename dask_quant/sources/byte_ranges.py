@@ -1,5 +1,7 @@
 """Bytes of a file by their places: of one on disk, or of one that is held in memory or open.
 
+Those of files far away are in `dask_quant.sources.remote_file`.
+
 What reads a format in parts asks for ranges; nothing here knows a format.
 """
 
@@ -28,6 +30,14 @@ class ByteSource(Protocol):
     def name(self) -> str:
         """What the user calls it."""
 
+    @property
+    def held_bytes(self) -> int:
+        """What a process holds of it however little is read."""
+
+    @property
+    def batch_bytes(self) -> int:
+        """What a task holds of it as stored, beside what it is decoding."""
+
     def size(self) -> int:
         """Return its bytes."""
 
@@ -50,6 +60,8 @@ class DiskFile:
     """Its size."""
     modified_ns: int
     """When it was last written."""
+
+    held_bytes = batch_bytes = 0
 
     @classmethod
     def find(cls, path: str | Path) -> DiskFile:
@@ -92,6 +104,8 @@ class OpenFile:
 
     file: IO[bytes]
     """The file, which can be sought."""
+
+    held_bytes = batch_bytes = 0
 
     @property
     def name(self) -> str:

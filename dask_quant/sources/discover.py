@@ -2,7 +2,7 @@
 
 Where an input's output goes (``relative``):
 
-- a file or a Zarr store given by name: its own name;
+- a file or a Zarr store given by name or by its address: its own name;
 - a file below one folder, or matched by one glob: its path below that folder, or below the part of
   the glob that has no wildcard;
 - with several such folders, each keeps its own name in front, and as many parents of it as tell
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 import stat
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from dask_quant.errors import SourceError, SourceNotFoundError
+from dask_quant.sources.addresses import is_store_url, is_url, split_url
 from dask_quant.sources.header import show_cause, show_path
 from dask_quant.sources.output_names import plan_output_names
 from dask_quant.sources.signatures import SUFFIXES, looks_like_image
@@ -31,7 +31,7 @@ from dask_quant.sources.signatures import SUFFIXES, looks_like_image
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["Discovery", "Input", "discover", "is_url", "is_zarr_store", "plan_output_names"]
+__all__ = ["Discovery", "Input", "discover", "is_zarr_store", "plan_output_names"]
 
 STDIN = "-"
 """Name of standard input as a source."""
@@ -129,6 +129,12 @@ class _Basket:
         self.found.setdefault(identity, _Found(path, name, folder, named=True))
         self.n_hits += 1
 
+    def add_address(self, url: str) -> None:
+        """Add a file that is given by its address, unless it was reached before."""
+        folder, name = split_url(url)
+        self.found.setdefault(url, _Found(url, name, folder, named=True))
+        self.n_hits += 1
+
     def add_below(self, path: str, below: str, root: str) -> None:
         """Add an input found below a folder, unless it was reached before."""
         found = _Found(path, below, self.resolve(root), named=False)
@@ -153,9 +159,10 @@ def discover(sources: Sequence[str | Path], *, exclude: Path | None = None) -> D
     ----------
     sources : sequence of str or Path
         Each a file, a folder (recursive; hidden entries and links to folders are left out), a
-        glob (``**`` is any depth), a Zarr store, ``-`` for standard input, or ``@list.txt``, a file
-        with one path per line. What exists under its literal name is that, whatever characters
-        are in it; a `Path` is never anything else.
+        glob (``**`` is any depth), a Zarr store, the address of a file (``https://...``), ``-`` for
+        standard input, or ``@list.txt``, a file with one path or address per line. What exists
+        under its literal name is that, whatever characters are in it; a `Path` is never anything
+        else.
     exclude : Path, optional
         Where outputs go: a folder, file or store that folders and globs contribute nothing of, and
         that counts as one ignored entry where they hold it. It need not exist.
@@ -171,7 +178,7 @@ def discover(sources: Sequence[str | Path], *, exclude: Path | None = None) -> D
     SourceNotFoundError
         When a source does not exist, or holds no image.
     SourceError
-        When a source is an address, or cannot be listed.
+        When a source cannot be listed.
     """
     basket = _Basket()
     if exclude is not None:
@@ -189,22 +196,16 @@ def discover(sources: Sequence[str | Path], *, exclude: Path | None = None) -> D
 
 
 def is_zarr_store(path: str | Path) -> bool:
-    """Return whether ``path`` is a folder with Zarr metadata in it; nothing is opened."""
+    """Return whether ``path`` is a folder with Zarr metadata in it, or an address named like one.
+
+    Nothing is opened.
+    """
+    if is_url(path):
+        return is_store_url(path)
     try:
         return any(os.path.exists(os.path.join(path, mark)) for mark in _ZARR_MARKS)
     except ValueError:  # a null character
         return False
-
-
-def is_url(source: str | Path) -> bool:
-    """Return whether a source is written as an address, ``scheme://...``.
-
-    Examples
-    --------
-    >>> is_url("s3://bucket/a.png"), is_url("photos/a.png")
-    (True, False)
-    """
-    return isinstance(source, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", source) is not None
 
 
 def _gather(source: str | Path, basket: _Basket) -> None:
@@ -213,8 +214,7 @@ def _gather(source: str | Path, basket: _Basket) -> None:
     if source == STDIN:
         basket.add_named(STDIN)
     elif is_url(source):
-        message = f"Got the address {show_path(text)}; only local paths are supported so far."
-        raise SourceError(message)
+        basket.add_address(source)
     elif isinstance(source, str) and source.startswith("@"):
         _gather_list(source[1:], basket)
     elif _exists(text):
@@ -257,6 +257,9 @@ def _gather_list(path: str, basket: _Basket) -> None:
     for number, line in enumerate(lines, start=1):
         entry = os.fsdecode(line)
         if not entry.strip():
+            continue
+        if is_url(entry):
+            basket.add_address(entry)
             continue
         if not _exists(entry):
             message = (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dask_quant.sources.addresses import hide_secrets
+
 
 @dataclass(frozen=True)
 class ImageHeader:
@@ -39,11 +41,14 @@ class ImageHeader:
 def show_path(path: str) -> str:
     r"""Return ``path`` fit for a one-line message: printable, and never a line break.
 
+    Of an address, names, passwords and queries are left out.
+
     Examples
     --------
     >>> show_path("photos/a b.png"), show_path("two\nlines.png")
     ('photos/a b.png', 'two\\nlines.png')
     """
+    path = hide_secrets(path)
     if path.isprintable():  # nearly always, and every image is named several times
         return path
     printable = (

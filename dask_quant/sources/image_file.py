@@ -1,11 +1,15 @@
 """One door for image files: TIFF is read part by part with tifffile, all others with Pillow.
 
+A file by its address is looked at where it is: of a TIFF, what is decoded is fetched; any other is
+fetched as a whole, and decoded in memory.
+
 What TIFF needs is imported when the first of them is read: a photograph must not wait for it. TIFF
 of a compression that is not decoded here, such as JPEG of the old kind, is left to Pillow.
 """
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -13,6 +17,7 @@ from dask_quant.alpha_options import REFUSE
 from dask_quant.errors import OptionError
 from dask_quant.options import FIRST_PAGE
 from dask_quant.sources import pillow
+from dask_quant.sources.addresses import is_store_url, is_url
 from dask_quant.sources.header import show_path
 
 if TYPE_CHECKING:
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from dask_quant.alpha_options import AlphaRule
     from dask_quant.options import Page
     from dask_quant.sources.header import ImageHeader
+    from dask_quant.sources.remote_file import RemoteFile
 
     Source = str | Path | IO[bytes]
 
@@ -31,7 +37,7 @@ _TIFF_STARTS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 def is_tiff(source: Source) -> bool:
     """Return whether an image file is a TIFF that is read in parts.
 
-    One that cannot be opened is none.
+    One that cannot be opened is none; an address that cannot be read raises `SourceError`.
     """
     if not _begins_as_tiff(source):
         return False
@@ -67,7 +73,7 @@ def read_header(source: Source, *, page: Page = FIRST_PAGE) -> ImageHeader:
 
         return tiff.read_header(source, page=page)
     refuse_page(source, page)
-    return pillow.read_header(source)
+    return pillow.read_header(_fetch(source))
 
 
 def read_image(
@@ -114,7 +120,27 @@ def read_image(
 
         return tiff.read_tiff(source, max_pixels=max_pixels, page=page, alpha=alpha)
     refuse_page(source, page)
-    return pillow.read_image(source, max_pixels=max_pixels, frame=frame, alpha=alpha)
+    return pillow.read_image(_fetch(source), max_pixels=max_pixels, frame=frame, alpha=alpha)
+
+
+def count_frames(source: Source) -> int:
+    """Return the frames of an animation; 1 for everything else, pages of a TIFF included."""
+    return 1 if is_url(source) and is_tiff(source) else pillow.count_frames(_fetch(source))
+
+
+def count_held_bytes(source: Source) -> int:
+    """Return what a process holds of a file as stored when it is decoded in one go; locally 0."""
+    if not is_url(source):
+        return 0
+    file = find_remote(source)
+    return file.held_bytes + file.batch_bytes if is_tiff(source) else file.size()
+
+
+def find_remote(url: str) -> RemoteFile:
+    """Return a file by its address; errors are those of `RemoteFile.find`."""
+    from dask_quant.sources.remote_file import RemoteFile
+
+    return RemoteFile.find(url)
 
 
 def list_pages(
@@ -132,8 +158,28 @@ def list_pages(
     return contents.n_pages, contents.levels
 
 
+class _Fetched(io.BytesIO):
+    """A file that was fetched as a whole, with its name."""
+
+    name: str = "<stream>"
+
+
+def _fetch(source: Source) -> Source:
+    """Return a source as Pillow takes it: what an address is of, in memory."""
+    if not is_url(source):
+        return source
+    remote = find_remote(source)
+    file = _Fetched(remote.read_all())
+    file.name = remote.name
+    return file
+
+
 def _begins_as_tiff(source: Source) -> bool:
     """Return whether the first bytes of a file are those of a TIFF."""
+    if is_store_url(source):
+        return False
+    if is_url(source):
+        return next(find_remote(source).read([(0, 4)])) in _TIFF_STARTS
     if not isinstance(source, (str, Path)):
         if not source.seekable():
             return False

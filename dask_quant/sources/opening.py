@@ -16,12 +16,12 @@ from dask_quant.chunking import plan_chunks
 from dask_quant.errors import OptionError, SourceError
 from dask_quant.options import Page, as_chunks
 from dask_quant.premultiplied import add_alpha
+from dask_quant.sources.addresses import is_url
 from dask_quant.sources.arrays import as_image, check_query_planning, normalize_bands
 from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.header import show_path
-from dask_quant.sources.image_file import is_tiff, read_image, refuse_page
-from dask_quant.sources.pillow import check_supported, read_header
-from dask_quant.sources.reading import refuse_url
+from dask_quant.sources.image_file import find_remote, is_tiff, read_header, read_image, refuse_page
+from dask_quant.sources.pillow import check_supported
 from dask_quant.sources.tiff import find_tiff
 from dask_quant.sources.zarr_store import open_zarr
 
@@ -47,7 +47,7 @@ def open_image(
     Parameters
     ----------
     source : str, Path, ndarray or dask array
-        An image file, a Zarr store, or an array as `as_image` takes it.
+        An image file or its address, a Zarr store, or an array as `as_image` takes it.
     chunks : int or tuple of int, optional
         Rows and columns per chunk, or one number for both. None: one chunk for a file or a NumPy
         array, whole tiles or strips of a TIFF, the shards or chunks of a Zarr store, the chunks of
@@ -84,7 +84,6 @@ def open_image(
     if not isinstance(source, (str, Path)):
         return as_image(source, chunks=shape, alpha=rule)
     check_query_planning()
-    refuse_url(source)
     chosen = Page(number=page, level=level)
     if is_tiff(source):
         return _open_tiff(source, shape, chosen, rule)
@@ -126,11 +125,9 @@ def _open_file(path: str | Path, chunks: tuple[int, int] | None, alpha: AlphaRul
     header = read_header(path)
     check_supported(header)
     shape = (header.height, header.width, 4 if alpha.keeps and header.has_alpha else 3)
-    absolute = os.path.abspath(path)
-    status = os.stat(absolute)
-    token = tokenize(os.fsencode(absolute), status.st_size, status.st_mtime_ns, alpha)
+    place, token = _identify(path, alpha)
     decoded = delayed(_decode_block, pure=True)(
-        *(absolute, shape, alpha), dask_key_name=f"decode-{token}"
+        *(place, shape, alpha), dask_key_name=f"decode-{token}"
     )
     image = da.from_delayed(
         decoded,
@@ -140,6 +137,15 @@ def _open_file(path: str | Path, chunks: tuple[int, int] | None, alpha: AlphaRul
     )
     # Never by "p2p", which a cluster would choose: cutting up one block only makes views.
     return image if chunks is None else image.rechunk((*chunks, shape[2]), method="tasks")
+
+
+def _identify(path: str | Path, alpha: AlphaRule) -> tuple[str, str]:
+    """Return where a worker reads a file, and a name of it as it is now and is read."""
+    if is_url(path):
+        return path, tokenize(find_remote(path), alpha)
+    place = os.path.abspath(path)
+    status = os.stat(place)
+    return place, tokenize(os.fsencode(place), status.st_size, status.st_mtime_ns, alpha)
 
 
 def _decode_block(path: str, shape: tuple[int, int, int], alpha: AlphaRule) -> NDArray[np.uint8]:

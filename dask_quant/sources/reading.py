@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dask_quant.alpha_options import REFUSE
-from dask_quant.errors import DaskQuantError, SourceError
+from dask_quant.errors import DaskQuantError
 from dask_quant.options import FIRST_PAGE, Page
-from dask_quant.sources.discover import is_url, is_zarr_store
-from dask_quant.sources.header import show_path
+from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.image_file import is_tiff, list_pages, read_header, read_image
 
 if TYPE_CHECKING:
@@ -47,7 +46,6 @@ def read_any_header(source: str | Path, *, page: Page = FIRST_PAGE) -> ImageHead
     SourceNotFoundError, SourceError, PixelFormatError
         As `read_header` and `read_zarr_header` do.
     """
-    refuse_url(source)
     if not is_zarr_store(source):
         return read_header(source, page=page)
     from dask_quant.sources.zarr_store import read_zarr_header
@@ -131,22 +129,15 @@ def read_geo_tags(origin: Origin, shape: tuple[int, int]) -> GeoTags | None:
         for those to tell who read its pixels.
     """
     source, page = origin
-    if not isinstance(source, (str, Path)) or not is_tiff(source):
+    if not isinstance(source, (str, Path)):
         return None
-    from dask_quant.sources import geotiff_tags
-
     try:
+        if not is_tiff(source):
+            return None
+        from dask_quant.sources import geotiff_tags
+
         header = read_header(source, page=page)
         tags = geotiff_tags.read_geo_tags(source, page=page)
     except DaskQuantError:
         return None
     return tags if (header.height, header.width) == shape else None
-
-
-def refuse_url(source: str | Path) -> None:
-    """Raise `SourceError` for an address, which is not supported yet."""
-    if is_url(source):
-        message = (
-            f"Got the address {show_path(str(source))}; only local paths are supported so far."
-        )
-        raise SourceError(message)

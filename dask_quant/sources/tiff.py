@@ -18,6 +18,7 @@ import numpy as np
 from dask_quant.alpha_options import REFUSE
 from dask_quant.errors import DaskQuantError, SourceError, SourceNotFoundError
 from dask_quant.options import FIRST_PAGE
+from dask_quant.sources.addresses import is_url
 from dask_quant.sources.bands import read_whole
 from dask_quant.sources.byte_ranges import DiskFile, OpenFile
 from dask_quant.sources.header import show_cause, show_path
@@ -106,7 +107,7 @@ def find_tiff(path: str | Path, *, page: Page = FIRST_PAGE) -> TiffImage:
     Parameters
     ----------
     path : str or Path
-        Local file.
+        Local file, or an address.
     page : Page, optional
         Which of its pictures. Left out: all pixels of the first that is neither reduced nor a mask.
 
@@ -120,13 +121,13 @@ def find_tiff(path: str | Path, *, page: Page = FIRST_PAGE) -> TiffImage:
         When there is no such page or level.
     """
     with translate_errors(str(path)):
-        source = DiskFile.find(path)
+        source = as_byte_source(path)
         layout = _load_layout(source, page)
         _warn_of_profile(layout, source)
         shape = (*_upright_shape(layout), layout.meaning.bands)
         rows, columns = layout.segment
         unit = (columns, rows) if layout.orientation > 4 else (rows, columns)
-        return TiffImage(source, page, shape, unit, layout.working_bytes)
+        return TiffImage(source, page, shape, unit, layout.working_bytes + source.batch_bytes)
 
 
 def read_tiff(
@@ -194,6 +195,10 @@ def _name_of(source: Source) -> str:
 
 def as_byte_source(source: Source) -> ByteSource:
     """Return the bytes of a source by their places."""
+    if is_url(source):
+        from dask_quant.sources.remote_file import RemoteFile
+
+        return RemoteFile.find(source)
     if isinstance(source, (str, Path)):
         return DiskFile.find(source)
     return OpenFile(source)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import zarr
+from zarr.storage import LocalStore
 
 from dask_quant.errors import OptionError, PixelFormatError, SourceError, SourceNotFoundError
+from dask_quant.sources.addresses import is_url
 from dask_quant.sources.axis_order import AxisOrder, order_axes
 from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.header import show_cause, show_path
@@ -20,6 +22,11 @@ from dask_quant.sources.ome_zarr import (
     read_multiscale,
     read_ome,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dask_quant.sources.patient_store import PatientStore
 
 FULL_RESOLUTION = "0"
 """Name of the array in a group that is the image, where no metadata name another."""
@@ -76,8 +83,8 @@ def find_array(path: str | Path, level: int) -> FoundArray:
     Parameters
     ----------
     path : str or Path
-        A local store, or a path inside of one: an array, an OME-Zarr image, or a group that holds
-        the array ``0``.
+        A store, its address, or a path inside of one: an array, an OME-Zarr image, or a group that
+        holds the array ``0``.
     level : int
         Level of an OME-Zarr image; 0: all its pixels.
 
@@ -86,22 +93,18 @@ def find_array(path: str | Path, level: int) -> FoundArray:
     SourceNotFoundError
         When there is no such folder.
     SourceError
-        When it is no such store, not a local one, or holds several images.
+        When it is no such store, cannot be read, or holds several images.
     PixelFormatError
         When it holds labels.
     OptionError
         When it has no such level.
     """
     name = show_path(str(path))
-    if "://" in str(path):
-        message = f"Got the address {name}; only local Zarr stores are supported so far."
-        raise SourceError(message)
-    if not os.path.exists(path):
+    if not is_url(path) and not os.path.exists(path):
         message = f"Cannot read {name}: there is no such Zarr store."
         raise SourceNotFoundError(message)
     try:
-        # Workers may have another working folder.
-        node = zarr.open(os.path.abspath(path), mode="r")
+        node = zarr.open(_locate(path), mode="r")
         found = _find_in_node(node, path, level, name)
         if not isinstance(found.array.metadata.attributes, dict):  # zarr takes any JSON for them
             raise ValueError("the attributes of its array are no object")
@@ -111,6 +114,25 @@ def find_array(path: str | Path, level: int) -> FoundArray:
     except Exception as error:  # zarr raises almost any type for damaged metadata
         message = f"Cannot read {name}: it is not a Zarr store that opens ({show_cause(error)})."
         raise SourceError(message) from error
+
+
+def _locate(path: str | Path) -> str | PatientStore:
+    """Return what zarr opens; workers may have another working folder."""
+    if not is_url(path):
+        return os.path.abspath(path)
+    from dask_quant.sources.patient_store import open_store
+
+    return open_store(path)
+
+
+def _list_groups(node: zarr.Group) -> list[str]:
+    """Return the names of the groups in a group; none where a server does not tell."""
+    try:
+        return sorted(node.group_keys())
+    except Exception:  # few servers list folders, and each says so in its way
+        if isinstance(node.store, LocalStore):
+            raise
+        return []
 
 
 def _find_in_node(
@@ -127,7 +149,7 @@ def _find_in_node(
     if isinstance(node, zarr.Array):
         _check_no_level(level, name)
         return _find_above(node, path, name)
-    images = list_images(ome, sorted(node.group_keys()))
+    images = list_images(ome, _list_groups(node))
     if images is not None:
         return _find_inside(node, images, path, level, name)
     found = _find_level(node, level, name)
@@ -164,9 +186,9 @@ def _find_level(group: zarr.Group, level: int, name: str) -> FoundArray | None:
 
 def _find_above(array: zarr.Array, path: str | Path, name: str) -> FoundArray:
     """Return an array that is named itself, with what an OME-Zarr image above it says of it."""
-    folder, key = os.path.split(os.path.abspath(path))
+    folder, key = os.path.split(path if is_url(path) else os.path.abspath(path))
     if is_zarr_store(folder):
-        group = zarr.open(folder, mode="r")
+        group = zarr.open(_locate(folder), mode="r")
         scales = read_multiscale(read_ome(group.attrs.asdict()), array.ndim)
         if scales is not None and key in scales.paths:
             return FoundArray(array, name, scales, scales.paths.index(key))
@@ -180,7 +202,7 @@ def _find_inside(
     what, paths = images
     if len(paths) != 1:
         raise SourceError(describe_images(what, paths, name))
-    return _find_in_node(group[paths[0]], Path(path, paths[0]), level, f"{name}/{paths[0]}")
+    return _find_in_node(group[paths[0]], f"{path}/{paths[0]}", level, f"{name}/{paths[0]}")
 
 
 def _has_palette(node: zarr.Array | zarr.Group) -> bool:

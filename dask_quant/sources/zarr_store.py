@@ -7,6 +7,7 @@ The axes of an array go by their names, which OME-Zarr gives, or the array itsel
 from __future__ import annotations
 
 import base64
+import json
 import math
 import os
 import stat
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import dask.array as da
 import numpy as np
 from dask.base import tokenize
+from zarr.storage import LocalStore
 
 from dask_quant.alpha_options import REFUSE
 from dask_quant.errors import OptionError, PixelFormatError, SourceError
@@ -346,7 +348,9 @@ def _folder(array: zarr.Array) -> str:
 
 
 def _walk_files(array: zarr.Array) -> Iterator[os.stat_result]:
-    """Yield the status of each stored file of an array."""
+    """Yield the status of each stored file of an array; none of one far away."""
+    if not isinstance(array.store, LocalStore):
+        return
     for folder, _, names in os.walk(_folder(array)):
         for name in names:
             status = os.lstat(os.path.join(folder, name))
@@ -356,6 +360,9 @@ def _walk_files(array: zarr.Array) -> Iterator[os.stat_result]:
 
 def _tokenize_array(array: zarr.Array, *more: Any) -> str:
     """Return a token of where an array lies, what its metadata say and when they were written."""
+    if not isinstance(array.store, LocalStore):
+        place = (str(array.store), array.path, json.dumps(array.metadata.to_dict(), default=str))
+        return str(tokenize(place, more))
     folder = os.path.realpath(_folder(array))
     written = [
         os.stat(os.path.join(folder, name)).st_mtime_ns

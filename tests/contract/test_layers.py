@@ -122,6 +122,8 @@ THIRD_PARTY = {
     "distributed": ("cluster", "execute"),
     "dask_ml": ("graphs", "row_input", "scalable"),
     "zarr": ("sources", "sinks"),
+    "fsspec": ("sources",),
+    "aiohttp": ("sources",),
     "numcodecs": ("sources",),
     "google_crc32c": ("sources",),
     "imagecodecs": ("sources", "sinks"),
@@ -138,6 +140,7 @@ THIRD_PARTY = {
 """Which layers know which package. None that is missing here is used at all."""
 
 SLOW_PACKAGES = (
+    "aiohttp",
     "dask_ml",
     "distributed",
     "imagecodecs",
@@ -167,9 +170,11 @@ process is."""
 
 IMPORTS_WITHIN = {
     f"{ROOT}.routes.choose": "a photograph from the shell must not wait for Dask and Zarr",
-    f"{ROOT}.sources.image_file": "a photograph must not wait for what TIFF needs",
+    f"{ROOT}.sources.image_file": "a photograph must not wait for what TIFF, or addresses, need",
     f"{ROOT}.sources.color_profiles": "littlecms is for profiles of tables, which few images have",
     f"{ROOT}.sources.pillow_colors": "what finds images has no use for Numba",
+    f"{ROOT}.sources.zarr_nodes": "local stores must not wait for what fetches others",
+    f"{ROOT}.sources.tiff": "local files must not wait for what fetches others",
     f"{ROOT}.sources.tiff_samples": "what finds images has no use for Numba",
     f"{ROOT}.sources.reading": "a folder of photographs must not wait for Dask arrays and Zarr",
 }

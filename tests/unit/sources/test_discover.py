@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from dask_quant.errors import SourceError, SourceNotFoundError
+from dask_quant.errors import SourceNotFoundError
 from dask_quant.sources import discover as listing
 from dask_quant.sources.discover import discover, is_zarr_store
 
@@ -148,10 +148,13 @@ def test_no_source_at_all_is_an_error():
         discover([])
 
 
-def test_addresses_are_refused():
-    with pytest.raises(SourceError, match="only local") as caught:
-        discover(["s3://bucket/a.png"])
-    assert not isinstance(caught.value, SourceNotFoundError)
+def test_addresses_are_inputs_by_the_names_of_their_files(tmp_path):
+    urls = ["s3://bucket/one/a.png", "https://me@host/two/a.png?key=1", "https://host/b%20c.tif"]
+    found = discover(urls)
+    assert [item.path for item in found.inputs] == urls
+    assert places(found) == ["one/a.png", "two/a.png", "b c.tif"]
+    (tmp_path / "list.txt").write_text("\n".join([*urls, urls[0]]))
+    assert discover([f"@{tmp_path / 'list.txt'}"]) == found
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS refuses such names")
