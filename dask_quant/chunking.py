@@ -35,7 +35,7 @@ PROCESS_BYTES = 400 * 2**20
 
 _BANDS = 3
 
-_DECODE_BYTES = _BANDS + 4
+DECODE_BYTES = _BANDS + 4
 """Bytes of a pixel while it is decoded: Pillow keeps four, and three are copied out of them."""
 
 COPIES_IN_TASK = 2
@@ -140,6 +140,7 @@ def plan_image(
     n_processes: int = 0,
     n_threads: int = 1,
     decodes_whole: bool = False,
+    codec_bytes: int = 0,
     unit_bytes: int = 0,
     engine_bytes: int = 0,
     weight_power: float = 1.0,
@@ -161,6 +162,8 @@ def plan_image(
         Tasks that run side by side, in all processes.
     decodes_whole : bool, default False
         Whether the source decodes the whole image for any part of it (PNG, JPEG).
+    codec_bytes : int, default 0
+        What that takes at most beside `DECODE_BYTES` a pixel.
     unit_bytes : int, default 0
         What each thread holds of a storage unit, as stored and decoded, beside its pixels.
     engine_bytes : int, default 0
@@ -192,7 +195,7 @@ def plan_image(
         relabel_pixels=_n_pixels(relabel_chunks, shape),
         write_pixels=_n_pixels(_cover(relabel_chunks, write_unit), shape),
         label_bytes=label_bytes_per_pixel,
-        whole_bytes=(_DECODE_BYTES * n_pixels if decodes_whole else 0)
+        whole_bytes=(DECODE_BYTES * n_pixels + codec_bytes if decodes_whole else 0)
         + n_threads * COPIES_IN_TASK * unit_bytes,
         fit_bytes_per_color=_fit_bytes_per_color(weight_power),
         engine_bytes=engine_bytes,
@@ -280,6 +283,7 @@ def _fit_bytes_per_color(weight_power: float) -> int:
 def plan_collection(
     n_pixels: Sequence[int],
     *,
+    codec_bytes: int = 0,
     n_processes: int = 0,
     n_threads: int = 1,
     weight_power: float = 1.0,
@@ -290,6 +294,8 @@ def plan_collection(
     ----------
     n_pixels : sequence of int
         Pixels of each image.
+    codec_bytes : int, default 0
+        What decoding one of them takes at most beside `DECODE_BYTES` a pixel.
     n_processes, n_threads, weight_power
         As in `plan_image`.
 
@@ -303,7 +309,8 @@ def plan_collection(
     n_colors = min(largest, N_CODES)
     fit_bytes = SCRATCH_BYTES + fit_bytes_per_color * n_colors
     # Pillow's four bytes a pixel go before the fit, pixels and then labels are beside it.
-    image_bytes = max(_DECODE_BYTES * largest, (_BANDS + 1) * largest + fit_bytes) + POOL_BYTES
+    decode_bytes = DECODE_BYTES * largest + codec_bytes
+    image_bytes = max(decode_bytes, (_BANDS + 1) * largest + fit_bytes) + POOL_BYTES
     all_colors = min(sum(n_pixels), N_CODES)
     merge_bytes = _MERGE_WIDTH * all_colors * BYTES_PER_COLOR
     return (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES) + max(

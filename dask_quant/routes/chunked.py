@@ -94,6 +94,8 @@ class ChunkedSource:
     """Whether any part costs a decode of all."""
     input_bytes: int
     """Bytes as stored."""
+    codec_bytes: int = 0
+    """What that takes at most beside what is planned for every image."""
     unit_bytes: int = 0
     """Bytes of a unit while it is decoded, where that is not yet its pixels of 8 bits."""
     stream: ImageStream | None = None
@@ -350,7 +352,8 @@ def _open_file(image: Any, page: Page, limit_bytes: int | None) -> ChunkedSource
         if stream is not None:
             given = (image, page, shape, SCRATCH_UNIT, unit, False, header.input_bytes)
             return ChunkedSource(*given, stream=stream)
-    return ChunkedSource(image, page, shape, unit, unit, True, header.input_bytes)
+    given = (image, page, shape, unit, unit, True, header.input_bytes)
+    return ChunkedSource(*given, codec_bytes=header.codec_bytes)
 
 
 def _open_tiff(image: Any, page: Page) -> ChunkedSource:
@@ -398,6 +401,7 @@ def plan_source(
         n_processes=n_processes,
         n_threads=n_threads,
         decodes_whole=source.decodes_whole,
+        codec_bytes=source.codec_bytes,
         unit_bytes=source.unit_bytes,
         engine_bytes=_plan_engine_bytes(job, source, n_processes, n_threads),
         weight_power=job.fit.weight_power,

@@ -200,9 +200,10 @@ def _check_collection_budget(job: Job, items: Sequence[Item], executor: Executor
     limit = job.run.cluster.memory_limit_bytes
     if limit is None:
         return
-    sizes = [count_header_pixels(item.source) for item in items]
+    sizes, codec_bytes = measure_headers(items)
     projected = plan_collection(
         sizes,
+        codec_bytes=codec_bytes,
         n_processes=executor.n_processes,
         n_threads=executor.n_threads,
         weight_power=job.fit.weight_power,
@@ -226,9 +227,18 @@ def _count_source_bytes(path: str) -> int:
         return 0
 
 
-def count_header_pixels(path: str) -> int:
-    """Return the pixels that the header of a file or store promises; 0 where it cannot be read."""
-    try:
-        return read_any_header(path).n_pixels
-    except DaskQuantError:
-        return 0
+def measure_headers(items: Sequence[Item]) -> tuple[list[int], int]:
+    """Return the pixels of each file or store, and the most bytes that a codec of one takes.
+
+    Both by the headers, and 0 for one that cannot be read.
+    """
+    sizes, codec_bytes = [], 0
+    for item in items:
+        try:
+            header = read_any_header(item.source)
+        except DaskQuantError:
+            sizes.append(0)
+            continue
+        sizes.append(header.n_pixels)
+        codec_bytes = max(codec_bytes, header.codec_bytes)
+    return sizes, codec_bytes

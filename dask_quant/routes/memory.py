@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from dask_quant.results import Report
     from dask_quant.routes.common import Job
+    from dask_quant.sources.header import ImageHeader
 
 
 def relabel_in_memory(job: Job, path: str, out: Path, n_ignored: int) -> Report:
@@ -84,7 +85,13 @@ def _check_memory(job: Job, source: str | BytesIO) -> None:
     """Refuse an image that does not fit the memory limit, where there is one."""
     limit = job.run.cluster.memory_limit_bytes
     if limit is not None:
-        n_pixels = read_header(source, page=job.run.page).n_pixels
-        projected = plan_collection([n_pixels], weight_power=job.fit.weight_power)
-        projected += plan_saved_bytes(job, n_pixels)
+        projected = plan_in_memory(job, read_header(source, page=job.run.page))
         check_budget(projected, limit, "one image in memory")
+
+
+def plan_in_memory(job: Job, header: ImageHeader) -> int:
+    """Return the bytes that a job on one image without Dask takes at most."""
+    projected = plan_collection(
+        [header.n_pixels], codec_bytes=header.codec_bytes, weight_power=job.fit.weight_power
+    )
+    return projected + plan_saved_bytes(job, header.n_pixels)

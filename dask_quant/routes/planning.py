@@ -11,13 +11,14 @@ from dask_quant.job import count_batches
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.process import count_cpus
 from dask_quant.routes.chunked import open_source, plan_source
-from dask_quant.routes.collections import count_header_pixels, plan_items
+from dask_quant.routes.collections import measure_headers, plan_items
 from dask_quant.routes.common import (
     check_label_suffix,
     plan_saved_bytes,
     read_source,
     wants_file,
 )
+from dask_quant.routes.memory import plan_in_memory
 from dask_quant.sources.image_file import read_header
 
 if TYPE_CHECKING:
@@ -102,9 +103,13 @@ def _plan_collection(job: Job, found: Discovery, out: Path) -> JobPlan:
     """Plan the images that go to a folder."""
     n_processes, n_threads = _count_side_by_side(job)
     items = plan_items(found, out, overwrite=job.run.overwrite, suffix=job.suffix)
-    sizes = [count_header_pixels(item.source) for item in items]
+    sizes, codec_bytes = measure_headers(items)
     projected = plan_collection(
-        sizes, n_processes=n_processes, n_threads=n_threads, weight_power=job.fit.weight_power
+        sizes,
+        codec_bytes=codec_bytes,
+        n_processes=n_processes,
+        n_threads=n_threads,
+        weight_power=job.fit.weight_power,
     )
     projected += plan_saved_bytes(job, sum(sizes))
     check_budget(projected, job.run.cluster.memory_limit_bytes, "images of this size")
@@ -123,9 +128,8 @@ def _plan_collection(job: Job, found: Discovery, out: Path) -> JobPlan:
 def _plan_in_one_go(job: Job, found: Discovery, out: Path) -> JobPlan:
     """Plan the one image that was found, decoded, labelled and written in this process."""
     source, _ = read_source(found.inputs[0].path)
-    n_pixels = read_header(source, page=job.run.page).n_pixels
-    projected = plan_collection([n_pixels], weight_power=job.fit.weight_power)
-    projected += plan_saved_bytes(job, n_pixels)
+    header = read_header(source, page=job.run.page)
+    n_pixels, projected = header.n_pixels, plan_in_memory(job, header)
     check_budget(projected, job.run.cluster.memory_limit_bytes, "one image in memory")
     outputs = _check_outputs(job, out)
     label_bytes = _label_bytes(job, n_pixels)

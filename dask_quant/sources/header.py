@@ -27,6 +27,8 @@ class ImageHeader:
     """Pixels to the metre, across and down as shown; None where the file does not say."""
     profile: str | None = None
     """What the embedded colour profile calls itself; None where there is none."""
+    codec_bytes: int = 0
+    """Bytes of memory that decoding it as a whole takes at most, beside 7 a pixel."""
 
     @property
     def n_pixels(self) -> int:

@@ -20,6 +20,7 @@ from PIL import Image, UnidentifiedImageError
 
 from dask_quant.errors import DaskQuantError, PixelFormatError, SourceError, SourceNotFoundError
 from dask_quant.sources.bands import OPAQUE
+from dask_quant.sources.decode_memory import count_codec_bytes
 from dask_quant.sources.deep_samples import find_way_of_ppm, read_deep, scale_loaded
 from dask_quant.sources.density import find_density
 from dask_quant.sources.header import ImageHeader, show_cause, show_path
@@ -199,8 +200,8 @@ def read_image(
 
     Notes
     -----
-    Peak memory is 7 bytes a pixel: 4 for Pillow's copy, 3 for the result; 11, and the bytes of the
-    file, where samples have more than 8 bits.
+    Peak memory is 7 bytes a pixel, 4 for Pillow's copy and 3 for the result, and the header's
+    ``codec_bytes``.
     """
     with _open(source) as opened:
         check_supported(opened.header, max_pixels=max_pixels)
@@ -375,7 +376,7 @@ def _read_header(image: ImageFile, file: IO[bytes], path: str) -> ImageHeader:
     if width * height < 1:
         message = f"Cannot read {name}: its header claims {width} x {height} pixels."
         raise SourceError(message)
-    return ImageHeader(
+    header = ImageHeader(
         path=path,
         format=image.format or "",
         mode=read_mode(image, file, name=name),
@@ -386,6 +387,7 @@ def _read_header(image: ImageFile, file: IO[bytes], path: str) -> ImageHeader:
         density=find_density(image),
         profile=describe_profile(read_profile(image)),
     )
+    return replace(header, codec_bytes=count_codec_bytes(header, image))
 
 
 def _turn(header: ImageHeader, orientation: int) -> ImageHeader:
