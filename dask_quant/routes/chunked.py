@@ -47,12 +47,7 @@ from dask_quant.sources.reading import read_any_header
 from dask_quant.sources.scratch import ScratchImage, open_scratch
 from dask_quant.sources.strips import open_stream
 from dask_quant.sources.tiff import find_tiff
-from dask_quant.sources.zarr_store import (
-    describe_reading,
-    find_zarr_image,
-    read_pixel_grid,
-    read_zarr_header,
-)
+from dask_quant.sources.zarr_store import find_zarr_source
 from dask_quant.stream_flow import STAGE, count_stream, decode_stream
 from dask_quant.tables import MAX_TABLE_BYTES
 
@@ -369,13 +364,14 @@ def _open_tiff(image: Any, page: Page) -> ChunkedSource:
 
 def _open_store(image: Any, page: Page) -> ChunkedSource:
     """Return shape and storage unit of a Zarr store."""
-    found, header = find_zarr_image(image, page=page), read_zarr_header(image, page=page)
-    shape = (header.height, header.width)
+    found = find_zarr_source(image, page=page)
+    rows, columns = found.image.shape[:2]
+    given = (found.image.unit, found.image.part, False, found.header.input_bytes)
     return ChunkedSource(
-        *(image, page, shape, found.unit, found.part, False, header.input_bytes),
-        unit_bytes=found.unit_bytes,
-        notice=describe_reading(image, page=page),
-        grid=read_pixel_grid(image, page=page),
+        *(image, page, (rows, columns), *given),
+        unit_bytes=found.image.unit_bytes,
+        notice=found.notice,
+        grid=found.grid,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import zarr
@@ -42,6 +42,8 @@ class FoundArray:
     """Which of its levels the array is."""
     group: zarr.Group | None = None
     """What holds all of the levels, where they can be chosen from."""
+    is_inside: bool = False
+    """Whether it is an image inside the store that was named, the only one."""
 
     @property
     def axes(self) -> tuple[str | None, ...]:
@@ -177,7 +179,8 @@ def _find_inside(
     what, paths = images
     if len(paths) != 1:
         raise SourceError(describe_images(what, paths, name))
-    return _find_in_node(group[paths[0]], Path(path, paths[0]), level, f"{name}/{paths[0]}")
+    found = _find_in_node(group[paths[0]], Path(path, paths[0]), level, f"{name}/{paths[0]}")
+    return replace(found, is_inside=True)
 
 
 def _has_palette(node: zarr.Array | zarr.Group) -> bool:
