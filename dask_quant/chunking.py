@@ -37,7 +37,7 @@ PROCESS_BYTES = 400 * 2**20
 
 _BANDS = 3
 
-_DECODE_BYTES = _BANDS + 4
+DECODE_BYTES = _BANDS + 4
 """Bytes of a pixel while it is decoded: Pillow keeps four, and three are copied out of them."""
 
 COPIES_IN_TASK = 2
@@ -136,6 +136,7 @@ def plan_image(
     n_processes: int = 0,
     n_threads: int = 1,
     decodes_whole: bool = False,
+    codec_bytes: int = 0,
     unit_bytes: int = 0,
     engine_bytes: int = 0,
     weight_power: float = 1.0,
@@ -158,6 +159,8 @@ def plan_image(
         Tasks that run side by side, in all processes.
     decodes_whole : bool, default False
         Whether the source decodes the whole image for any part of it (PNG, JPEG).
+    codec_bytes : int, default 0
+        What that takes at most beside `DECODE_BYTES` a pixel.
     unit_bytes : int, default 0
         What each thread holds of a storage unit, as stored and decoded, beside its pixels.
     engine_bytes : int, default 0
@@ -191,7 +194,7 @@ def plan_image(
         relabel_pixels=_n_pixels(relabel_chunks, shape),
         write_pixels=_n_pixels(_cover(relabel_chunks, write_unit), shape),
         label_bytes=label_bytes_per_pixel,
-        whole_bytes=(_DECODE_BYTES * n_pixels if decodes_whole else 0)
+        whole_bytes=(DECODE_BYTES * n_pixels + codec_bytes if decodes_whole else 0)
         + n_threads * COPIES_IN_TASK * unit_bytes,
         fit_bytes_per_color=count_fit_bytes(weight_power, transparency),
         engine_bytes=engine_bytes,
@@ -278,6 +281,7 @@ class _TaskBytes:
 def plan_collection(
     n_pixels: Sequence[int],
     *,
+    codec_bytes: int = 0,
     n_processes: int = 0,
     n_threads: int = 1,
     weight_power: float = 1.0,
@@ -289,6 +293,8 @@ def plan_collection(
     ----------
     n_pixels : sequence of int
         Pixels of each image.
+    codec_bytes : int, default 0
+        What decoding one of them takes at most beside `DECODE_BYTES` a pixel.
     n_processes, n_threads, weight_power, transparency
         As in `plan_image`.
 
@@ -302,7 +308,8 @@ def plan_collection(
     n_colors = count_possible_colors(largest, transparency)
     fit_bytes = SCRATCH_BYTES + fit_bytes_per_color * n_colors
     # Pillow's four bytes a pixel go before the fit, pixels and then labels are beside it.
-    image_bytes = max(_DECODE_BYTES * largest, (_BANDS + 1) * largest + fit_bytes) + POOL_BYTES
+    decode_bytes = DECODE_BYTES * largest + codec_bytes
+    image_bytes = max(decode_bytes, (_BANDS + 1) * largest + fit_bytes) + POOL_BYTES
     image_bytes += 0 if transparency == "none" else count_alpha_bytes(n_colors, largest, 1)
     all_colors = count_possible_colors(sum(n_pixels), transparency)
     merge_bytes = _MERGE_WIDTH * all_colors * BYTES_PER_COLOR

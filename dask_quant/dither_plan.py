@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dask_quant.chunking import (
+    DECODE_BYTES,
     PROCESS_BYTES,
     TARGET_PIXELS,
     THREAD_TARGET_PIXELS,
@@ -55,6 +56,7 @@ def _plan_bands(
     n_processes: int = 0,
     n_threads: int = 1,
     decodes_whole: bool = False,
+    codec_bytes: int = 0,
     unit_bytes: int = 0,
     requested: Any = None,
     **_: Any,
@@ -68,7 +70,7 @@ def _plan_bands(
     waiting = min(height, ahead + write_unit[0] + rows)
     n_bytes = _COPIES * width * (_PIXEL_BYTES * ahead + label_bytes * waiting)
     n_bytes += _COPIES * label_bytes * n_threads * write_unit[0] * write_unit[1]
-    n_bytes += 7 * height * width if decodes_whole else 0
+    n_bytes += DECODE_BYTES * height * width + codec_bytes if decodes_whole else 0
     n_bytes += _COPIES * n_threads * unit_bytes
     n_bytes += (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES)
     return replace(

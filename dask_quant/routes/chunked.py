@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dask_quant import row_flow
-from dask_quant.alpha_options import REFUSE
 from dask_quant.array_flow import (
     check_label_output,
     count_image,
@@ -23,43 +22,28 @@ from dask_quant.events import Notice
 from dask_quant.flow import describe_fit, retell_outcome
 from dask_quant.graphs.relabel import relabel_blocks
 from dask_quant.graphs.scalable import plan_fit_bytes
-from dask_quant.options import FIRST_PAGE
 from dask_quant.outline_flow import WrittenLabels, plan_outline_bytes, write_outline
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.persist import persist_image
-from dask_quant.pixel_grid import PLAIN_GRID, PixelGrid
+from dask_quant.routes.chunked_source import is_dask, open_source
 from dask_quant.routes.common import (
     check_persist,
     fit_or_take,
-    is_array,
     plan_saved_bytes,
     report_one,
     write_palette_file,
 )
 from dask_quant.routes.executing import open_executor
 from dask_quant.routes.outlining import check_outlined
-from dask_quant.routes.streams import needs_strips
 from dask_quant.sinks.label_file import (
     check_color_number,
     check_image_shape,
     check_palette,
     plan_join_bytes,
 )
-from dask_quant.sources.addresses import is_url
-from dask_quant.sources.arrays import as_image, drop_names
-from dask_quant.sources.discover import is_zarr_store
-from dask_quant.sources.image_file import count_held_bytes, is_tiff, read_header
 from dask_quant.sources.opening import open_image
 from dask_quant.sources.reading import Origin, read_any_header
 from dask_quant.sources.scratch import ScratchImage, open_scratch
-from dask_quant.sources.strips import open_stream
-from dask_quant.sources.tiff import find_tiff
-from dask_quant.sources.zarr_store import (
-    describe_reading,
-    find_zarr_image,
-    read_pixel_grid,
-    read_zarr_header,
-)
 from dask_quant.stream_flow import STAGE, count_stream, decode_stream
 from dask_quant.tables import MAX_TABLE_BYTES
 
@@ -67,55 +51,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from dask_quant.alpha_options import AlphaRule
     from dask_quant.chunking import ChunkPlan
     from dask_quant.execute import Executor
     from dask_quant.flow import ImageOutcome
     from dask_quant.histogram import ColorHistogram
-    from dask_quant.options import Page
     from dask_quant.palette import Palette
     from dask_quant.results import Report
+    from dask_quant.routes.chunked_source import ChunkedSource
     from dask_quant.routes.common import Job
     from dask_quant.sources.header import ImageHeader
-    from dask_quant.sources.strips import ImageStream
-
-
-SCRATCH_UNIT = (512, 512)
-"""What is read at a time of a scratch file, which has no units; as of a store."""
-
-
-@dataclass(frozen=True)
-class ChunkedSource:
-    """One image as the chunked flow reads it."""
-
-    image: Any
-    """Path of a file or store, or an array, or a scratch file."""
-    page: Page
-    """Which picture of a file."""
-    shape: tuple[int, int]
-    """Rows and columns."""
-    unit: tuple[int, int]
-    """Rows and columns of what storage reads as a whole."""
-    part: tuple[int, int]
-    """Rows and columns of the least that can be read without decoding anything twice."""
-    decodes_whole: bool
-    """Whether any part costs a decode of all."""
-    input_bytes: int
-    """Bytes as stored."""
-    held_bytes: int = 0
-    """What every process holds of the file as stored, however little it reads of it."""
-    unit_bytes: int = 0
-    """Bytes of a unit while it is decoded, where that is not yet its pixels of 8 bits."""
-    stream: ImageStream | None = None
-    """How a file is read that is decoded once, in strips."""
-    histogram: ColorHistogram | None = None
-    """Its colours, where they were counted while it was decoded."""
-    notice: str | None = None
-    """How it is read, where it does not say so itself."""
-    grid: PixelGrid = PLAIN_GRID
-    """Where its pixels lie."""
-    has_alpha: bool = False
-    """Whether pixels may be transparent."""
 
 
 def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
@@ -131,7 +75,7 @@ def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Repor
     ):
         outcome = _fit_source(job, source, plan, out, executor)
         with job.watch.measure("relabel"):
-            chunks = None if _is_dask(source.image) else plan.relabel_chunks
+            chunks = None if is_dask(source.image) else plan.relabel_chunks
             pixels = _open_pixels(job, source, chunks)
             outcome = _relabel_source(job, source, pixels, outcome, out, executor, image)
         if job.outline is not None:
@@ -234,7 +178,7 @@ def _tell_reading(job: Job, source: ChunkedSource) -> None:
 
 def _open_to_count(job: Job, source: ChunkedSource, plan: ChunkPlan) -> Any:
     """Return the image, a Dask array, in the chunks that its colours are counted in."""
-    own_chunks = _is_dask(source.image) and not job.run.chunks.given
+    own_chunks = is_dask(source.image) and not job.run.chunks.given
     return _open_pixels(job, source, None if own_chunks else plan.count_chunks)
 
 
@@ -336,82 +280,6 @@ def _plan_engine_bytes(job: Job, source: ChunkedSource, n_processes: int, n_thre
     return 0
 
 
-def open_source(
-    image: Any,
-    page: Page = FIRST_PAGE,
-    *,
-    limit_bytes: int | None = None,
-    alpha: AlphaRule = REFUSE,
-) -> ChunkedSource:
-    """Return shape and storage unit of an image, from headers alone.
-
-    A file that takes more than ``limit_bytes`` of memory when it is decoded whole is read in
-    strips if it can be, its transparency as ``alpha`` says.
-    """
-    if is_array(image):
-        image = drop_names(image)
-        array = as_image(image)
-        unit = array.chunksize[:2] if _is_dask(image) else (1, array.shape[1])
-        given = (image, page, array.shape[:2], unit, unit, False, int(image.nbytes))
-        return ChunkedSource(*given, has_alpha=image.ndim == 3 and image.shape[2] == 4)
-    if is_zarr_store(image):
-        return _open_store(image, page)
-    if is_tiff(image):
-        return _open_tiff(image, page)
-    return _open_file(image, page, limit_bytes, alpha)
-
-
-def _open_file(image: Any, page: Page, limit_bytes: int | None, alpha: AlphaRule) -> ChunkedSource:
-    """Return shape and unit of a file that is decoded from its top."""
-    header = read_header(image, page=page)
-    shape, unit = (header.height, header.width), (1, header.width)
-    if is_url(image):
-        given, held = (
-            (image, page, shape, unit, unit, True, header.input_bytes),
-            count_held_bytes(image),
-        )
-        return ChunkedSource(*given, held_bytes=held, has_alpha=header.has_alpha)
-    if needs_strips(header, limit_bytes):
-        stream = open_stream(header, limit_bytes=limit_bytes, alpha=alpha)
-        if stream is not None:
-            given = (image, page, shape, SCRATCH_UNIT, unit, False, header.input_bytes)
-            return ChunkedSource(*given, stream=stream, has_alpha=header.has_alpha)
-    given = (image, page, shape, unit, unit, True, header.input_bytes)
-    return ChunkedSource(*given, has_alpha=header.has_alpha)
-
-
-def _open_tiff(image: Any, page: Page) -> ChunkedSource:
-    """Return shape and tile or strip of a TIFF."""
-    found = find_tiff(image, page=page)
-    rows, columns, n_bands = found.shape
-    unit = (min(found.unit[0], rows), min(found.unit[1], columns))
-    n_bytes = found.source.size()
-    return ChunkedSource(
-        *(image, page, (rows, columns), unit, unit, False, n_bytes),
-        held_bytes=found.source.held_bytes,
-        unit_bytes=found.unit_bytes,
-        has_alpha=n_bands == 4,
-    )
-
-
-def _open_store(image: Any, page: Page) -> ChunkedSource:
-    """Return shape and storage unit of a Zarr store."""
-    found, header = find_zarr_image(image, page=page), read_zarr_header(image, page=page)
-    shape = (header.height, header.width)
-    return ChunkedSource(
-        *(image, page, shape, found.unit, found.part, False, header.input_bytes),
-        unit_bytes=found.unit_bytes,
-        notice=describe_reading(image, page=page),
-        grid=read_pixel_grid(image, page=page),
-        has_alpha=header.has_alpha,
-    )
-
-
-def _is_dask(image: Any) -> bool:
-    """Return whether ``image`` is a Dask array."""
-    return hasattr(image, "dask")
-
-
 def plan_source(
     job: Job, source: ChunkedSource, out: Path | None, *, n_processes: int, n_threads: int
 ) -> ChunkPlan:
@@ -429,6 +297,7 @@ def plan_source(
         n_processes=n_processes,
         n_threads=n_threads,
         decodes_whole=source.decodes_whole,
+        codec_bytes=source.codec_bytes,
         unit_bytes=source.unit_bytes,
         engine_bytes=_plan_engine_bytes(job, source, n_processes, n_threads),
         weight_power=job.fit.weight_power,

@@ -33,7 +33,6 @@ from dask_quant.sources.reading import read_any_header
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dask_quant.alpha_options import Transparency
     from dask_quant.execute import Executor
     from dask_quant.histogram import ColorHistogram
     from dask_quant.job import CountedImages, WrittenImages
@@ -204,15 +203,7 @@ def _check_collection_budget(job: Job, items: Sequence[Item], executor: Executor
     if limit is None:
         return
     headers = read_headers(items)
-    sizes = [header.n_pixels for header in headers]
-    projected = plan_collection(
-        sizes,
-        n_processes=executor.n_processes,
-        n_threads=executor.n_threads,
-        weight_power=job.fit.weight_power,
-        transparency=find_transparency(job, headers),
-    )
-    projected += plan_saved_bytes(job, sum(sizes))
+    projected = plan_headers(job, headers, executor.n_processes, executor.n_threads)
     check_budget(projected, limit, f"{executor.n_threads} images side by side")
 
 
@@ -240,6 +231,15 @@ def read_headers(items: Sequence[Item]) -> list[ImageHeader]:
     return headers
 
 
-def find_transparency(job: Job, headers: Sequence[ImageHeader]) -> Transparency:
-    """Return which alphas the pixels of some image may have."""
-    return job.reads.find_transparency(any(header.has_alpha for header in headers))
+def plan_headers(job: Job, headers: Sequence[ImageHeader], n_processes: int, n_threads: int) -> int:
+    """Return the bytes that images which say this of themselves take at most, saved counts too."""
+    sizes = [header.n_pixels for header in headers]
+    projected = plan_collection(
+        sizes,
+        codec_bytes=max((header.codec_bytes for header in headers), default=0),
+        n_processes=n_processes,
+        n_threads=n_threads,
+        weight_power=job.fit.weight_power,
+        transparency=job.reads.find_transparency(any(header.has_alpha for header in headers)),
+    )
+    return projected + plan_saved_bytes(job, sum(sizes))

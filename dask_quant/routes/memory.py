@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from dask_quant.results import Report
     from dask_quant.routes.common import Job
+    from dask_quant.sources.header import ImageHeader
 
 
 def relabel_in_memory(job: Job, path: str, out: Path, n_ignored: int) -> Report:
@@ -86,10 +87,16 @@ def _check_memory(job: Job, source: str | BytesIO) -> None:
     limit = job.run.cluster.memory_limit_bytes
     if limit is not None:
         header = read_header(source, page=job.run.page)
-        projected = plan_collection(
-            [header.n_pixels],
-            weight_power=job.fit.weight_power,
-            transparency=job.reads.find_transparency(header.has_alpha),
-        )
-        projected += plan_saved_bytes(job, header.n_pixels) + count_held_bytes(source)
+        projected = plan_in_memory(job, header) + count_held_bytes(source)
         check_budget(projected, limit, "one image in memory")
+
+
+def plan_in_memory(job: Job, header: ImageHeader) -> int:
+    """Return the bytes that a job on one image without Dask takes at most."""
+    projected = plan_collection(
+        [header.n_pixels],
+        codec_bytes=header.codec_bytes,
+        weight_power=job.fit.weight_power,
+        transparency=job.reads.find_transparency(header.has_alpha),
+    )
+    return projected + plan_saved_bytes(job, header.n_pixels)

@@ -6,18 +6,19 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from dask_quant.array_flow import check_label_output
-from dask_quant.chunking import check_budget, plan_collection
+from dask_quant.chunking import check_budget
 from dask_quant.job import count_batches
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.process import count_cpus
-from dask_quant.routes.chunked import open_source, plan_source
-from dask_quant.routes.collections import find_transparency, plan_items, read_headers
+from dask_quant.routes.chunked import plan_source
+from dask_quant.routes.chunked_source import open_source
+from dask_quant.routes.collections import plan_headers, plan_items, read_headers
 from dask_quant.routes.common import (
     check_label_suffix,
-    plan_saved_bytes,
     read_source,
     wants_file,
 )
+from dask_quant.routes.memory import plan_in_memory
 from dask_quant.sources.image_file import count_held_bytes, read_header
 
 if TYPE_CHECKING:
@@ -104,14 +105,7 @@ def _plan_collection(job: Job, found: Discovery, out: Path) -> JobPlan:
     items = plan_items(found, out, job)
     headers = read_headers(items)
     sizes = [header.n_pixels for header in headers]
-    projected = plan_collection(
-        sizes,
-        n_processes=n_processes,
-        n_threads=n_threads,
-        weight_power=job.fit.weight_power,
-        transparency=find_transparency(job, headers),
-    )
-    projected += plan_saved_bytes(job, sum(sizes))
+    projected = plan_headers(job, headers, n_processes, n_threads)
     check_budget(projected, job.run.cluster.memory_limit_bytes, "images of this size")
     return JobPlan(
         len(items),
@@ -130,12 +124,7 @@ def _plan_in_one_go(job: Job, found: Discovery, out: Path) -> JobPlan:
     source, _ = read_source(found.inputs[0].path)
     header = read_header(source, page=job.run.page)
     n_pixels = header.n_pixels
-    projected = plan_collection(
-        [n_pixels],
-        weight_power=job.fit.weight_power,
-        transparency=job.reads.find_transparency(header.has_alpha),
-    )
-    projected += plan_saved_bytes(job, n_pixels) + count_held_bytes(source)
+    projected = plan_in_memory(job, header) + count_held_bytes(source)
     check_budget(projected, job.run.cluster.memory_limit_bytes, "one image in memory")
     outputs = _check_outputs(job, out)
     label_bytes = _label_bytes(job, n_pixels)

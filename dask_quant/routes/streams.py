@@ -28,4 +28,6 @@ def needs_strips(header: ImageHeader, limit_bytes: int | None) -> bool:
         return False
     if header.n_pixels > SMALL_PIXELS:
         return True
-    return limit_bytes is not None and plan_collection([header.n_pixels]) > limit_bytes
+    if limit_bytes is None:
+        return False
+    return plan_collection([header.n_pixels], codec_bytes=header.codec_bytes) > limit_bytes

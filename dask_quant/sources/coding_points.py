@@ -1,4 +1,4 @@
-"""Colours by number: the code points by which AVIF and PNG name primaries and light.
+"""Colours by number: the code points by which AVIF, HEIF and PNG name primaries and light.
 
 A picture of high dynamic range (PQ, HLG) has no white that sRGB could show, and is refused: a
 rendering for ordinary screens is a matter of taste. Other transfers are taken as sRGB's, as on any
@@ -34,7 +34,7 @@ def read_code_points(image: ImageFile, file: IO[bytes]) -> tuple[int, int]:
     if image.format == "PNG":
         data = read_chunk_before_data(file, b"cICP")
         return (data[0], data[1]) if len(data) == 4 else (2, 2)
-    if image.format != "AVIF":
+    if image.format not in ("AVIF", "HEIF"):
         return 2, 2
     file.seek(0)
     _, found, box = file.read(_SEARCHED_BYTES).partition(b"colrnclx")

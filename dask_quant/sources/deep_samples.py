@@ -2,9 +2,9 @@
 
 Pillow keeps the upper 8 bits of most of them, which is neither the nearest level nor told. So PNG
 is inflated twice by Pillow's own decoder, once for the upper and once for the lower bytes; binary
-PGM and PPM are read here; JPEG 2000 and AVIF are decoded by imagecodecs. `DeepImage` then looks
-like a Pillow image of 8 bits to what reads strips of it, and brings each to its nearest levels
-(`dask_quant.sources.sample_scaling`).
+PGM and PPM are read here; JPEG 2000 and AVIF are decoded by imagecodecs, HEIF by libheif.
+`DeepImage` then looks like a Pillow image of 8 bits to what reads strips of it, and brings each to
+its nearest levels (`dask_quant.sources.sample_scaling`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from dask_quant.errors import PixelFormatError, SourceError
+from dask_quant.sources.heif import decode_heif
 from dask_quant.sources.png_chunks import read_image_data, read_start, read_transparent_key
 from dask_quant.sources.sample_scaling import scale_integers, to_eight_bits
 
@@ -100,7 +101,7 @@ def find_way_of_ppm(image: ImageFile) -> Way:
 
 
 def read_deep(image: ImageFile, file: IO[bytes], bits: int, *, name: str) -> DeepImage:
-    """Decode an image of more than 8 bits a sample, of PNG, PPM, JPEG 2000 or AVIF.
+    """Decode an image of more than 8 bits a sample, of PNG, PPM, JPEG 2000, AVIF or HEIF.
 
     Parameters
     ----------
@@ -126,6 +127,8 @@ def read_deep(image: ImageFile, file: IO[bytes], bits: int, *, name: str) -> Dee
         return _read_png(image, file, name=name)
     if image.format == "PPM":
         return _read_ppm(image, file, name=name)
+    if image.format == "HEIF":
+        return _hold(decode_heif(file), (1 << bits) - 1, image.size, name=name)
     file.seek(0)
     data = file.read()
     samples = _decode_avif(data) if image.format == "AVIF" else _decode_jpeg2000(data)

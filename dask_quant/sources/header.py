@@ -31,6 +31,8 @@ class ImageHeader:
     """What the embedded colour profile calls itself; None where there is none."""
     has_alpha: bool = False
     """Whether pixels may be transparent; it takes decoding them to know whether any are."""
+    codec_bytes: int = 0
+    """Bytes of memory that decoding it as a whole takes at most, beside 7 a pixel."""
 
     @property
     def n_pixels(self) -> int:

@@ -46,7 +46,7 @@ _SCALED = ("I;16", "I;16B", "I;16L", "I;16N", "F")
 _DEEP = ("L", "LA", "RGB", "RGBA")
 """Modes of which more than 8 bits are read in another way, in some formats."""
 
-_DEEP_FORMATS = ("PNG", "PPM", "AVIF", "JPEG2000")
+_DEEP_FORMATS = ("PNG", "PPM", "AVIF", "HEIF", "JPEG2000")
 """Formats of which they are."""
 
 _REASONS = {

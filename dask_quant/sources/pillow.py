@@ -1,4 +1,4 @@
-"""Image files that Pillow decodes: PNG, JPEG, GIF, BMP, TIFF, WebP, AVIF, JPEG 2000, PPM, QOI.
+"""Image files that Pillow, or a plug-in of it, decodes: PNG, JPEG, GIF, BMP, TIFF, WebP and others.
 
 A file is decoded as a whole, whatever part of it is wanted. `dask_quant.sources.mode_rules` says
 what each mode becomes, and what is refused; embedded colour profiles are applied.
@@ -21,9 +21,11 @@ from PIL import Image, UnidentifiedImageError
 from dask_quant.alpha_options import REFUSE
 from dask_quant.errors import DaskQuantError, PixelFormatError, SourceError, SourceNotFoundError
 from dask_quant.premultiplied import OPAQUE
+from dask_quant.sources.decode_memory import count_codec_bytes
 from dask_quant.sources.deep_samples import find_way_of_ppm, read_deep, scale_loaded
 from dask_quant.sources.density import find_density
 from dask_quant.sources.header import ImageHeader, show_cause, show_path
+from dask_quant.sources.heif import open_heif
 from dask_quant.sources.icc_profile import describe_profile
 from dask_quant.sources.large_header import read_large_header
 from dask_quant.sources.mode_rules import check_mode, find_color_space, find_way
@@ -207,8 +209,8 @@ def read_image(
 
     Notes
     -----
-    Peak memory is 7 bytes a pixel: 4 for Pillow's copy, 3 for the result; 8 with transparency; 11,
-    and the bytes of the file, where samples have more than 8 bits.
+    Peak memory is 7 bytes a pixel, 4 for Pillow's copy and 3 for the result, 8 with transparency,
+    and the header's ``codec_bytes``.
     """
     with _open(source) as opened:
         check_supported(opened.header, max_pixels=max_pixels)
@@ -350,6 +352,8 @@ def _identify(file: IO[bytes], name: str) -> ImageFile:
     if found is None:
         message = f"Cannot read {name}: it is not an image of a known format."
         raise SourceError(message)
+    if found == "HEIF":
+        return open_heif(file, name=name)
     try:
         return Image.open(file, formats=(found,))
     except UnidentifiedImageError as error:
@@ -384,7 +388,7 @@ def _read_header(image: ImageFile, file: IO[bytes], path: str) -> ImageHeader:
     if width * height < 1:
         message = f"Cannot read {name}: its header claims {width} x {height} pixels."
         raise SourceError(message)
-    return ImageHeader(
+    header = ImageHeader(
         path=path,
         format=image.format or "",
         mode=read_mode(image, file, name=name),
@@ -396,6 +400,7 @@ def _read_header(image: ImageFile, file: IO[bytes], path: str) -> ImageHeader:
         profile=describe_profile(read_profile(image)),
         has_alpha=image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info,
     )
+    return replace(header, codec_bytes=count_codec_bytes(header, image))
 
 
 def _turn(header: ImageHeader, orientation: int) -> ImageHeader:
@@ -410,10 +415,10 @@ def _turn(header: ImageHeader, orientation: int) -> ImageHeader:
 def _read_orientation(image: ImageFile, file: IO[bytes]) -> int:
     """Return the EXIF orientation that is still to be applied; 1 where there is none that is sane.
 
-    Pillow turns TIFF while loading it. It decodes a PNG to find EXIF behind the pixels; the
-    chunks are walked instead.
+    TIFF and HEIF are turned while they are loaded. Pillow decodes a PNG to find EXIF behind the
+    pixels; the chunks are walked instead.
     """
-    if image.format == "TIFF":
+    if image.format in ("TIFF", "HEIF"):
         return 1
     try:
         if image.format != "PNG":

@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING
 from PIL import TiffImagePlugin
 
 from dask_quant.errors import PixelFormatError
+from dask_quant.sources.heif import read_heif_bits
 from dask_quant.sources.png_chunks import read_bit_depth
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def read_bits(image: ImageFile, file: IO[bytes], *, name: str) -> int:
         return _read_ppm_bits(image)
     if image.format == "AVIF":
         return _read_avif_bits(file)
+    if image.format == "HEIF":
+        return read_heif_bits(image)
     if image.format == "JPEG2000":
         return _read_jpeg2000_bits(file, name=name)
     return 8

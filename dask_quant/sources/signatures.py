@@ -21,6 +21,8 @@ _PATTERNS = {
     "BMP": rb"BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00",
     "TIFF": rb"II\*\x00|MM\x00\*|II\+\x00|MM\x00\+",
     "WEBP": rb"RIFF.{4}WEBP",
+    # A general brand (mif1, msf1) is either; those behind it tell.
+    "HEIF": rb".{4}ftyp(?:he[iv][cmsx]|m(?:if|sf)1.{4}(?:.{4}){0,3}?he[iv][cmsx])",
     "AVIF": rb".{4}ftyp(?:avif|avis|mif1|msf1)",
     "JPEG2000": rb"\x00\x00\x00\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51",
     "PPM": rb"P[1-6][ \t\r\n]\s*[0-9#]",
@@ -29,7 +31,7 @@ _PATTERNS = {
 _PATTERNS_COMPILED = {name: re.compile(text, re.DOTALL) for name, text in _PATTERNS.items()}
 
 FORMATS = tuple(_PATTERNS)
-"""Pillow's names of the formats that are opened.
+"""Pillow's names of the formats that are opened, or its plug-in's.
 
 Left out on purpose: what runs another program (EPS), is no picture of pixels (PDF, WMF), has no
 signature (TGA), or hides several pictures of different sizes (ICO, ICNS, PSD).
@@ -39,7 +41,7 @@ SUFFIXES = frozenset(
     {
         *(".png", ".apng", ".gif", ".bmp", ".webp", ".qoi", ".tif", ".tiff"),
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".jp2", ".j2k", ".jpc", ".j2c"),
-        *(".avif", ".avifs", ".pbm", ".pgm", ".ppm", ".pnm"),
+        *(".avif", ".avifs", ".heic", ".heif", ".hif", ".pbm", ".pgm", ".ppm", ".pnm"),
     }
 )
 """Suffixes of these formats, in lower case and with their dot."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import zarr
@@ -49,6 +49,8 @@ class FoundArray:
     """Which of its levels the array is."""
     group: zarr.Group | None = None
     """What holds all of the levels, where they can be chosen from."""
+    is_inside: bool = False
+    """Whether it is an image inside the store that was named, the only one."""
 
     @property
     def axes(self) -> tuple[str | None, ...]:
@@ -202,7 +204,9 @@ def _find_inside(
     what, paths = images
     if len(paths) != 1:
         raise SourceError(describe_images(what, paths, name))
-    return _find_in_node(group[paths[0]], f"{path}/{paths[0]}", level, f"{name}/{paths[0]}")
+    inside = f"{path}/{paths[0]}"
+    found = _find_in_node(group[paths[0]], inside, level, f"{name}/{paths[0]}")
+    return replace(found, is_inside=True)
 
 
 def _has_palette(node: zarr.Array | zarr.Group) -> bool:

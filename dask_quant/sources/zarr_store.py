@@ -12,7 +12,7 @@ import math
 import os
 import stat
 import struct
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
@@ -46,6 +46,30 @@ if TYPE_CHECKING:
     from dask_quant.sources.zarr_nodes import FoundArray
 
 
+@dataclass(frozen=True)
+class ZarrSource:
+    """A Zarr store that was opened once, and what it says of its image."""
+
+    image: ZarrImage
+    """Its pixels, read when they are sliced."""
+    header: ImageHeader
+    """Its size and kind."""
+    notice: str | None
+    """How it is read, as `describe_reading` says it."""
+    grid: PixelGrid
+    """Where its pixels lie."""
+
+
+def find_zarr_source(path: str | Path, *, page: Page = FIRST_PAGE) -> ZarrSource:
+    """Find the image of a Zarr store and what is said of it, from metadata alone.
+
+    Parameters and errors are those of `find_zarr_image` and `read_pixel_grid`.
+    """
+    found = find_array(path, page.level)
+    image = _find_image(found, page.number)
+    return ZarrSource(image, _read_header(path, image), _describe_reading(found), _read_grid(found))
+
+
 def open_zarr_array(path: str | Path) -> zarr.Array:
     """Open the array of a store, for reading; parameters and errors are those of `find_array`."""
     return find_array(path, 0).array
@@ -70,12 +94,16 @@ def find_zarr_image(path: str | Path, *, page: Page = FIRST_PAGE) -> ZarrImage:
         When it holds labels, when neither names nor shape tell which axis is which, when there are
         several pictures and none was chosen, and when samples or bands mean no colours.
     """
-    found = find_array(path, page.level)
+    return _find_image(find_array(path, page.level), page.number)
+
+
+def _find_image(found: FoundArray, number: int | None) -> ZarrImage:
+    """Return the image that an array is, or raise `PixelFormatError` or `OptionError`."""
     if 0 in found.array.shape:
         message = f"Got {found.name} of shape {found.array.shape}; an image needs a pixel."
         raise PixelFormatError(message)
     order = found.order()
-    image = ZarrImage(found.array, order, _choose_plane(found, order, page.number), found.name)
+    image = ZarrImage(found.array, order, _choose_plane(found, order, number), found.name)
     _check_image(image, is_ome=found.scales is not None)
     return image
 
@@ -122,16 +150,18 @@ def describe_reading(path: str | Path, *, page: Page = FIRST_PAGE) -> str | None
     SourceNotFoundError, SourceError, PixelFormatError, OptionError
         As `find_array` does.
     """
-    found = find_array(path, page.level)
+    return _describe_reading(find_array(path, page.level))
+
+
+def _describe_reading(found: FoundArray) -> str | None:
+    """Return how an array is read, where nobody would expect it."""
     order = found.order()
     if found.scales is not None and order.bands is not None:
         if found.array.shape[order.bands] == 3:
             return f"Reading the 3 channels of {found.name} as red, green and blue."
     elif order.is_guess and not order.is_plain:
         return f"Reading {found.name} as {order.describe()}: its axes have no names."
-    if found.name != show_path(str(path)):
-        return f"Reading {found.name}, the only image inside."
-    return None
+    return f"Reading {found.name}, the only image inside." if found.is_inside else None
 
 
 def list_zarr_pages(
@@ -159,7 +189,11 @@ def read_pixel_grid(path: str | Path, *, page: Page = FIRST_PAGE) -> PixelGrid:
     SourceNotFoundError, SourceError, PixelFormatError, OptionError
         As `find_array` does, and when its transformations are damaged.
     """
-    found = find_array(path, page.level)
+    return _read_grid(find_array(path, page.level))
+
+
+def _read_grid(found: FoundArray) -> PixelGrid:
+    """Return where the pixels of an array lie, or raise `SourceError`."""
     if found.scales is None:
         return PixelGrid()
     try:
@@ -174,7 +208,11 @@ def read_zarr_header(path: str | Path, *, page: Page = FIRST_PAGE) -> ImageHeade
 
     Parameters and errors are those of `find_zarr_image`.
     """
-    image = find_zarr_image(path, page=page)
+    return _read_header(path, find_zarr_image(path, page=page))
+
+
+def _read_header(path: str | Path, image: ZarrImage) -> ImageHeader:
+    """Return what a store at ``path`` says about its image."""
     return ImageHeader(
         path=str(path),
         format="ZARR",
@@ -283,7 +321,8 @@ def open_zarr_samples(
         ``(y, x)`` or ``(y, x, band)``, in chunks of what the store reads at once. Axes that the
         store names are brought into this order.
     nodata : float or None
-        The attribute ``_FillValue`` or ``nodata``, where the array has one.
+        The attribute ``_FillValue`` or ``nodata``, where the array has one. The fill value of
+        missing chunks is no such statement: it is 0 where nobody chose one.
     input_bytes : int
         Bytes as stored.
 

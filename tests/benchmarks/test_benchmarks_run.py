@@ -2,6 +2,7 @@
 
 import json
 
+import decode_memory
 import dither
 import folder
 import gigapixel
@@ -207,3 +208,13 @@ def test_tiff_benchmark_counts_what_it_decodes(capsys, tmp_path, codec):
     assert row["colors"] > 1000
     assert row["ratio"] > 0
     assert row["cpu_ratio"] > 0
+
+
+def test_decoding_is_measured_against_its_plan(tmp_path, capsys):
+    kinds = ["JPEG, progressive RGB", "WebP, RGB"]
+    small = ["--work", str(tmp_path), "--megapixels", "0.5", "--json", "--kinds", *kinds]
+    assert decode_memory.main(small) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["kind"] for row in rows] == kinds
+    assert [int(row["planned"]) for row in rows] == [10, 17]
+    assert all(row["measured"] > 0 for row in rows)

@@ -115,6 +115,15 @@ def test_the_projection_holds_for_a_file_that_is_decoded_whole(tmp_path, chunks,
     assert report["n_unique_colors"] == 1 << 20
 
 
+@pytest.mark.slow
+def test_the_projection_holds_for_a_codec_that_keeps_more_than_pixels(tmp_path):
+    strip = np.repeat(scattered_colors(48)[:, np.newaxis], 250, axis=1).reshape(1, 12_000, 3)
+    pixels = np.repeat(strip, 8000, axis=0)
+    Image.fromarray(pixels).save(tmp_path / "a.webp", lossless=True, quality=0, method=0)
+    report = check_peak(tmp_path / "a.webp", tmp_path / "o.png")
+    assert report["peak_rss_bytes"] > 15 * report["n_pixels"]  # Pillow's copy and ours are 7
+
+
 @pytest.mark.parametrize(
     ("name", "dither", "options"),
     [

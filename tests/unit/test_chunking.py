@@ -85,7 +85,9 @@ def test_the_projection_grows_with_what_needs_memory():
     assert plan_bytes(n_processes=1) > base
     # What is decoded whole is there while pixels are read, not while the palette is fitted.
     busy = plan_bytes(n_threads=8)
-    assert plan_bytes(n_threads=8, decodes_whole=True) >= busy + 7 * 16_000_000
+    whole = plan_bytes(n_threads=8, decodes_whole=True)
+    assert whole >= busy + 7 * 16_000_000
+    assert plan_bytes(n_threads=8, decodes_whole=True, codec_bytes=10**9) == whole + 10**9
     assert plan_bytes((200, 200)) < base
     small = {"requested": ChunkOptions(rows=512, columns=512)}
     assert plan_bytes((40_000, 40_000), **small) < plan_bytes((40_000, 40_000)) * 1.01
@@ -107,6 +109,8 @@ def test_collections_are_planned_by_their_largest_image_and_all_colors():
     assert plan_collection([1000] * 9 + [10**7]) > small + 8 * 10**7
     assert plan_collection([1000] * 10_000) > small
     assert plan_collection([10**6] * 20, n_threads=4) > plan_collection([10**6] * 20)
+    decoding = plan_collection([10**7], codec_bytes=10**9)
+    assert decoding == plan_collection([10**7], codec_bytes=2 * 10**9) - 10**9
     assert plan_collection([10**6], n_processes=3) > plan_collection([10**6])
     assert plan_collection([]) > 0
 

@@ -7,10 +7,15 @@ from zarr.codecs import BytesCodec, Crc32cCodec
 from dask_quant.errors import PixelFormatError, SourceError, SourceNotFoundError
 from dask_quant.palette import Palette
 from dask_quant.sinks.store_start import create_label_store, start_image_store
+from dask_quant.sources import zarr_store
 from dask_quant.sources.zarr_store import (
+    describe_reading,
     find_zarr_image,
+    find_zarr_source,
     open_zarr,
     open_zarr_array,
+    open_zarr_samples,
+    read_pixel_grid,
     read_zarr_header,
     read_zarr_image,
 )
@@ -45,6 +50,29 @@ def test_every_accepted_shape_becomes_rgb(tmp_path, bands, zarr_format):
     assert (header.height, header.width) == (20, 30)
     assert header.bands == (bands[0] if bands else 1)
     assert header.input_bytes == sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+
+
+def test_a_store_is_opened_once_for_all_that_it_says(tmp_path, rgb, monkeypatch):
+    path = store(tmp_path / "a.zarr", rgb.transpose(2, 0, 1), chunks=(1, 5, 6))
+    expected = (find_zarr_image(path), read_zarr_header(path), describe_reading(path))
+    opened = []
+    find_array = zarr_store.find_array
+    monkeypatch.setattr(
+        zarr_store, "find_array", lambda *given: opened.append(given) or find_array(*given)
+    )
+    found = find_zarr_source(path)
+    assert len(opened) == 1
+    assert (found.image.shape, found.header, found.notice) == (expected[0].shape, *expected[1:])
+    assert found.notice is not None
+    assert found.grid == read_pixel_grid(path)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_fill_value_is_no_nodata(tmp_path, rgb, zarr_format):
+    path = store(tmp_path / "a.zarr", rgb, fill_value=7, zarr_format=zarr_format)
+    assert open_zarr_samples(path)[1] is None
+    zarr.open_array(path).attrs["_FillValue"] = 9
+    assert open_zarr_samples(path)[1] == 9
 
 
 def test_unit_is_the_shard_or_else_the_chunk(tmp_path, rgb):
