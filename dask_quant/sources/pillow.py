@@ -7,25 +7,22 @@ what each mode becomes, and what is refused; embedded colour profiles are applie
 from __future__ import annotations
 
 import io
-import os
 import re
-import stat
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from dask_quant.alpha_options import REFUSE
-from dask_quant.errors import DaskQuantError, PixelFormatError, SourceError, SourceNotFoundError
+from dask_quant.errors import DaskQuantError, PixelFormatError, SourceError
 from dask_quant.premultiplied import OPAQUE
 from dask_quant.sources.decode_memory import count_codec_bytes
 from dask_quant.sources.deep_samples import find_way_of_ppm, read_deep, scale_loaded
 from dask_quant.sources.density import find_density
 from dask_quant.sources.header import ImageHeader, show_cause, show_path
-from dask_quant.sources.heif import open_heif
 from dask_quant.sources.icc_profile import describe_profile
 from dask_quant.sources.large_header import read_large_header
 from dask_quant.sources.mode_rules import check_mode, find_color_space, find_way
@@ -34,11 +31,12 @@ from dask_quant.sources.pillow_colors import (
     read_profile,
     refuse_high_range,
 )
+from dask_quant.sources.pillow_open import open_by_signature, open_seekable
 from dask_quant.sources.pillow_pixels import to_array
 from dask_quant.sources.pillow_state import MAX_PIXELS, borrow_pillow
 from dask_quant.sources.png_chunks import check_image_data, read_bit_depth, read_late_metadata
-from dask_quant.sources.sample_depth import describe_tiff, read_bands, read_bits, read_mode
-from dask_quant.sources.signatures import FORMATS, N_SIGNATURE_BYTES, SUFFIXES, find_format
+from dask_quant.sources.sample_depth import read_bands, read_bits, read_mode
+from dask_quant.sources.signatures import FORMATS, SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -289,38 +287,13 @@ def _too_large(name: str, n_pixels: int, limit: int) -> str:
     )
 
 
-def _open_file(source: str | Path | IO[bytes]) -> tuple[IO[bytes], str]:
-    """Return the seekable binary file of ``source`` and what messages call it."""
-    if not isinstance(source, (str, Path)):
-        path = getattr(source, "name", None)
-        seekable = source if source.seekable() else io.BytesIO(source.read())
-        return seekable, path if isinstance(path, str) else "<stream>"
-    name = show_path(str(source))
-    try:
-        mode = os.stat(source).st_mode  # before open, which would wait for the writer of a pipe
-        if stat.S_ISREG(mode):
-            return open(source, "rb"), str(source)  # closed by _open
-    except (FileNotFoundError, NotADirectoryError):
-        message = f"Cannot read {name}: there is no such file."
-        raise SourceNotFoundError(message) from None
-    except PermissionError:
-        message = f"Cannot read {name}: permission denied."
-        raise SourceError(message) from None
-    except (OSError, ValueError) as error:
-        message = f"Cannot read {name}: {show_cause(error)}."
-        raise SourceError(message) from error
-    kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
-    message = f"Cannot read {name}: it is {kind}, and an image file is needed."
-    raise SourceError(message)
-
-
 @contextmanager
 def _open(source: str | Path | IO[bytes]) -> Iterator[_Opened]:
     """Open an image file; whatever goes wrong inside the block becomes an error of ours."""
-    file, path = _open_file(source)
+    file, path = open_seekable(source)
     name = show_path(path)
     try:
-        with borrow_pillow(), _identify(file, name) as image:
+        with borrow_pillow(), open_by_signature(file, name) as image:
             header = _read_header(image, file, path)
             orientation = _read_orientation(image, file)
             yield _Opened(image, file, _turn(header, orientation), orientation, name)
@@ -339,44 +312,6 @@ def _open(source: str | Path | IO[bytes]) -> Iterator[_Opened]:
     finally:
         if isinstance(source, (str, Path)):
             file.close()
-
-
-def _identify(file: IO[bytes], name: str) -> ImageFile:
-    """Return the opened image, by the one format that its signature names."""
-    file.seek(0)
-    start = file.read(N_SIGNATURE_BYTES)
-    if not start:
-        message = f"Cannot read {name}: the file is empty."
-        raise SourceError(message)
-    found = find_format(start)
-    if found is None:
-        message = f"Cannot read {name}: it is not an image of a known format."
-        raise SourceError(message)
-    if found == "HEIF":
-        return open_heif(file, name=name)
-    try:
-        return Image.open(file, formats=(found,))
-    except UnidentifiedImageError as error:
-        held = _describe(file, found)
-        if held:
-            message = (
-                f"Got {name} with {held}, which Pillow does not read; convert it to RGB of 8 or "
-                "16 bits first."
-            )
-            raise PixelFormatError(message) from error
-        message = (
-            f"Cannot read {name}: it begins as {found}, but its header is damaged or of a kind "
-            "that Pillow does not read."
-        )
-        raise SourceError(message) from error
-
-
-def _describe(file: IO[bytes], found: str) -> str | None:
-    """Return in words what a file holds that Pillow cannot open, or None where it is not known."""
-    try:
-        return describe_tiff(file) if found == "TIFF" else None
-    except Exception:  # only a damaged file says nothing about itself
-        return None
 
 
 def _read_header(image: ImageFile, file: IO[bytes], path: str) -> ImageHeader:

@@ -12,6 +12,7 @@ import dask_quant.accessor
 from dask_quant.georeference import GeoReference
 from dask_quant.sinks.tiff_place import find_geo_tags
 from dask_quant.sources.named_arrays import as_one_array, read_named_samples, read_place
+from dask_quant.sources.reading import Origin
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
 
@@ -99,7 +100,7 @@ def test_what_has_no_reference_system_has_no_place(tmp_path, photo):
     data = xr.DataArray(photo[:20, :30], dims=("y", "x", "band"), coords={"x": np.arange(30.0)})
     assert read_place(data, ("y", "x")) == GeoReference()
     dq.quantize(data, tmp_path / "o.tif", n_colors=3, n_init=1)
-    assert find_geo_tags(data, (20, 30)) == ()
+    assert find_geo_tags(Origin(data), (20, 30)) is None
     with tifffile.TiffFile(tmp_path / "o.tif") as file:
         assert not file.pages[0].is_geotiff
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from dask_quant.errors import DaskQuantError, PixelFormatError, SourceError, SourceNotFoundError
-from dask_quant.sources import pillow, pillow_state
+from dask_quant.sources import pillow, pillow_open, pillow_state
 from dask_quant.sources.pillow import read_header, read_image
 from dask_quant.sources.signatures import looks_like_image
 
@@ -288,7 +288,7 @@ def test_permission_denied_is_said(tmp_path, monkeypatch):
     def deny(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(pillow, "open", deny, raising=False)
+    monkeypatch.setattr(pillow_open, "open", deny, raising=False)
     with pytest.raises(SourceError, match="permission denied"):
         read_image(path)
 
