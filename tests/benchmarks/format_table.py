@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PAGE = Path(__file__).parents[2] / "docs" / "formats.md"
+HEIF = Path(__file__).parents[1] / "unit" / "sources" / "heif"
+"""Files that need an encoder which is not installed."""
+
 BEGIN, END = "<!-- table -->\n", "<!-- end of table -->\n"
 
 SIZE = (8, 8)
@@ -245,6 +248,8 @@ def list_cases() -> list[Case]:
         Case("AVIF, 10-bit RGB", "512, 512, 512", deep(avif, 512, 512, 512, bits=10, level=100)),
         Case("AVIF, 12-bit RGB", "2048, 2048, 2048",
              deep(avif, 2048, 2048, 2048, bits=12, level=100)),
+        Case("HEIF, RGB", "128, 128, 128", (HEIF / "grey.heic").read_bytes()),
+        Case("HEIF, 10-bit RGB", "512, 512, 512", (HEIF / "10-bit-grey.heic").read_bytes()),
         Case("JPEG 2000, grey", "100", save("JPEG2000", "L", 100)),
         Case("JPEG 2000, RGB", "255, 128, 1", save("JPEG2000", "RGB", orange)),
         Case("JPEG 2000, 16-bit grey", "32768", deep(jpeg2000, 32768, bits=16, **lossless)),
