@@ -86,5 +86,5 @@ def _check_memory(job: Job, source: str | BytesIO) -> None:
     if limit is not None:
         n_pixels = read_header(source, page=job.run.page).n_pixels
         projected = plan_collection([n_pixels], weight_power=job.fit.weight_power)
-        projected += plan_saved_bytes(job, n_pixels) + count_held_bytes(source)
+        projected += plan_saved_bytes(job, n_pixels) + count_held_bytes(source, job.run.page)
         check_budget(projected, limit, "one image in memory")

@@ -125,7 +125,7 @@ def _plan_in_one_go(job: Job, found: Discovery, out: Path) -> JobPlan:
     source, _ = read_source(found.inputs[0].path)
     n_pixels = read_header(source, page=job.run.page).n_pixels
     projected = plan_collection([n_pixels], weight_power=job.fit.weight_power)
-    projected += plan_saved_bytes(job, n_pixels) + count_held_bytes(source)
+    projected += plan_saved_bytes(job, n_pixels) + count_held_bytes(source, job.run.page)
     check_budget(projected, job.run.cluster.memory_limit_bytes, "one image in memory")
     outputs = _check_outputs(job, out)
     label_bytes = _label_bytes(job, n_pixels)
