@@ -87,7 +87,7 @@ def _check_memory(job: Job, source: str | BytesIO) -> None:
     limit = job.run.cluster.memory_limit_bytes
     if limit is not None:
         header = read_header(source, page=job.run.page)
-        projected = plan_in_memory(job, header) + count_held_bytes(source)
+        projected = plan_in_memory(job, header) + count_held_bytes(source, job.run.page)
         check_budget(projected, limit, "one image in memory")
 
 

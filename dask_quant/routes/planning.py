@@ -124,7 +124,7 @@ def _plan_in_one_go(job: Job, found: Discovery, out: Path) -> JobPlan:
     source, _ = read_source(found.inputs[0].path)
     header = read_header(source, page=job.run.page)
     n_pixels = header.n_pixels
-    projected = plan_in_memory(job, header) + count_held_bytes(source)
+    projected = plan_in_memory(job, header) + count_held_bytes(source, job.run.page)
     check_budget(projected, job.run.cluster.memory_limit_bytes, "one image in memory")
     outputs = _check_outputs(job, out)
     label_bytes = _label_bytes(job, n_pixels)

@@ -128,12 +128,17 @@ def count_frames(source: Source) -> int:
     return 1 if is_url(source) and is_tiff(source) else pillow.count_frames(_fetch(source))
 
 
-def count_held_bytes(source: Source) -> int:
-    """Return what a process holds of a file as stored when it is decoded in one go; locally 0."""
-    if not is_url(source):
-        return 0
-    file = find_remote(source)
-    return file.held_bytes + file.batch_bytes if is_tiff(source) else file.size()
+def count_held_bytes(source: Source, page: Page = FIRST_PAGE) -> int:
+    """Return what is held of a file, beside its pixels, while it is decoded in one go.
+
+    Of a TIFF that is a tile or strip as stored, decoded and made colours; of any other file by its
+    address all of it, and else nothing.
+    """
+    if is_tiff(source):
+        from dask_quant.sources import tiff
+
+        return tiff.count_held_bytes(source, page=page)
+    return find_remote(source).size() if is_url(source) else 0
 
 
 def find_remote(url: str) -> RemoteFile:

@@ -176,6 +176,15 @@ def read_tiff(
         return read_whole(pixels, alpha, name=show_path(stored.name))
 
 
+def count_held_bytes(source: Source, *, page: Page = FIRST_PAGE) -> int:
+    """Return what `read_tiff` holds at most beside the pixels that it returns, in bytes."""
+    with translate_errors(_name_of(source)):
+        stored = as_byte_source(source)
+        layout = read_layout(stored, page)
+        n_stored = layout.n_planes * int(layout.lengths.max())
+        return stored.held_bytes + stored.batch_bytes + n_stored + layout.working_bytes
+
+
 def read_header(source: Source, *, page: Page = FIRST_PAGE) -> ImageHeader:
     """Read what a page of a TIFF says about itself, whether or not it can be decoded."""
     with translate_errors(_name_of(source)):

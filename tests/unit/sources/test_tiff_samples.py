@@ -312,3 +312,16 @@ def test_converting_stays_within_what_is_planned(
     finally:
         tracemalloc.stop()
     assert pixels.nbytes < peak <= COPIES_IN_TASK * (found.unit_bytes + pixels.nbytes)
+
+
+def test_what_is_held_in_one_go_covers_what_is_stored_decoded_and_converted(tmp_path, display_p3):
+    samples = make_samples(3, np.float64)
+    options = {"iccprofile": display_p3, "compression": "deflate", "rowsperstrip": 40}
+    path = write(tmp_path / "a.tif", samples, **options)
+    with tifffile.TiffFile(path) as file:
+        stored = file.pages[0].databytecounts[0]
+    assert image_file.count_held_bytes(path) > samples.nbytes + stored
+    data = io.BytesIO(path.read_bytes())
+    assert image_file.count_held_bytes(data) == image_file.count_held_bytes(path)
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "a.png")
+    assert image_file.count_held_bytes(tmp_path / "a.png") == 0
