@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,11 +28,12 @@ from dask_quant.routes.executing import open_executor
 from dask_quant.sinks.atomic import check_output, resolve_all_below
 from dask_quant.sinks.label_file import check_color_number
 from dask_quant.sources.discover import STDIN, is_zarr_store
+from dask_quant.sources.isolated import close_decoders, start_decoders
 from dask_quant.sources.output_names import plan_output_names
 from dask_quant.sources.reading import read_any_header
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from dask_quant.execute import Executor
     from dask_quant.histogram import ColorHistogram
@@ -39,13 +42,19 @@ if TYPE_CHECKING:
     from dask_quant.routes.common import Job
     from dask_quant.sources.discover import Discovery
 
+MIN_ISOLATED = int(os.environ.get("ISO", "2"))
+"""Images from which on they are decoded in processes of their own kind."""
+
 
 def relabel_many(job: Job, found: Discovery, out: Path) -> Report:
     """Relabel many images, with one palette or one each."""
     _check_plain_collection(job, found)
     _check_palette_size(job)
     items = plan_items(found, out, overwrite=job.run.overwrite, suffix=job.suffix)
-    with open_executor(job.run.cluster, job.listener, job.watch) as executor:
+    with (
+        open_executor(job.run.cluster, job.listener, job.watch) as executor,
+        _decoding(items, executor),
+    ):
         _check_collection_budget(job, items, executor)
         if job.per_image:
             return _relabel_each(job, items, executor, found.n_ignored)
@@ -128,8 +137,14 @@ def count_many(job: Job, found: Discovery) -> ColorHistogram:
 def _count_items(job: Job, found: Discovery, out: Path) -> tuple[list[Item], CountedImages, int]:
     """Return many images, their colours, and the peak memory of counting them."""
     _check_plain_collection(job, found)
-    items = [Item(entry.path, out, frame=entry.frame) for entry in found.inputs]
-    with open_executor(job.run.cluster, job.listener, job.watch) as executor:
+    is_isolated = is_many(found)
+    items = [
+        Item(entry.path, out, frame=entry.frame, is_isolated=is_isolated) for entry in found.inputs
+    ]
+    with (
+        open_executor(job.run.cluster, job.listener, job.watch) as executor,
+        _decoding(items, executor),
+    ):
         _check_collection_budget(job, items, executor)
         with job.watch.measure("count"):
             counted = count_collection(items, executor)
@@ -185,9 +200,10 @@ def plan_items(found: Discovery, out: Path, *, overwrite: bool, suffix: str = ".
     if not overwrite and out.is_dir() and any(out.iterdir()):
         message = f"{str(out)!r} exists and is not empty; use --overwrite to write into it."
         raise OutputExistsError(message)
+    is_isolated = is_many(found)
     names = plan_output_names([entry.relative for entry in found.inputs], suffix)
     items = [
-        Item(entry.path, target, frame=entry.frame)
+        Item(entry.path, target, frame=entry.frame, is_isolated=is_isolated)
         for entry, target in zip(found.inputs, resolve_all_below(out, names), strict=True)
     ]
     for item in items:
@@ -209,6 +225,22 @@ def _check_collection_budget(job: Job, items: Sequence[Item], executor: Executor
     )
     projected += plan_saved_bytes(job, sum(sizes))
     check_budget(projected, limit, f"{executor.n_threads} images side by side")
+
+
+def is_many(found: Discovery) -> bool:
+    """Return whether there are so many images that processes to decode them in are worth it."""
+    return len(found.inputs) >= MIN_ISOLATED
+
+
+@contextmanager
+def _decoding(items: Sequence[Item], executor: Executor) -> Iterator[None]:
+    """Have processes that decode come up where this process asks them; end them after the block."""
+    if executor.client is None and items[0].is_isolated:
+        start_decoders(min(executor.n_threads, len(items)))
+    try:
+        yield
+    finally:
+        close_decoders()
 
 
 def count_stored_bytes(items: Sequence[Item], positions: Sequence[int]) -> int:
