@@ -30,6 +30,9 @@ THREAD_TARGET_PIXELS = 1 << 22
 12 MB, which the allocator uses again, where larger blocks are fresh memory each time (measured: a
 third of the time of reading)."""
 
+DECODER_BYTES = 64 * 2**20
+"""A process that decodes for another one, generously (measured 35 MiB)."""
+
 PROCESS_BYTES = 400 * 2**20
 """A Python process with Dask, Zarr and compiled kernels loaded, generously (measured 250 MiB)."""
 
@@ -282,6 +285,7 @@ def plan_collection(
     *,
     n_processes: int = 0,
     n_threads: int = 1,
+    n_decoders: int = 0,
     weight_power: float = 1.0,
 ) -> int:
     """Return an upper bound of the memory for images that are each handled inside one task.
@@ -290,6 +294,8 @@ def plan_collection(
     ----------
     n_pixels : sequence of int
         Pixels of each image.
+    n_decoders : int, default 0
+        Further processes that images are decoded in.
     n_processes, n_threads, weight_power
         As in `plan_image`.
 
@@ -306,8 +312,11 @@ def plan_collection(
     image_bytes = max(_DECODE_BYTES * largest, (_BANDS + 1) * largest + fit_bytes) + POOL_BYTES
     all_colors = min(sum(n_pixels), N_CODES)
     merge_bytes = _MERGE_WIDTH * all_colors * BYTES_PER_COLOR
-    return (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES) + max(
-        n_threads * max(image_bytes, merge_bytes), fit_bytes_per_color * all_colors
+    decoder_bytes = n_decoders * (DECODER_BYTES + _DECODE_BYTES * largest)
+    return (
+        (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES)
+        + decoder_bytes
+        + max(n_threads * max(image_bytes, merge_bytes), fit_bytes_per_color * all_colors)
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -42,8 +41,9 @@ if TYPE_CHECKING:
     from dask_quant.routes.common import Job
     from dask_quant.sources.discover import Discovery
 
-MIN_ISOLATED = int(os.environ.get("ISO", "2"))
-"""Images from which on they are decoded in processes of their own kind."""
+MIN_ISOLATED = 32
+"""Images from which on they are decoded in other processes, which take 0.3 s each to come up, and
+0.6 s more for the first colour profile: what a crash costs grows with the job (arbitrary)."""
 
 
 def relabel_many(job: Job, found: Discovery, out: Path) -> Report:
@@ -221,6 +221,7 @@ def _check_collection_budget(job: Job, items: Sequence[Item], executor: Executor
         sizes,
         n_processes=executor.n_processes,
         n_threads=executor.n_threads,
+        n_decoders=executor.n_threads if items[0].is_isolated else 0,
         weight_power=job.fit.weight_power,
     )
     projected += plan_saved_bytes(job, sum(sizes))

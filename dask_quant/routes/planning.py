@@ -104,7 +104,11 @@ def _plan_collection(job: Job, found: Discovery, out: Path) -> JobPlan:
     items = plan_items(found, out, overwrite=job.run.overwrite, suffix=job.suffix)
     sizes = [count_header_pixels(item.source) for item in items]
     projected = plan_collection(
-        sizes, n_processes=n_processes, n_threads=n_threads, weight_power=job.fit.weight_power
+        sizes,
+        n_processes=n_processes,
+        n_threads=n_threads,
+        n_decoders=n_threads if items[0].is_isolated else 0,
+        weight_power=job.fit.weight_power,
     )
     projected += plan_saved_bytes(job, sum(sizes))
     check_budget(projected, job.run.cluster.memory_limit_bytes, "images of this size")
