@@ -11,8 +11,7 @@ from dask_quant.histogram import ColorHistogram
 from dask_quant.results import ImageInfo
 from dask_quant.routes.common import SMALL_PIXELS, count_file_bytes, read_source
 from dask_quant.sources.discover import STDIN, is_zarr_store
-from dask_quant.sources.image_file import list_pages, read_header, read_image
-from dask_quant.sources.pillow import count_frames
+from dask_quant.sources.image_file import count_frames, list_pages, read_header, read_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dask_quant.errors import DaskQuantError
 from dask_quant.sources.discover import STDIN, Discovery, Input, is_zarr_store
-from dask_quant.sources.pillow import count_frames
+from dask_quant.sources.image_file import count_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -111,6 +111,14 @@ def read_image(
     return pillow.read_image(source, max_pixels=max_pixels, frame=frame)
 
 
+def count_frames(source: Source) -> int:
+    """Return the frames of an animation; 1 for everything else, TIFF that Pillow cannot open too.
+
+    Errors are those of `read_header`.
+    """
+    return 1 if is_tiff(source) else pillow.count_frames(source)
+
+
 def list_pages(
     source: Source, *, page: Page = FIRST_PAGE
 ) -> tuple[int | None, tuple[tuple[int, int], ...]]:

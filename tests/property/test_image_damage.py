@@ -25,9 +25,9 @@ from dask_quant.sources.color_profiles import find_conversion
 from dask_quant.sources.geo_tags import read_geo_tags as copy_geo_tags
 from dask_quant.sources.geotiff_tags import read_geo_tags
 from dask_quant.sources.icc_profile import describe_profile
-from dask_quant.sources.image_file import list_pages, read_header, read_image
+from dask_quant.sources.image_file import count_frames, list_pages, read_header, read_image
 from dask_quant.sources.jpeg_strips import is_progressive
-from dask_quant.sources.pillow import count_frames, find_stored_conversion
+from dask_quant.sources.pillow import find_stored_conversion
 from dask_quant.sources.png_strips import read_png_header, read_png_strips
 from dask_quant.sources.tiff import find_tiff
 
