@@ -32,6 +32,9 @@ THREAD_TARGET_PIXELS = 1 << 22
 12 MB, which the allocator uses again, where larger blocks are fresh memory each time (measured: a
 third of the time of reading)."""
 
+DECODER_BYTES = 64 * 2**20
+"""A process that decodes for another one, generously (measured 35 MiB)."""
+
 PROCESS_BYTES = 400 * 2**20
 """A Python process with Dask, Zarr and compiled kernels loaded, generously (measured 250 MiB)."""
 
@@ -284,6 +287,7 @@ def plan_collection(
     codec_bytes: int = 0,
     n_processes: int = 0,
     n_threads: int = 1,
+    n_decoders: int = 0,
     weight_power: float = 1.0,
     transparency: Transparency = "none",
 ) -> int:
@@ -295,6 +299,8 @@ def plan_collection(
         Pixels of each image.
     codec_bytes : int, default 0
         What decoding one of them takes at most beside `DECODE_BYTES` a pixel.
+    n_decoders : int, default 0
+        Further processes that images are decoded in.
     n_processes, n_threads, weight_power, transparency
         As in `plan_image`.
 
@@ -313,8 +319,11 @@ def plan_collection(
     image_bytes += 0 if transparency == "none" else count_alpha_bytes(n_colors, largest, 1)
     all_colors = count_possible_colors(sum(n_pixels), transparency)
     merge_bytes = _MERGE_WIDTH * all_colors * BYTES_PER_COLOR
-    return (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES) + max(
-        n_threads * max(image_bytes, merge_bytes), fit_bytes_per_color * all_colors
+    decoder_bytes = n_decoders * (DECODER_BYTES + decode_bytes)
+    return (
+        (1 + n_processes) * (PROCESS_BYTES + MAX_TABLE_BYTES)
+        + decoder_bytes
+        + max(n_threads * max(image_bytes, merge_bytes), fit_bytes_per_color * all_colors)
     )
 
 

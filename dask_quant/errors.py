@@ -5,6 +5,7 @@
     DaskQuantError (Exception)
     ├── OptionError (ValueError)              an option out of its range: usage
     ├── SourceError (OSError)                 an input that cannot be read
+    │   ├── DecoderError                      an input of which the decoder died, or took too much
     │   └── SourceNotFoundError (FileNotFoundError)
     ├── PixelFormatError (ValueError)         pixels of a kind that is not supported
     ├── PaletteError (ValueError)             a palette that cannot be built or parsed
@@ -37,6 +38,13 @@ class OptionError(DaskQuantError, ValueError):
 
 class SourceError(DaskQuantError, OSError):
     """An input cannot be read or decoded."""
+
+
+class DecoderError(SourceError):
+    """The process that decoded an input died, took too long, or too much memory."""
+
+    from_outside: bool = False
+    """Whether it was killed by a signal that says nothing about the input."""
 
 
 class SourceNotFoundError(SourceError, FileNotFoundError):

@@ -32,6 +32,7 @@ from dask_quant.sinks.atomic import write_file_atomically
 from dask_quant.sinks.label_file import encode_labels
 from dask_quant.sources.addresses import hide_secrets, is_url
 from dask_quant.sources.header import show_path
+from dask_quant.sources.isolated import read_isolated
 from dask_quant.sources.reading import Origin, read_pixels
 from dask_quant.tables import label_pixels
 
@@ -71,6 +72,13 @@ class Item:
     """Of its pixels when they were counted; None: they were not."""
     frame: int = 0
     """Which frame of an animation."""
+    is_isolated: bool = False
+    """Whether it is decoded in a process of its own kind, which it may take down."""
+
+    def read_pixels(self) -> NDArray[np.uint8]:
+        """Return its pixels, as `read_pixels` does."""
+        read = read_isolated if self.is_isolated else read_pixels
+        return read(self.source_path, frame=self.frame, alpha=self.alpha)
 
     @property
     def source_path(self) -> str:
@@ -213,7 +221,7 @@ def count_batch(batch: Sequence[tuple[int, Item]]) -> CountedImages:
     counter, readable, checksums, quarantined = ImageCounter(), [], [], []
     for position, item in batch:
         try:
-            pixels = read_pixels(item.source_path, frame=item.frame, alpha=item.alpha)
+            pixels = item.read_pixels()
         except (SourceError, PixelFormatError) as error:
             quarantined.append((position, item.set_aside(error)))
         else:
@@ -257,7 +265,7 @@ def relabel_batch(
 
 def _quantize_item(item: Item, options: FitOptions, dither: str) -> ImageOutcome:
     """Write one image with a palette of its own and return its figures."""
-    pixels = read_pixels(item.source_path, frame=item.frame, alpha=item.alpha)
+    pixels = item.read_pixels()
     return quantize_pixels(
         *(pixels, item.out_path, options), origin=item.origin, dither=dither, overwrite=True
     )
@@ -286,7 +294,7 @@ def _write_item(item: Item, labels: Labels, palette: Palette) -> int:
 def _read_counted(item: Item) -> NDArray[np.uint8]:
     """Return the pixels of an image; raise `JobError` when they are not those that were counted."""
     try:
-        pixels = read_pixels(item.source_path, frame=item.frame, alpha=item.alpha)
+        pixels = item.read_pixels()
     except (SourceError, PixelFormatError) as error:
         raise JobError(_changed_message(item, item.set_aside(error).reason)) from error
     if _checksum(pixels) != item.checksum:

@@ -13,6 +13,9 @@ _LINUX_STATUS = Path("/proc/self/status")
 
 _is_ours = False
 
+_helpers: dict[int, int] = {}
+"""Peak of each process that this one started, by its number."""
+
 
 def claim_process() -> None:
     """Say that this process is a command of ours: nobody else's code runs in it.
@@ -28,8 +31,23 @@ def is_process_ours() -> bool:
     return _is_ours
 
 
+def note_helper(pid: int, peak: int) -> None:
+    """Remember the peak resident memory of a process that this one started, in bytes."""
+    _helpers[pid] = peak
+
+
+def forget_helper(pid: int) -> None:
+    """Forget a process that this one started and ended."""
+    _helpers.pop(pid, None)
+
+
 def peak_rss_bytes() -> int:
-    """Return the peak resident memory of this process, in bytes."""
+    """Return the peak resident memory of this process and of helpers that it has now, in bytes."""
+    return _peak_own_bytes() + sum(list(_helpers.values()))
+
+
+def _peak_own_bytes() -> int:
+    """Return the peak resident memory of this process alone, in bytes."""
     # Linux's getrusage starts from the peak of the process that started this one.
     if _LINUX_STATUS.exists():
         line = re.search(r"^VmHWM:\s*(\d+) kB$", _LINUX_STATUS.read_text(), re.MULTILINE)

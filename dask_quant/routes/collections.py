@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,11 +27,12 @@ from dask_quant.routes.executing import open_executor
 from dask_quant.sinks.atomic import check_output, resolve_all_below
 from dask_quant.sinks.label_file import check_palette
 from dask_quant.sources.discover import STDIN, is_zarr_store
+from dask_quant.sources.isolated import close_decoders, start_decoders
 from dask_quant.sources.output_names import plan_output_names
 from dask_quant.sources.reading import read_any_header
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from dask_quant.execute import Executor
     from dask_quant.histogram import ColorHistogram
@@ -41,13 +42,20 @@ if TYPE_CHECKING:
     from dask_quant.sources.discover import Discovery
     from dask_quant.sources.header import ImageHeader
 
+MIN_ISOLATED = 32
+"""Images from which on they are decoded in other processes, which take 0.3 s each to come up, and
+0.6 s more for the first colour profile: what a crash costs grows with the job (arbitrary)."""
+
 
 def relabel_many(job: Job, found: Discovery, out: Path) -> Report:
     """Relabel many images, with one palette or one each."""
     _check_plain_collection(job, found)
     _check_palette_size(job)
     items = plan_items(found, out, job)
-    with open_executor(job.run.cluster, job.listener, job.watch) as executor:
+    with (
+        open_executor(job.run.cluster, job.listener, job.watch) as executor,
+        _decoding(items, executor),
+    ):
         _check_collection_budget(job, items, executor)
         if job.per_image:
             return _relabel_each(job, items, executor, found.n_ignored)
@@ -130,8 +138,15 @@ def count_many(job: Job, found: Discovery) -> ColorHistogram:
 def _count_items(job: Job, found: Discovery, out: Path) -> tuple[list[Item], CountedImages, int]:
     """Return many images, their colours, and the peak memory of counting them."""
     _check_plain_collection(job, found)
-    items = [Item(entry.path, out, job.reads, frame=entry.frame) for entry in found.inputs]
-    with open_executor(job.run.cluster, job.listener, job.watch) as executor:
+    is_isolated = is_many(found)
+    items = [
+        Item(entry.path, out, job.reads, frame=entry.frame, is_isolated=is_isolated)
+        for entry in found.inputs
+    ]
+    with (
+        open_executor(job.run.cluster, job.listener, job.watch) as executor,
+        _decoding(items, executor),
+    ):
         _check_collection_budget(job, items, executor)
         with job.watch.measure("count"):
             counted = count_collection(items, executor)
@@ -187,9 +202,10 @@ def plan_items(found: Discovery, out: Path, job: Job) -> list[Item]:
     if not job.run.overwrite and out.is_dir() and any(out.iterdir()):
         message = f"{str(out)!r} exists and is not empty; use --overwrite to write into it."
         raise OutputExistsError(message)
+    is_isolated = is_many(found)
     names = plan_output_names([entry.relative for entry in found.inputs], job.suffix)
     items = [
-        Item(entry.path, target, job.reads, frame=entry.frame)
+        Item(entry.path, target, job.reads, frame=entry.frame, is_isolated=is_isolated)
         for entry, target in zip(found.inputs, resolve_all_below(out, names), strict=True)
     ]
     for item in items:
@@ -202,9 +218,27 @@ def _check_collection_budget(job: Job, items: Sequence[Item], executor: Executor
     limit = job.run.cluster.memory_limit_bytes
     if limit is None:
         return
+    n_decoders = executor.n_threads if items[0].is_isolated else 0
     headers = read_headers(items)
-    projected = plan_headers(job, headers, executor.n_processes, executor.n_threads)
+    sides = (executor.n_processes, executor.n_threads, n_decoders)
+    projected = plan_headers(job, headers, *sides)
     check_budget(projected, limit, f"{executor.n_threads} images side by side")
+
+
+def is_many(found: Discovery) -> bool:
+    """Return whether there are so many images that processes to decode them in are worth it."""
+    return len(found.inputs) >= MIN_ISOLATED
+
+
+@contextmanager
+def _decoding(items: Sequence[Item], executor: Executor) -> Iterator[None]:
+    """Have processes that decode come up where this process asks them; end them after the block."""
+    if executor.client is None and items[0].is_isolated:
+        start_decoders(min(executor.n_threads, len(items)))
+    try:
+        yield
+    finally:
+        close_decoders()
 
 
 def count_stored_bytes(items: Sequence[Item], positions: Sequence[int]) -> int:
@@ -231,7 +265,13 @@ def read_headers(items: Sequence[Item]) -> list[ImageHeader]:
     return headers
 
 
-def plan_headers(job: Job, headers: Sequence[ImageHeader], n_processes: int, n_threads: int) -> int:
+def plan_headers(
+    job: Job,
+    headers: Sequence[ImageHeader],
+    n_processes: int,
+    n_threads: int,
+    n_decoders: int,
+) -> int:
     """Return the bytes that images which say this of themselves take at most, saved counts too."""
     sizes = [header.n_pixels for header in headers]
     projected = plan_collection(
@@ -239,6 +279,7 @@ def plan_headers(job: Job, headers: Sequence[ImageHeader], n_processes: int, n_t
         codec_bytes=max((header.codec_bytes for header in headers), default=0),
         n_processes=n_processes,
         n_threads=n_threads,
+        n_decoders=n_decoders,
         weight_power=job.fit.weight_power,
         transparency=job.reads.find_transparency(any(header.has_alpha for header in headers)),
     )

@@ -103,9 +103,9 @@ def _plan_collection(job: Job, found: Discovery, out: Path) -> JobPlan:
     """Plan the images that go to a folder."""
     n_processes, n_threads = _count_side_by_side(job)
     items = plan_items(found, out, job)
-    headers = read_headers(items)
+    headers, n_decoders = read_headers(items), n_threads if items[0].is_isolated else 0
     sizes = [header.n_pixels for header in headers]
-    projected = plan_headers(job, headers, n_processes, n_threads)
+    projected = plan_headers(job, headers, n_processes, n_threads, n_decoders)
     check_budget(projected, job.run.cluster.memory_limit_bytes, "images of this size")
     return JobPlan(
         len(items),

@@ -123,11 +123,6 @@ def read_image(
     return pillow.read_image(_fetch(source), max_pixels=max_pixels, frame=frame, alpha=alpha)
 
 
-def count_frames(source: Source) -> int:
-    """Return the frames of an animation; 1 for everything else, pages of a TIFF included."""
-    return 1 if is_url(source) and is_tiff(source) else pillow.count_frames(_fetch(source))
-
-
 def count_held_bytes(source: Source, page: Page = FIRST_PAGE) -> int:
     """Return what is held of a file, beside its pixels, while it is decoded in one go.
 
@@ -146,6 +141,14 @@ def find_remote(url: str) -> RemoteFile:
     from dask_quant.sources.remote_file import RemoteFile
 
     return RemoteFile.find(url)
+
+
+def count_frames(source: Source) -> int:
+    """Return the frames of an animation; 1 for everything else, TIFF that Pillow cannot open too.
+
+    Errors are those of `read_header`.
+    """
+    return 1 if is_tiff(source) else pillow.count_frames(_fetch(source))
 
 
 def list_pages(

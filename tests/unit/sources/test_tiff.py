@@ -520,3 +520,9 @@ def test_tasks_share_one_layout_and_give_the_same_for_any_chunks(tmp_path):
     ]
     for image in dask.compute(*images, scheduler="threads"):
         assert np.array_equal(image, rgb)
+
+
+def test_a_tiff_that_pillow_cannot_open_is_one_frame(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((3, 2, 3), np.float32), photometric="rgb")
+    assert image_file.count_frames(path) == 1
