@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 from poison import install_poison, make_pictures
 
+from dask_quant.events import ignore_event
+from dask_quant.fit_options import FitOptions
+from dask_quant.options import RunOptions
 from dask_quant.routes import collections
+from dask_quant.routes.common import Job
 from dask_quant.sources.discover import discover
 from dask_quant.sources.isolated import close_decoders
 
@@ -52,5 +56,6 @@ def test_as_many_images_as_are_worth_it_are_isolated(tmp_path, monkeypatch):
     monkeypatch.setattr(collections, "MIN_ISOLATED", 3)
     for n, expected in ((2, False), (3, True)):
         folder = make_pictures(tmp_path / str(n), *GOOD[:n])
-        items = collections.plan_items(discover([folder]), tmp_path / "out", overwrite=False)
+        job = Job("quantize", FitOptions(), RunOptions(), ignore_event)
+        items = collections.plan_items(discover([folder]), tmp_path / "out", job)
         assert {item.is_isolated for item in items} == {expected}
