@@ -190,6 +190,9 @@ def plan_image(
         unit = relabel_unit or read_unit
         relabel_chunks = plan_chunks(shape, unit, requested=requested, target_pixels=target)
     n_pixels = shape[0] * shape[1]
+    whole_bytes = DECODE_BYTES * n_pixels + codec_bytes if decodes_whole else 0
+    if decodes_whole and not on_threads:  # in a process of its own, which hands the pixels over
+        whole_bytes += DECODER_BYTES + _BANDS * n_pixels
     tasks = _TaskBytes(
         n_colors=count_possible_colors(n_pixels, transparency),
         n_count_tasks=_n_chunks(shape, count_chunks),
@@ -197,8 +200,7 @@ def plan_image(
         relabel_pixels=_n_pixels(relabel_chunks, shape),
         write_pixels=_n_pixels(_cover(relabel_chunks, write_unit), shape),
         label_bytes=label_bytes_per_pixel,
-        whole_bytes=(DECODE_BYTES * n_pixels + codec_bytes if decodes_whole else 0)
-        + n_threads * COPIES_IN_TASK * unit_bytes,
+        whole_bytes=whole_bytes + n_threads * COPIES_IN_TASK * unit_bytes,
         fit_bytes_per_color=count_fit_bytes(weight_power, transparency),
         engine_bytes=engine_bytes,
     )

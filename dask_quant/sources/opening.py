@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from dask_quant.sources.arrays import as_image, check_query_planning, normalize_
 from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.header import show_path
 from dask_quant.sources.image_file import find_remote, is_tiff, read_header, read_image, refuse_page
+from dask_quant.sources.isolated import read_isolated
 from dask_quant.sources.pillow import check_supported
 from dask_quant.sources.tiff import find_tiff
 from dask_quant.sources.zarr_store import open_zarr
@@ -148,9 +150,24 @@ def _identify(path: str | Path, alpha: AlphaRule) -> tuple[str, str]:
     return place, tokenize(os.fsencode(place), status.st_size, status.st_mtime_ns, alpha)
 
 
+def _is_on_worker() -> bool:
+    """Return whether this runs in a task of a cluster, of which a crash would end other tasks.
+
+    The scheduler then gives the task to one worker after another, and names none but the task.
+    """
+    distributed = sys.modules.get("distributed")
+    try:
+        return distributed is not None and distributed.get_worker() is not None
+    except ValueError:
+        return False
+
+
 def _decode_block(path: str, shape: tuple[int, int, int], alpha: AlphaRule) -> NDArray[np.uint8]:
     """Return the pixels ``(y, x, band)`` of an image file whose header promised this shape."""
-    pixels = read_image(path, max_pixels=shape[0] * shape[1], alpha=alpha)
+    if _is_on_worker():
+        pixels = read_isolated(path, alpha=alpha)
+    else:
+        pixels = read_image(path, max_pixels=shape[0] * shape[1], alpha=alpha)
     if shape[2] == 4:
         pixels = add_alpha(pixels)
     if pixels.shape != shape:

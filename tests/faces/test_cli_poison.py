@@ -42,6 +42,16 @@ def test_files_of_which_a_decoder_dies_are_set_aside(tmp_path, run, options):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == GOOD
 
 
+@pytest.mark.parametrize("out", ["o.png", "o.zarr"])
+def test_one_image_on_a_worker_is_one_line(tmp_path, run, out):
+    make_pictures(tmp_path / "in", "crash.png")
+    done = run("quantize", "in/crash.png", "-o", out, "-k", "4", "--quiet", "--workers", "1")
+    assert done.code == 1
+    (line,) = done.lines
+    assert "in/crash.png: its decoder crashed (SIGSEGV)" in line
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "site"]
+
+
 @pytest.mark.parametrize("options", [[], ["--workers", "1"]], ids=str)
 def test_nothing_but_such_files_is_one_line(tmp_path, run, options):
     make_pictures(tmp_path / "in", "crash0.png", "crash1.png")
