@@ -77,7 +77,7 @@ def test_an_old_palette_keeps_its_indices(run, months):
         (["palette", "-o", "p.gpl"], 2, "no SOURCE"),
         (["elbow"], 2, "no SOURCE"),
         (["quantize", "-o", "out", "--histogram", "taken.npz"], 2, "'SOURCE...'"),
-        (["palette", "--histogram", "taken.npz", "-o", "p.gpl"], 1, "taken.npz: File is not"),
+        (["palette", "--histogram", "taken.npz", "-o", "p.gpl"], 1, "taken.npz: it is no archive"),
         (["palette", "--histogram", "none.npz", "-o", "p.gpl"], 1, "no such file"),
         (
             ["palette", "may", "-o", "p.gpl", "--save-histogram", "taken.npz"],
