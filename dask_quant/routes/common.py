@@ -15,7 +15,7 @@ from dask_quant import __version__
 from dask_quant.alpha_options import KEEP
 from dask_quant.chunking import plan_saved_counts
 from dask_quant.errors import FewerColorsWarning, OptionError, OutputError, SourceError
-from dask_quant.events import Stopwatch
+from dask_quant.events import Notice, Stopwatch
 from dask_quant.fit.fitting import fit_given
 from dask_quant.options import as_path
 from dask_quant.results import Report, explained_variance
@@ -262,6 +262,8 @@ def make_report(
     if is_fitted and len(totals.palette) < job.fit.n_colors:
         who = "the input and the colours to keep are" if job.fit.keep else "the input holds"
         warn_fewer(who, job.fit.n_colors, len(totals.palette))
+    if job.alpha.kind == "cut" and totals.palette.has_alpha:
+        job.listener(Notice("Alpha was cut at half: figures are of opaque and clear pixels."))
     error = totals.squared_error
     return Report(
         command=job.command,

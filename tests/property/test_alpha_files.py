@@ -213,6 +213,13 @@ def test_other_readers_see_what_was_told(tmp_path, logo, name, is_chunked):
     assert hidden >= is_hidden.sum()
 
 
+def test_what_is_cut_without_being_asked_is_told(tmp_path, logo):
+    for name, is_told in (("o.gif", True), ("o.png", False)):
+        heard = []
+        dq.quantize(logo, tmp_path / name, n_colors=N_COLORS, listener=heard.append)
+        assert any("cut at half" in getattr(event, "message", "") for event in heard) == is_told
+
+
 def test_a_palette_between_opaque_and_clear_goes_to_no_gif_and_no_tiff(tmp_path, logo):
     partial = Palette([[255, 0, 0, 128], [0, 0, 0, 255]])
     for suffix in ("gif", "tif"):
