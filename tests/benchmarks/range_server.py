@@ -6,6 +6,7 @@ For tests, and for counting what a job fetches of a file far away.
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from collections import Counter
 from contextlib import contextmanager
@@ -109,13 +110,23 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class _Server(ThreadingHTTPServer):
+    """Says nothing when who asked has hung up, as is asked of it here."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Print no traceback of a broken connection; others are faults of the tests."""
+        if not isinstance(sys.exception(), ConnectionError):
+            raise
+
+
 @contextmanager
 def serve() -> Iterator[RangeServer]:
     """Serve on a free port of the loopback interface for as long as the block runs."""
     served = RangeServer()
     handler = type("Handler", (_Handler,), {"served": served})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
+    with _Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         served.url = f"http://127.0.0.1:{server.server_address[1]}"
