@@ -93,7 +93,8 @@ def as_alpha(alpha: Any, matte: Any = None) -> AlphaRule:
     if isinstance(alpha, AlphaRule):
         return alpha
     kind, _, color = alpha.partition(":") if isinstance(alpha, str) else ("", "", "")
-    if kind not in ALPHAS or (color and (kind != "matte" or matte is not None)):
+    is_torn = isinstance(alpha, str) and alpha.endswith(":")
+    if kind not in ALPHAS or is_torn or (color and (kind != "matte" or matte is not None)):
         message = f"Got alpha {alpha!r}; use keep, cut, drop, matte or matte:#rrggbb."
         raise OptionError(message)
     if matte is not None and kind != "matte":

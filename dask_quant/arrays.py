@@ -23,7 +23,7 @@ from dask_quant.graphs.dither import dither_blocks
 from dask_quant.graphs.relabel import relabel_blocks, render_blocks
 from dask_quant.histogram import ColorHistogram
 from dask_quant.options import MAX_COLORS, as_path
-from dask_quant.palette import as_palette
+from dask_quant.palette import as_palette, check_opaque
 from dask_quant.refit_options import count_refit
 from dask_quant.routes.common import check_label_suffix
 from dask_quant.sinks.label_file import check_image_shape, check_palette
@@ -230,10 +230,13 @@ def relabel(
     ordered dithering, and some 40 Mpx/s for error diffusion, which no further threads speed up.
     """
     check_space(space)
-    if check_dither(dither) == "none":
-        return relabel_blocks(open_image(image, alpha=alpha), as_palette(palette), space)
-    opaque = open_image(image, alpha=as_alpha(alpha).refusing)
-    return dither_blocks(opaque, as_palette(palette), dither, space)
+    colors, rule = as_palette(palette), as_alpha(alpha)
+    if check_dither(dither) != "none":
+        return dither_blocks(open_image(image, alpha=rule.refusing), colors, dither, space)
+    if space == "srgb":
+        return relabel_blocks(open_image(image, alpha=rule), colors, space)
+    check_opaque(colors, f"space {space}")
+    return relabel_blocks(open_image(image, alpha=rule.refusing), colors, space)
 
 
 def render(

@@ -351,7 +351,7 @@ def plan_saved_counts(n_pixels: int, n_saved: int, *, transparency: Transparency
     if n_saved == 0:
         return 0
     if transparency != "none":
-        n_added = n_pixels + n_saved
+        n_added = n_saved
     else:
         n_own = min(n_pixels, N_CODES)
         n_added = min(n_own + n_saved, N_CODES) - n_own

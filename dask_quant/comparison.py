@@ -30,7 +30,7 @@ from dask_quant.sinks.sheet import (
     draw_sheet,
     write_sheet,
 )
-from dask_quant.sources.addresses import hide_secrets
+from dask_quant.sources.addresses import hide_secrets, is_url
 from dask_quant.sources.image_file import read_header, read_image
 from dask_quant.sources.samples import find_sample_images
 
@@ -200,7 +200,8 @@ def compare(
     DaskQuantError
         One of the classes of `dask_quant.errors`; its message is one line.
     """
-    name, sheet = str(as_path(source, "source")), as_path(out, "out")
+    name = source if is_url(source) else str(as_path(source, "source"))
+    sheet = as_path(out, "out")
     methods, dithers = _as_names(method, "method"), _as_names(dither, "dither")
     for each in dithers:
         check_dither(each)

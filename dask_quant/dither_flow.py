@@ -29,6 +29,7 @@ from dask_quant.graphs.dither import (
     join_bands,
     whole_rows,
 )
+from dask_quant.palette import check_opaque
 from dask_quant.pixel_grid import PLAIN_GRID, PixelGrid
 from dask_quant.sinks.atomic import partial_folder
 from dask_quant.sinks.label_file import plan_label_file
@@ -88,6 +89,7 @@ def write_dithered(
     tally : Tally
         Of the labels as written.
     """
+    check_opaque(palette, f"dither {dither}")
     check_label_output(out, overwrite=overwrite)
     shape = image.shape[:2]
     unit = write_unit(shape, out)

@@ -40,7 +40,7 @@ from dask_quant.kernels.dither import (
     tally_block,
 )
 from dask_quant.kernels.masks import bayer_ranks, blue_noise_ranks
-from dask_quant.palette import Palette
+from dask_quant.palette import Palette, check_opaque
 from dask_quant.tables import find_table
 
 if TYPE_CHECKING:
@@ -185,6 +185,7 @@ def dither_image(
     ``dither`` is one of `dask_quant.fit_options.DITHERS`; ``space`` and ``table`` are those of
     `dither_block`.
     """
+    check_opaque(palette, f"dither {dither}")
     if dither == "floyd-steinberg":
         labels = diffuse_rows(pixels, palette, None, space=space, table=table)[0]
     else:

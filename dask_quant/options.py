@@ -112,6 +112,9 @@ def set_integers(options: object, *names: str, optional: bool = True) -> None:
 
 def as_path(value: Any, name: str) -> Path:
     """Return what a user gave for ``name`` as a path, or raise `OptionError`."""
+    if isinstance(value, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", value):
+        message = f"Got an address for {name}, which has to be a path on this machine."
+        raise OptionError(message)  # without the address: it may hold a password
     try:
         return Path(os.fsdecode(value))
     except TypeError:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dask_quant.errors import PaletteError
+from dask_quant.errors import OptionError, PaletteError
 from dask_quant.options import MAX_COLORS
 from dask_quant.premultiplied import OPAQUE, as_opaque, clear_hidden
 
@@ -161,6 +161,16 @@ class Palette:
         from matplotlib.colors import ListedColormap
 
         return ListedColormap((self.colors / 255.0).tolist(), name=name)
+
+
+def check_opaque(palette: Palette, what: str) -> None:
+    """Raise `OptionError` for a palette with alpha given to ``what`` knows colours alone."""
+    if palette.has_alpha:
+        message = (
+            f"Got a palette with colours that are not opaque with {what}, which knows opaque ones "
+            "alone; leave it out, or give opaque colours."
+        )
+        raise OptionError(message)
 
 
 def as_palette(palette: Palette | ArrayLike) -> Palette:

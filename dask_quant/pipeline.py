@@ -8,7 +8,7 @@ from dask_quant.alpha_options import as_alpha
 from dask_quant.events import ignore_event
 from dask_quant.fit_options import FitOptions, check_dither
 from dask_quant.options import as_path, make_run_options
-from dask_quant.palette import as_palette
+from dask_quant.palette import as_palette, check_opaque
 from dask_quant.routes.choose import fit_sources, relabel_sources
 from dask_quant.routes.common import Job, check_any_sources, check_sources, choose_suffix
 from dask_quant.routes.job_options import make_alpha, make_fit, make_job
@@ -263,6 +263,10 @@ def apply_palette(
     fit = FitOptions(n_colors=len(given), space=space)
     chosen, suffix = check_dither(dither), choose_suffix(format, out)
     lines = as_outline(outline, chosen)
+    if chosen != "none":
+        check_opaque(given, f"dither {chosen}")
+    if space != "srgb":
+        check_opaque(given, f"space {space}")
     job = Job(
         "apply",
         fit,
@@ -358,9 +362,8 @@ def make_palette(
     )
     run = make_run_options(overwrite, chunks, persist, cluster, page, level, frames)
     path = as_path(out, "out")
-    saved = read_counts(
-        *(histogram, save_histogram, path), fit=fit, overwrite=overwrite, shows_all=True
-    )
-    job = Job("palette", fit, run, listener, saved=saved, alpha=as_alpha(alpha, matte))
+    rule, given = as_alpha(alpha, matte), (histogram, save_histogram, path)
+    saved = read_counts(*given, fit=fit, overwrite=overwrite, shows_all=True, alpha=rule)
+    job = Job("palette", fit, run, listener, saved=saved, alpha=rule)
     with saved.keep():
         return fit_sources(job, check_any_sources(sources, saved), path)

@@ -11,6 +11,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from dask_quant.alpha_options import KEEP
 from dask_quant.errors import OptionError
 from dask_quant.fit.boxes import ColorBoxes
 from dask_quant.fit.fitting import fit_given, fit_histogram
@@ -24,12 +27,14 @@ from dask_quant.sinks.atomic import (
     write_file_atomically,
 )
 from dask_quant.sinks.histogram_file import check_histogram_name, histogram_chunks
+from dask_quant.sources.bands import apply_alpha
 from dask_quant.sources.histogram_file import read_histogram
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from dask_quant.alpha_options import AlphaRule
     from dask_quant.events import Listener
     from dask_quant.fit.palette_fit import PaletteFit
     from dask_quant.fit_options import FitOptions
@@ -119,6 +124,7 @@ def read_counts(
     overwrite: bool,
     per_image: bool = False,
     shows_all: bool = False,
+    alpha: AlphaRule = KEEP,
 ) -> SavedCounts:
     """Return counts as users give them, having checked that they go with the rest. **Eager**.
 
@@ -134,11 +140,13 @@ def read_counts(
         How it fits: engines that read pixels, and palettes of single images, cannot use counts.
     overwrite, shows_all
         As in `SavedCounts`.
+    alpha : AlphaRule
+        What becomes of counted colours that are not opaque; kept by default.
 
     Raises
     ------
     OptionError
-        When they do not go with the rest.
+        When they do not go with the rest, or hidden colours are asked for, which nobody counted.
     SourceError
         When a file cannot be read.
     OutputError
@@ -150,15 +158,31 @@ def read_counts(
     if path is not None:
         _check_apart(check_histogram_name(path), out)
         check_output(path, overwrite=overwrite)
+    earlier = ColorHistogram.merge_all(
+        each if isinstance(each, ColorHistogram) else read_histogram(each) for each in given
+    )
     return SavedCounts(
-        earlier=ColorHistogram.merge_all(
-            each if isinstance(each, ColorHistogram) else read_histogram(each) for each in given
-        ),
+        earlier=_apply_alpha(earlier, alpha),
         out=path,
         staged=None if path is None else partial_path(path),
         overwrite=overwrite,
         shows_all=shows_all,
     )
+
+
+def _apply_alpha(counts: ColorHistogram, rule: AlphaRule) -> ColorHistogram:
+    """Return counts as they were had the images been read by ``rule``."""
+    if not counts.has_alpha or rule.kind in ("keep", "refuse"):
+        return counts
+    alpha = counts.colors[:, 3]
+    if rule.kind == "drop" and (alpha == 0).any():
+        message = (
+            "Got alpha drop with a histogram of fully transparent pixels, whose hidden colours "
+            "were not counted; use alpha matte, or count the images again with drop."
+        )
+        raise OptionError(message)
+    colors = apply_alpha(counts.colors[np.newaxis, :, :3], alpha[np.newaxis], rule)[0]
+    return ColorHistogram.from_colors(colors, counts.counts)
 
 
 def _list_counts(histogram: Any) -> list[ColorHistogram | Path]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dask_quant.color_spaces import find_space
+from dask_quant.errors import OptionError
 from dask_quant.kernels.assign import assign_block, build_table, label_block
 from dask_quant.kernels.cells import CELL_COLORS, CELLS_PER_BLOCK, N_CODES, list_block_colors
 from dask_quant.kernels.label_alpha import label_alpha_block
@@ -66,6 +67,12 @@ def label_pixels(pixels: NDArray[np.uint8], palette: Palette, space: str = "srgb
     opaque = None if palette.has_alpha else as_opaque(pixels)
     if opaque is not None:
         return label_block(opaque, find_table(palette, space))
+    if space != "srgb":
+        message = (
+            f"Got space {space} with pixels or colours that are not opaque, whose distances are "
+            "those of srgb; leave space out, or use alpha drop or matte and opaque colours."
+        )
+        raise OptionError(message)
     entries = place_colors(add_alpha(palette.colors))
     return label_alpha_block(
         add_alpha(pixels), lambda colors: _find_nearest(colors, entries), palette.label_dtype

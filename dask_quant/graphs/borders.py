@@ -52,7 +52,7 @@ def line_blocks(labels: da.Array) -> da.Array:
 
 
 def outline_blocks(labels: da.Array, colors: NDArray[np.uint8], line: tuple[int, ...]) -> da.Array:
-    """Return ``colors[labels]``, and ``line`` at borders: sRGB uint8 ``(y, x, 3)``. **Lazy**."""
+    """Return ``colors[labels]``, and ``line`` at borders: uint8 ``(y, x, band)``. **Lazy**."""
     labels = drop_empty_chunks(labels)
     return da.map_blocks(
         paint_outlined,
@@ -61,7 +61,7 @@ def outline_blocks(labels: da.Array, colors: NDArray[np.uint8], line: tuple[int,
         colors,
         line,
         new_axis=2,
-        chunks=(*labels.chunks, (3,)),
+        chunks=(*labels.chunks, colors.shape[1:]),
         dtype=np.uint8,
         meta=np.empty((0, 0, 0), dtype=np.uint8),
     )
@@ -73,9 +73,9 @@ def paint_outlined(
     colors: NDArray[np.uint8],
     line: tuple[int, ...],
 ) -> NDArray[np.uint8]:
-    """Return the colours of labels, and ``line`` at borders, uint8 ``(y, x, 3)``. **Eager**."""
+    """Return the colours of labels, and ``line`` at borders, opaque, uint8. **Eager**."""
     picture: NDArray[np.uint8] = colors[labels]
-    picture[borders] = line
+    picture[borders] = (*line, 255)[: colors.shape[1]]
     return picture
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from dask.delayed import delayed
 
 from dask_quant.dithering import Tally, diffuse_rows, dither_block
+from dask_quant.palette import check_opaque
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +46,7 @@ def dither_blocks(image: da.Array, palette: Palette, dither: str, space: str = "
     ``dither`` is one of `dask_quant.fit_options.DITHERS`, but not ``none``; the nearest entry is
     found in ``space``.
     """
+    check_opaque(palette, f"dither {dither}")
     if dither == "floyd-steinberg":
         bands = whole_rows(image)
         chain = diffuse_bands(bands, palette, None, space)

@@ -301,10 +301,11 @@ def plan_source(
         unit_bytes=source.unit_bytes,
         engine_bytes=_plan_engine_bytes(job, source, n_processes, n_threads),
         weight_power=job.fit.weight_power,
-        transparency=job.reads.find_transparency(source.has_alpha),
+        transparency=job.find_transparency(source.has_alpha),
         requested=job.run.chunks,
     )
-    saved_bytes = plan_saved_bytes(job, source.shape[0] * source.shape[1])
+    n_pixels = source.shape[0] * source.shape[1]
+    saved_bytes = plan_saved_bytes(job, n_pixels, has_alpha=source.has_alpha)
     plan = replace(plan, projected_bytes=plan.projected_bytes + saved_bytes)
     if job.outline is not None and out is not None:
         needed = plan_outline_bytes(

@@ -274,6 +274,7 @@ def plan_headers(
 ) -> int:
     """Return the bytes that images which say this of themselves take at most, saved counts too."""
     sizes = [header.n_pixels for header in headers]
+    has_alpha = any(header.has_alpha for header in headers)
     projected = plan_collection(
         sizes,
         codec_bytes=max((header.codec_bytes for header in headers), default=0),
@@ -281,6 +282,6 @@ def plan_headers(
         n_threads=n_threads,
         n_decoders=n_decoders,
         weight_power=job.fit.weight_power,
-        transparency=job.reads.find_transparency(any(header.has_alpha for header in headers)),
+        transparency=job.find_transparency(has_alpha),
     )
-    return projected + plan_saved_bytes(job, sum(sizes))
+    return projected + plan_saved_bytes(job, sum(sizes), has_alpha=has_alpha)

@@ -30,7 +30,7 @@ from dask_quant.sources.named_arrays import is_named
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dask_quant.alpha_options import AlphaRule
+    from dask_quant.alpha_options import AlphaRule, Transparency
     from dask_quant.events import Listener
     from dask_quant.fit.palette_fit import PaletteFit
     from dask_quant.fit_options import FitOptions
@@ -90,6 +90,14 @@ class Job:
     def reads(self) -> AlphaRule:
         """How transparency is read: refused where nothing can be made of it that is kept."""
         return self.alpha.refusing if self.dither != "none" or self.fit.fits_pixels else self.alpha
+
+    def find_transparency(self, has_alpha: bool) -> Transparency:
+        """Return the alphas that colours may have which are fitted together; pixels' if any."""
+        found = self.reads.find_transparency(has_alpha)
+        has_palette_alpha = self.palette is not None and self.palette.has_alpha
+        if found == "none" and (has_palette_alpha or self.saved.earlier.has_alpha):
+            return "one-bit"  # opaque pixels, of 2^24 colours at most, compared with such colours
+        return found
 
 
 def check_any_sources(sources: Any, saved: SavedCounts) -> Any:
@@ -216,12 +224,13 @@ def fit_or_take(job: Job, histogram: ColorHistogram) -> PaletteFit:
     return job.saved.fit(histogram, job.fit, job.listener)
 
 
-def plan_saved_bytes(job: Job, n_pixels: int) -> int:
-    """Return the bytes that counts of earlier images add to a job on as many pixels."""
-    earlier = job.saved.earlier
-    return plan_saved_counts(
-        n_pixels, len(earlier), transparency="any" if earlier.has_alpha else "none"
-    )
+def plan_saved_bytes(job: Job, n_pixels: int, *, has_alpha: bool = False) -> int:
+    """Return the bytes that counts of earlier images add to a job on as many pixels.
+
+    ``has_alpha`` is whether these may be transparent as they are stored.
+    """
+    n_saved, transparency = len(job.saved.earlier), job.find_transparency(has_alpha)
+    return plan_saved_counts(n_pixels, n_saved, transparency=transparency)
 
 
 def write_palette_file(job: Job, outcome: ImageOutcome, out: Path) -> ImageOutcome:

@@ -59,7 +59,9 @@ def make_job(
     chosen = check_dither(dither, fit.recolor)
     lines = as_outline(outline, chosen)
     path = as_path(out, "out")
-    saved = read_counts(*counts, path, fit=fit, overwrite=run.overwrite, per_image=per_image)
+    saved = read_counts(
+        *(*counts, path), fit=fit, overwrite=run.overwrite, per_image=per_image, alpha=alpha
+    )
     return Job(
         "quantize",
         fit,
@@ -80,8 +82,9 @@ def make_alpha(alpha: str | AlphaRule, matte: Any, suffix: str, out: str | Path)
     Where outputs know opaque and clear alone, what is kept is cut. ``suffix`` is that of the files
     of a folder; one that ``out`` names comes first.
     """
-    rule, named = as_alpha(alpha, matte), as_path(out, "out").suffix.lower()
-    written = named if named in LABEL_SUFFIXES else suffix
+    rule, path = as_alpha(alpha, matte), as_path(out, "out")
+    is_file = path.suffix.lower() in LABEL_SUFFIXES and not path.is_dir()
+    written = path.suffix if is_file or path.suffix.lower() == ".zarr" else suffix
     return rule if holds_any_alpha(written) else rule.cutting
 
 

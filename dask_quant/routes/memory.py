@@ -97,6 +97,6 @@ def plan_in_memory(job: Job, header: ImageHeader) -> int:
         [header.n_pixels],
         codec_bytes=header.codec_bytes,
         weight_power=job.fit.weight_power,
-        transparency=job.reads.find_transparency(header.has_alpha),
+        transparency=job.find_transparency(header.has_alpha),
     )
-    return projected + plan_saved_bytes(job, header.n_pixels)
+    return projected + plan_saved_bytes(job, header.n_pixels, has_alpha=header.has_alpha)

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dask_quant.errors import PixelFormatError
 from dask_quant.sinks.geotiff import place_arguments
 from dask_quant.sources.gdal_state import borrow_gdal
 from dask_quant.sources.named_arrays import as_one_array, find_dimensions, is_named, read_place
@@ -35,7 +36,11 @@ def find_geo_tags(origin: Origin, shape: tuple[int, int]) -> GeoTags | None:
     if not is_named(origin.source):
         return read_geo_tags(origin, shape)
     data = as_one_array(origin.source)
-    return encode_place(read_place(data, find_dimensions(data)[:2]))
+    try:
+        dimensions = find_dimensions(data)[:2]
+    except PixelFormatError:  # which rows are is told by the shape alone: they lie nowhere
+        return None
+    return encode_place(read_place(data, dimensions))
 
 
 def encode_place(geo: GeoReference) -> GeoTags | None:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from dask_quant.alpha_options import AlphaRule
 from dask_quant.errors import DaskQuantError
 from dask_quant.process import claim_process, peak_rss_bytes
+from dask_quant.sources.addresses import is_url
 from dask_quant.sources.reading import read_any_header, read_pixels
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ colours of 16 bits, coefficients and copies (arbitrary)."""
 
 _SPARE_S = 60
 """Seconds beyond those of the pixels (arbitrary: a slow disk, a busy machine)."""
+
+_FETCH_S = 1800
+"""The same for a file that is fetched from its address first, which has limits of its own."""
 
 _PIXELS_PER_S = 500_000
 """Pixels that are decoded in a second at least (arbitrary: a tenth of the slowest, JPEG 2000)."""
@@ -126,7 +130,7 @@ def _answer(pipe: socket.socket, request: dict[str, Any]) -> None:
 
 def _decode(pipe: socket.socket, request: dict[str, Any]) -> NDArray[Any]:
     """Return the pixels that are asked for, within limits that are told before."""
-    path = os.fsdecode(bytes.fromhex(request["path"]))
+    path = _get_path(request)
     _limit_and_tell(pipe, request, 0)
     n_pixels = read_any_header(path).n_pixels
     if n_pixels > _PIXELS_PER_S:  # for smaller ones, what is spared is enough
@@ -135,9 +139,15 @@ def _decode(pipe: socket.socket, request: dict[str, Any]) -> NDArray[Any]:
     return read_pixels(path, frame=request["frame"], alpha=AlphaRule(kind, tuple(matte)))
 
 
+def _get_path(request: dict[str, Any]) -> str:
+    """Return the path, or the address, of what is asked for."""
+    return os.fsdecode(bytes.fromhex(request["path"]))
+
+
 def _limit_and_tell(pipe: socket.socket, request: dict[str, Any], n_pixels: int) -> None:
     """Limit time and memory, and say by how much."""
-    seconds = request["seconds"] or _SPARE_S + n_pixels / _PIXELS_PER_S
+    spare = _FETCH_S if is_url(_get_path(request)) else _SPARE_S
+    seconds = request["seconds"] or spare + n_pixels / _PIXELS_PER_S
     n_bytes = request["bytes"] or _SPARE_BYTES + _PIXEL_BYTES * n_pixels
     send(pipe, {"seconds": seconds, "bytes": n_bytes})
     _limit(request, n_bytes)

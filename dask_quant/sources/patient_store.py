@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 class PatientStore(FsspecStore):  # type: ignore[misc]
     """A store that fsspec reads, for reading alone."""
 
+    def __str__(self) -> str:
+        return "a Zarr store by its address"  # zarr shows stores in warnings, passwords and all
+
+    __repr__ = __str__
+
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:

@@ -329,3 +329,101 @@ def test_info_and_json_tell_of_transparency(tmp_path, logo):
     told = json.loads(json.dumps(report.to_json()))
     assert any(len(color) == 9 for color in told["palette"])
     assert Palette.from_hex(told["palette"]) == report.palette
+
+
+CLEAR_PALETTE = Palette([[255, 128, 0, 255], [0, 0, 0, 0], [9, 9, 200, 90]])
+
+
+@pytest.mark.parametrize("dither", ["bayer", "blue-noise", "floyd-steinberg"])
+def test_nothing_is_dithered_with_colours_that_are_not_opaque(tmp_path, photo, dither):
+    opaque = photo[:30, :40]
+    with pytest.raises(dq.OptionError, match=f"not opaque with dither {dither}"):
+        dq.relabel(opaque, CLEAR_PALETTE, dither=dither)
+    with pytest.raises(dq.OptionError, match="not opaque with dither"):
+        dq.apply_palette(opaque, tmp_path / "o.png", CLEAR_PALETTE, dither=dither)
+    counts = ColorHistogram.from_pixels(make_logo())
+    Image.fromarray(opaque).save(tmp_path / "a.png")
+    for source in (opaque, tmp_path / "a.png"):
+        with pytest.raises(dq.OptionError, match="not opaque with dither"):
+            dq.quantize(source, tmp_path / "o.png", n_colors=4, dither=dither, histogram=counts)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_no_other_space_is_passed_over_in_silence(tmp_path, logo, photo):
+    opaque = Palette([[255, 128, 0], [9, 9, 200]])
+    with pytest.raises(dq.OptionError, match="not opaque with space lab"):
+        dq.relabel(photo[:30, :40], CLEAR_PALETTE, space="lab")
+    with pytest.raises(dq.OptionError, match="not opaque with space lab"):
+        dq.apply_palette(photo[:30, :40], tmp_path / "o.png", CLEAR_PALETTE, space="lab")
+    with pytest.raises(dq.PixelFormatError, match="not opaque"):
+        dq.relabel(logo, opaque, space="lab").compute()
+
+
+def test_saved_counts_are_read_by_the_same_rule_as_pixels(tmp_path, logo, photo):
+    counts, opaque = ColorHistogram.from_pixels(logo), photo[:30, :40]
+    both = ColorHistogram.from_pixels(cut(logo)).merge(ColorHistogram.from_pixels(opaque))
+    dq.quantize(opaque, tmp_path / "o.gif", n_colors=N_COLORS, histogram=counts)
+    with Image.open(tmp_path / "o.gif") as image:
+        colors = np.array(image.getpalette()[: 3 * N_COLORS]).reshape(-1, 3)
+    expected = dq.fit_palette(both, n_colors=N_COLORS).colors
+    np.testing.assert_array_equal(colors, expected[:, :3])
+    given = {"n_colors": N_COLORS, "histogram": counts}
+    matted = dq.make_palette(opaque, tmp_path / "p.gpl", alpha="matte:#204060", **given)
+    assert not matted.palette.has_alpha
+    with pytest.raises(dq.OptionError, match="hidden colours were not counted"):
+        dq.make_palette(opaque, tmp_path / "q.gpl", alpha="drop", **given)
+
+
+def test_borders_are_painted_on_colours_with_alpha():
+    labels = np.array([[0, 0, 1], [2, 2, 1]], dtype=np.uint8)
+    picture = dq.render(labels, CLEAR_PALETTE, outline="#102030").compute()
+    assert picture.shape == (2, 3, 4)
+    assert picture[0, 1].tolist() == [16, 32, 48, 255]
+    assert picture[1, 2].tolist() == [0, 0, 0, 0]
+
+
+def test_a_folder_is_a_folder_whatever_its_name(tmp_path, logo):
+    (tmp_path / "out.png").mkdir()
+    (tmp_path / "in").mkdir()
+    Image.fromarray(logo).save(tmp_path / "in/a.png")
+    dq.quantize(tmp_path / "in", tmp_path / "out.png", n_colors=N_COLORS, format="gif")
+    assert [path.name for path in (tmp_path / "out.png").iterdir()] == ["a.gif"]
+
+
+def test_plans_count_colours_with_alpha_that_pixels_are_fitted_with(tmp_path, photo):
+    Image.fromarray(photo).save(tmp_path / "a.png")
+    n = 1 << 16
+    codes = np.arange(n)
+    colors = np.stack([codes >> 8, codes & 255, codes % 251], axis=1).astype(np.uint8)
+    opaque = ColorHistogram.from_colors(colors, np.ones(n, np.int64))
+    clear = opaque.merge(ColorHistogram.from_pixels(np.zeros((1, 1, 4), np.uint8)))
+
+    def plan(histogram):
+        return dq.plan_job(tmp_path / "a.png", tmp_path / "o.png", histogram=histogram)
+
+    added = plan(clear).projected_bytes - plan(opaque).projected_bytes
+    n_own = photo.shape[0] * photo.shape[1]
+    assert added > 200 * (n + n_own) * 0.9
+
+
+@pytest.mark.parametrize("alpha", ["matte:", "keep:", "matte:#fff:"])
+def test_a_torn_rule_is_a_usage_error(alpha):
+    with pytest.raises(dq.OptionError, match="Got alpha"):
+        dq.open_image(np.zeros((2, 2, 4), np.uint8), alpha=alpha)
+
+
+@pytest.mark.parametrize("name", ["out", "images", "histogram", "persist"])
+def test_an_address_is_no_path_and_is_not_repeated(tmp_path, logo, name):
+    address = "https://u:secret@127.0.0.1/a.npz?key=abc"
+    out = address if name == "out" else tmp_path / "o.png"
+    given = {} if name in ("out", "images") else {name: address}
+
+    def run():
+        if name == "images":
+            dq.compare(tmp_path / "a.png", out, [2], images=address)
+        dq.quantize(logo, out, **given)
+
+    with pytest.raises(dq.OptionError, match=f"Got an address for {name}") as caught:
+        run()
+    assert "secret" not in str(caught.value)
+    assert "abc" not in str(caught.value)

@@ -101,6 +101,8 @@ def test_what_has_no_reference_system_has_no_place(tmp_path, photo):
     assert read_place(data, ("y", "x")) == GeoReference()
     dq.quantize(data, tmp_path / "o.tif", n_colors=3, n_init=1)
     assert find_geo_tags(Origin(data), (20, 30)) is None
+    unnamed = xr.DataArray(photo[:20, :30])
+    dq.quantize(unnamed, tmp_path / "o.tif", n_colors=3, n_init=1, overwrite=True)
     with tifffile.TiffFile(tmp_path / "o.tif") as file:
         assert not file.pages[0].is_geotiff
 

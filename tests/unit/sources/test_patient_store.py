@@ -9,6 +9,7 @@ import dask_quant as dq
 from dask_quant.errors import SourceError
 from dask_quant.sources import patient_store
 from dask_quant.sources.opening import open_image
+from dask_quant.sources.patient_store import open_store
 
 pytest.importorskip("aiohttp")
 
@@ -97,3 +98,8 @@ def test_what_is_no_store_says_so(server):
     assert "secret" not in str(caught.value)
     with pytest.raises(SourceError, match="no scheme"):
         open_image("nothing://host/a.zarr")
+
+
+def test_a_store_does_not_show_where_it_is():
+    store = open_store("http://me:secret@127.0.0.1:1/a.zarr?key=abc")
+    assert str(store) == repr(store) == "a Zarr store by its address"

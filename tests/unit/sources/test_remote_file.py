@@ -128,6 +128,15 @@ def test_palettes_applications_and_descriptions_take_addresses(server, tmp_path)
     assert info.n_unique_colors == len(np.unique(pixels.reshape(-1, 3), axis=0))
 
 
+def test_pictures_are_compared_by_address(server, tmp_path):
+    url = put(server, make_png(make_pixels()), "/pictures/a.png")
+    shown = url.replace("//", "//me:secret@")
+    comparison = dq.compare(shown, tmp_path / "sheet.png", [2], images=tmp_path / "all")
+    assert comparison.source.endswith("/pictures/a.png")
+    assert "secret" not in comparison.source
+    assert [path.name for path in (tmp_path / "all").iterdir()] == ["a-2.png"]
+
+
 def test_a_level_of_a_cloud_optimized_file_costs_a_small_share_of_it(server, tmp_path):
     dq.quantize(make_pixels((3000, 4000)), tmp_path / "cog.tif", n_colors=64)
     data = (tmp_path / "cog.tif").read_bytes()
