@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dask_quant.alpha_options import as_alpha
 from dask_quant.events import ignore_event
 from dask_quant.options import as_path, make_run_options
 from dask_quant.routes.choose import plan_sources
-from dask_quant.routes.common import check_sources, choose_suffix
-from dask_quant.routes.job_options import make_alpha, make_fit, make_job
+from dask_quant.routes.common import check_sources
+from dask_quant.routes.job_options import make_job
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,10 +83,17 @@ def plan_job(
     DaskQuantError
         What `quantize` would raise before it starts.
     """
-    fit = make_fit(
-        as_path(out, "out").suffix or choose_suffix(format, out),
-        n_colors,
-        (target_psnr, target_mse, target_delta_e),
+    run = make_run_options(overwrite, chunks, persist, cluster, page, level, frames)
+    job = make_job(
+        *(out, run, ignore_event),
+        format=format,
+        per_image=per_image,
+        dither=dither,
+        outline=outline,
+        counts=(histogram, save_histogram),
+        alpha=as_alpha(alpha, matte),
+        n_colors=n_colors,
+        targets=(target_psnr, target_mse, target_delta_e),
         method=method,
         engine=engine,
         effort=effort,
@@ -100,8 +108,4 @@ def plan_job(
         recolor=recolor,
         refit=refit,
     )
-    run = make_run_options(overwrite, chunks, persist, cluster, page, level, frames)
-    counts, suffix = (histogram, save_histogram), choose_suffix(format, out)
-    rule = make_alpha(alpha, matte, suffix, out)
-    job = make_job(fit, run, ignore_event, per_image, dither, suffix, outline, counts, out, rule)
     return plan_sources(job, check_sources(sources), as_path(out, "out"))

@@ -27,6 +27,10 @@ _MEMORY_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _MEMORY_UNITS |= {f"{unit}i": 2 ** (10 * power) for power, unit in enumerate("kmgt", start=1)}
 
 
+URL_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
+"""How an address begins, as a regular expression."""
+
+
 def parse_bytes(text: str) -> int:
     """Return the number of bytes that ``text`` names.
 
@@ -112,7 +116,7 @@ def set_integers(options: object, *names: str, optional: bool = True) -> None:
 
 def as_path(value: Any, name: str) -> Path:
     """Return what a user gave for ``name`` as a path, or raise `OptionError`."""
-    if isinstance(value, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", value):
+    if isinstance(value, str) and re.match(URL_SCHEME, value):
         message = f"Got an address for {name}, which has to be a path on this machine."
         raise OptionError(message)  # without the address: it may hold a password
     try:

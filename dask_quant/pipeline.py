@@ -11,7 +11,7 @@ from dask_quant.options import as_path, make_run_options
 from dask_quant.palette import as_palette, check_opaque
 from dask_quant.routes.choose import fit_sources, relabel_sources
 from dask_quant.routes.common import Job, check_any_sources, check_sources, choose_suffix
-from dask_quant.routes.job_options import make_alpha, make_fit, make_job
+from dask_quant.routes.job_options import fit_alpha_to, make_fit, make_job
 from dask_quant.routes.outlining import as_outline
 from dask_quant.saved_counts import read_counts
 
@@ -188,10 +188,17 @@ def quantize(
     FewerColorsWarning
         When the images hold fewer colours than were asked for.
     """
-    fit = make_fit(
-        as_path(out, "out").suffix or choose_suffix(format, out),
-        n_colors,
-        (target_psnr, target_mse, target_delta_e),
+    run = make_run_options(overwrite, chunks, persist, cluster, page, level, frames)
+    job = make_job(
+        *(out, run, listener),
+        format=format,
+        per_image=per_image,
+        dither=dither,
+        outline=outline,
+        counts=(histogram, save_histogram),
+        alpha=as_alpha(alpha, matte),
+        n_colors=n_colors,
+        targets=(target_psnr, target_mse, target_delta_e),
         method=method,
         engine=engine,
         effort=effort,
@@ -206,10 +213,6 @@ def quantize(
         recolor=recolor,
         refit=refit,
     )
-    run = make_run_options(overwrite, chunks, persist, cluster, page, level, frames)
-    counts, suffix = (histogram, save_histogram), choose_suffix(format, out)
-    rule = make_alpha(alpha, matte, suffix, out)
-    job = make_job(fit, run, listener, per_image, dither, suffix, outline, counts, out, rule)
     with job.saved.keep():
         return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 
@@ -276,7 +279,7 @@ def apply_palette(
         dither=chosen,
         suffix=suffix,
         outline=lines,
-        alpha=make_alpha(alpha, matte, suffix, out),
+        alpha=fit_alpha_to(as_alpha(alpha, matte), suffix, as_path(out, "out")),
     )
     return relabel_sources(job, check_sources(sources), as_path(out, "out"))
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dask_quant.alpha_options import as_alpha
 from dask_quant.fit_options import FitOptions, check_dither, make_target
 from dask_quant.options import MAX_COLORS, as_path
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.refit_options import count_refit
-from dask_quant.routes.common import LABEL_SUFFIXES, Job
+from dask_quant.routes.common import LABEL_SUFFIXES, Job, choose_suffix
 from dask_quant.routes.outlining import as_outline
 from dask_quant.saved_counts import read_counts
 from dask_quant.sinks.label_file import holds_any_alpha
@@ -44,23 +43,25 @@ def make_fit(
 
 
 def make_job(
-    fit: FitOptions,
+    out: str | Path,
     run: RunOptions,
     listener: Listener,
+    *,
+    format: str | None,
     per_image: bool,
     dither: str,
-    suffix: str,
     outline: str | Path | None,
     counts: tuple[Counts, str | Path | None],
-    out: str | Path,
     alpha: AlphaRule,
+    **given: Any,
 ) -> Job:
-    """Return a job that fits and relabels."""
-    chosen = check_dither(dither, fit.recolor)
+    """Return a job that fits and relabels; what is ``given`` besides is for `make_fit`."""
+    path, suffix = as_path(out, "out"), choose_suffix(format, out)
+    fit = make_fit(path.suffix or suffix, **given)
+    rule, chosen = fit_alpha_to(alpha, suffix, path), check_dither(dither, fit.recolor)
     lines = as_outline(outline, chosen)
-    path = as_path(out, "out")
     saved = read_counts(
-        *(*counts, path), fit=fit, overwrite=run.overwrite, per_image=per_image, alpha=alpha
+        *(*counts, path), fit=fit, overwrite=run.overwrite, per_image=per_image, alpha=rule
     )
     return Job(
         "quantize",
@@ -72,19 +73,17 @@ def make_job(
         suffix=suffix,
         outline=lines,
         saved=saved,
-        alpha=alpha,
+        alpha=rule,
     )
 
 
-def make_alpha(alpha: str | AlphaRule, matte: Any, suffix: str, out: str | Path) -> AlphaRule:
-    """Return what becomes of transparency, from what users give.
+def fit_alpha_to(rule: AlphaRule, suffix: str, out: Path) -> AlphaRule:
+    """Return what becomes of transparency: where outputs know opaque and clear alone, it is cut.
 
-    Where outputs know opaque and clear alone, what is kept is cut. ``suffix`` is that of the files
-    of a folder; one that ``out`` names comes first.
+    ``suffix`` is that of the files of a folder; one that ``out`` names comes first.
     """
-    rule, path = as_alpha(alpha, matte), as_path(out, "out")
-    is_file = path.suffix.lower() in LABEL_SUFFIXES and not path.is_dir()
-    written = path.suffix if is_file or path.suffix.lower() == ".zarr" else suffix
+    is_file = out.suffix.lower() in LABEL_SUFFIXES and not out.is_dir()
+    written = out.suffix if is_file or out.suffix.lower() == ".zarr" else suffix
     return rule if holds_any_alpha(written) else rule.cutting
 
 

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import TypeGuard
 from urllib.parse import unquote
 
-_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*://"
+from dask_quant.options import URL_SCHEME
 
 
 def is_url(source: object) -> TypeGuard[str]:
@@ -21,7 +21,7 @@ def is_url(source: object) -> TypeGuard[str]:
     >>> is_url("s3://bucket/a.png"), is_url("photos/a.png")
     (True, False)
     """
-    return isinstance(source, str) and re.match(_SCHEME, source) is not None
+    return isinstance(source, str) and re.match(URL_SCHEME, source) is not None
 
 
 def hide_secrets(text: str) -> str:
@@ -34,8 +34,8 @@ def hide_secrets(text: str) -> str:
     """
     if "://" not in text:
         return text
-    text = re.sub(rf"({_SCHEME})[^/?#\s]*@", r"\1***@", text)
-    return re.sub(rf"({_SCHEME}[^?#\s]*)[?#]\S*", r"\1?***", text)
+    text = re.sub(rf"({URL_SCHEME})[^/?#\s]*@", r"\1***@", text)
+    return re.sub(rf"({URL_SCHEME}[^?#\s]*)[?#]\S*", r"\1?***", text)
 
 
 def is_store_url(source: object) -> bool:

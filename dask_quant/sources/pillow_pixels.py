@@ -25,8 +25,6 @@ _STRIP_PIXELS = 1 << 20
 
 _CHECKED_ALPHA = ("LA", "PA", "RGBA")
 
-_MAY_HAVE_ALPHA = ("P", *_CHECKED_ALPHA)
-
 _READ_AS = {"1": "L", "YCbCr": "RGB"}
 """Modes that Pillow converts, by no more than a formula."""
 
@@ -106,7 +104,12 @@ def _has_transparency(
     image: Image.Image | DeepImage, key: NDArray[np.uint8] | None, rule: AlphaRule
 ) -> bool:
     """Return whether any pixel of a loaded image is not opaque by ``rule``, which keeps alpha."""
-    if image.mode not in _MAY_HAVE_ALPHA and key is None:
+    palette = _read_palette(image, None) if isinstance(image, Image.Image) else None
+    if palette is None:
+        may_have_alpha = image.mode in _CHECKED_ALPHA or key is not None
+    else:
+        may_have_alpha = bool((palette[:, 3] != OPAQUE).any())
+    if not may_have_alpha:
         return False  # most pictures: nothing is converted twice
     opaque_from = OPAQUE_FROM if rule.kind == "cut" else OPAQUE
     return any(

@@ -315,10 +315,12 @@ def test_a_photograph_without_transparency_costs_no_second_look(tmp_path, monkey
     monkeypatch.setattr(
         pillow_pixels, "_iterate", lambda *args: seen.append(args) or iterate(*args)
     )
-    pixels = make_logo()
-    Image.fromarray(np.ascontiguousarray(pixels[..., :3])).save(tmp_path / "a.png")
-    dq.open_image(tmp_path / "a.png", alpha="keep").compute()
-    assert len(seen) == 1
+    picture = Image.fromarray(np.ascontiguousarray(make_logo()[..., :3]))
+    picture.save(tmp_path / "a.png")
+    picture.quantize(16).save(tmp_path / "indexed.png")
+    for n_looks, name in enumerate(("a.png", "indexed.png"), start=1):
+        dq.open_image(tmp_path / name, alpha="keep").compute()
+        assert len(seen) == n_looks
 
 
 def test_info_and_json_tell_of_transparency(tmp_path, logo):
