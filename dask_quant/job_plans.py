@@ -51,6 +51,9 @@ def plan_job(
     alpha: str | AlphaRule = "keep",
     matte: Any = None,
     overwrite: bool = False,
+    resume: bool = False,
+    retry_quarantined: bool = False,
+    strict: bool = False,
     chunks: int | tuple[int, int] | None = None,
     page: int | None = None,
     level: int = 0,
@@ -70,7 +73,9 @@ def plan_job(
         As in `quantize`.
     target_psnr, target_mse, target_delta_e, refit, histogram, save_histogram, outline
         As in `quantize`.
-    alpha, matte, overwrite, chunks, page, level, frames, persist, cluster
+    alpha, matte, overwrite, resume, retry_quarantined, strict, chunks, page, level, frames
+        As in `quantize`.
+    persist, cluster
         As in `quantize`.
 
     Returns
@@ -83,7 +88,12 @@ def plan_job(
     DaskQuantError
         What `quantize` would raise before it starts.
     """
-    run = make_run_options(overwrite, chunks, persist, cluster, page, level, frames)
+    run = make_run_options(
+        *(overwrite, chunks, persist, cluster, page, level, frames),
+        resume=resume,
+        retry_quarantined=retry_quarantined,
+        strict=strict,
+    )
     job = make_job(
         *(out, run, ignore_event),
         format=format,

@@ -253,6 +253,12 @@ class RunOptions:
 
     overwrite: bool = False
     """Whether outputs may replace what exists under their names."""
+    resume: bool = False
+    """Whether to go on with what an earlier run of the same job left, where it left anything."""
+    retry_quarantined: bool = False
+    """Whether inputs that the earlier run set aside are tried again."""
+    strict: bool = False
+    """Whether the first input that has to be set aside ends the job."""
     chunks: ChunkOptions = ChunkOptions()
     """Chunk shape asked for."""
     persist: Path | None = None
@@ -268,6 +274,15 @@ class RunOptions:
         require(
             self.frames in FRAMES,
             f"Got frames {self.frames!r}; choose one of {', '.join(FRAMES)}.",
+        )
+        require(
+            not (self.resume and self.overwrite),
+            "Got both resume and overwrite; the one goes on with what is there, the other starts "
+            "afresh.",
+        )
+        require(
+            self.resume or not self.retry_quarantined,
+            "Got retry_quarantined without resume; it tries again what an earlier run set aside.",
         )
         set_paths(self, "persist")
         require(
@@ -312,10 +327,15 @@ def make_run_options(
     page: int | None = None,
     level: int = 0,
     frames: str = "first",
+    **resuming: bool,
 ) -> RunOptions:
-    """Return the options of a run from what users of Python give."""
+    """Return the options of a run from what users of Python give.
+
+    ``resuming`` are ``resume``, ``retry_quarantined`` and ``strict``.
+    """
     return RunOptions(
         overwrite=overwrite,
+        **resuming,
         chunks=as_chunks(chunks),
         persist=None if persist is None else as_path(persist, "persist"),
         cluster=ClusterOptions() if cluster is None else cluster,

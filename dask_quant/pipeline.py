@@ -59,6 +59,9 @@ def quantize(
     save_histogram: str | Path | None = None,
     outline: str | Path | None = None,
     overwrite: bool = False,
+    resume: bool = False,
+    retry_quarantined: bool = False,
+    strict: bool = False,
     chunks: int | tuple[int, int] | None = None,
     page: int | None = None,
     level: int = 0,
@@ -155,6 +158,14 @@ def quantize(
         The colour for ``matte``, white when not given: ``#rrggbb`` or three sRGB levels.
     overwrite : bool, default False
         Whether outputs that exist are replaced.
+    resume : bool, default False
+        Go on with what an earlier run of the same job left in ``out``, whatever ended it: what is
+        done is kept as it is, and the result is that of a run that nothing ended. With nothing to
+        go on with, start.
+    retry_quarantined : bool, default False
+        With ``resume``, try again what the earlier run set aside.
+    strict : bool, default False
+        End the job with an error at the first input that has to be set aside.
     chunks : int or tuple of int, optional
         Rows and columns of a task, or one number for both, in pixels; planned when not given. The
         result does not depend on it.
@@ -188,7 +199,12 @@ def quantize(
     FewerColorsWarning
         When the images hold fewer colours than were asked for.
     """
-    run = make_run_options(overwrite, chunks, persist, cluster, page, level, frames)
+    run = make_run_options(
+        *(overwrite, chunks, persist, cluster, page, level, frames),
+        resume=resume,
+        retry_quarantined=retry_quarantined,
+        strict=strict,
+    )
     job = make_job(
         *(out, run, listener),
         format=format,
@@ -229,6 +245,9 @@ def apply_palette(
     matte: Any = None,
     outline: str | Path | None = None,
     overwrite: bool = False,
+    resume: bool = False,
+    retry_quarantined: bool = False,
+    strict: bool = False,
     chunks: int | tuple[int, int] | None = None,
     page: int | None = None,
     level: int = 0,
@@ -248,6 +267,8 @@ def apply_palette(
         Where the nearest colour of a pixel is found.
     sources, out, format, dither, outline, alpha, matte, overwrite, chunks
         As in `quantize`.
+    resume, retry_quarantined, strict
+        As in `quantize`.
     page, level, frames, persist, cluster, listener
         As in `quantize`.
 
@@ -261,7 +282,12 @@ def apply_palette(
     DaskQuantError
         One of the classes of `dask_quant.errors`; its message is one line.
     """
-    run = make_run_options(overwrite, chunks, persist, cluster, page, level, frames)
+    run = make_run_options(
+        *(overwrite, chunks, persist, cluster, page, level, frames),
+        resume=resume,
+        retry_quarantined=retry_quarantined,
+        strict=strict,
+    )
     given = as_palette(palette)
     fit = FitOptions(n_colors=len(given), space=space)
     chosen, suffix = check_dither(dither), choose_suffix(format, out)

@@ -35,6 +35,8 @@ from dask_quant.faces.cli_options import (
     PATH,
     RECOLOR,
     REFIT,
+    RESUME_NAMES,
+    RESUME_OPTIONS,
     SCORE_OPTIONS,
     SCORES_OUT,
     SEARCH_OPTIONS,
@@ -117,6 +119,7 @@ def cli() -> None:
 @FRAME_CHOICE
 @PAGE_OPTIONS
 @OVERWRITE
+@RESUME_OPTIONS
 @DRY_RUN
 @CLUSTER_OPTIONS
 @SHOW_OPTIONS
@@ -192,6 +195,7 @@ def palette(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
 @BAND_OPTIONS
 @CLASS_OUTPUTS
 @OVERWRITE
+@RESUME_OPTIONS
 @CLUSTER_OPTIONS
 @SHOW_OPTIONS
 def apply(
@@ -216,6 +220,7 @@ def apply(
                 *(("space", space, "srgb"), ("dither", dither, "none")),
                 *(("format", chosen, None), ("frames", frames, "first")),
                 *(("alpha", alpha, "keep"), ("matte", matte, None)),
+                *((name.replace("_", "-"), given.pop(name), False) for name in RESUME_NAMES),
             ):
                 if value != default:
                     message = f"Got --{name} {value} with classes; it is for --palette."

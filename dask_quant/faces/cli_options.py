@@ -191,6 +191,16 @@ SHOW_OPTIONS = _combine(
 SCORES_OUT = click.option("-o", "--out", type=PATH, metavar="FILE",
                           help="Write the scores: .csv, .json, .png, .svg or .pdf.")  # fmt: skip
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
+RESUME_OPTIONS = _combine(
+    click.option("--resume", is_flag=True,
+                 help="Go on with what an earlier run of this job left in OUT."),
+    click.option("--retry-quarantined", is_flag=True,
+                 help="With --resume, try again what was set aside."),
+    click.option("--strict", is_flag=True, help="Stop at the first image that cannot be read."),
+)  # fmt: skip
+RESUME_NAMES = ("resume", "retry_quarantined", "strict")
+"""What these leave in the parsed options."""
+
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the plan and do nothing.")
 OUT = click.option("-o", "--out", type=PATH, required=True, metavar="OUT",
                    help="For one image a .png, .gif, .tif, .npz or .zarr, "
