@@ -77,6 +77,8 @@ class Report:
     """Working colour space."""
     dither: str = "none"
     """Dithering applied while relabelling."""
+    n_skipped: int = 0
+    """Images that an earlier run had written."""
 
     @property
     def psnr_db(self) -> float | None:
@@ -110,6 +112,7 @@ class Report:
             "output_bytes": self.output_bytes,
             "outputs": list(self.outputs),
             "quarantined": [{"path": q.path, "reason": q.reason} for q in self.quarantined],
+            "n_skipped": self.n_skipped,
             "seconds": dict(self.seconds),
             "peak_rss_bytes": self.peak_rss_bytes,
             "version": self.version,

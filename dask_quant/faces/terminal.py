@@ -395,5 +395,11 @@ def _summarize(report: Report) -> str:
         f"{report.n_images:,} {noun} in {report.n_colors:,}{found} colours{each}: {quality}, "
         f"{report.explained_variance:.2%} of the variance; "
         f"{format_bytes(report.input_bytes)} -> {format_bytes(report.output_bytes)} "
-        f"in {report.seconds['total']:.2f} s: {name_outputs(report.outputs)}"
+        f"in {report.seconds['total']:.2f} s: {name_outputs(report.outputs)}{_tell_skipped(report)}"
     )
+
+
+def _tell_skipped(report: Report) -> str:
+    """Return how many images an earlier run had written, where it had any."""
+    verb = "was" if report.n_skipped == 1 else "were"
+    return f"; {report.n_skipped:,} {verb} done before" if report.n_skipped else ""

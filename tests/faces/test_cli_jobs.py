@@ -35,6 +35,7 @@ FIELDS = {
     "output_bytes": int,
     "outputs": list,
     "quarantined": list,
+    "n_skipped": int,
     "seconds": dict,
     "peak_rss_bytes": int,
     "version": str,
