@@ -161,7 +161,7 @@ def quantize_pixels(
         else:
             fit = fit_given(histogram, palette, options.space)
     with watch.measure("relabel"):
-        labels, outcome = _label_and_describe(pixels, histogram, fit, dither)
+        labels, outcome, _ = label_and_describe(pixels, histogram, fit, dither)
     with watch.measure("write"):
         chunks = encode_labels(labels, fit.palette, out, origin)
         n_bytes = write_file_atomically(out, chunks, overwrite=overwrite)
@@ -172,18 +172,28 @@ def quantize_pixels(
     return replace(outcome, output_bytes=n_bytes)
 
 
-def _label_and_describe(
-    pixels: NDArray[np.uint8], histogram: ColorHistogram, fit: PaletteFit, dither: str
-) -> tuple[Labels, ImageOutcome]:
-    """Return the labels ``(y, x)`` of an image and its figures, with nothing written yet."""
+def label_and_describe(
+    pixels: NDArray[np.uint8],
+    histogram: ColorHistogram,
+    fit: PaletteFit,
+    dither: str,
+    *,
+    keeps_table: bool = False,
+) -> tuple[Labels, ImageOutcome, Tally | None]:
+    """Return the labels ``(y, x)`` of an image and its figures, with nothing written yet.
+
+    ``histogram`` is what ``fit`` was made of: its colours. Dithered, a tally of them comes as well;
+    the table that takes is one that this process keeps, for a palette of many images, where
+    ``keeps_table`` says so.
+    """
     outcome = describe_fit(histogram, fit)
     if dither == "none":
-        return label_image(pixels, fit), outcome
-    # A table of its own: those that are kept are made one by one, for palettes of many images.
+        return label_image(pixels, fit), outcome, None
     space = fit.boxes.space.name
-    table = make_table(fit.palette, space)
+    # A table of its own: those that are kept are made one by one, for palettes of many images.
+    table = None if keeps_table else make_table(fit.palette, space)
     labels, tally = dither_image(pixels, fit.palette, dither, space=space, table=table)
-    return labels, retell_outcome(outcome, tally, space)
+    return labels, retell_outcome(outcome, tally, space), tally
 
 
 def label_image(pixels: NDArray[np.uint8], fit: PaletteFit) -> Labels:

@@ -15,9 +15,7 @@ import numpy as np
 
 from dask_quant.alpha_options import KEEP
 from dask_quant.errors import OptionError
-from dask_quant.fit.boxes import ColorBoxes
-from dask_quant.fit.fitting import fit_given, fit_histogram
-from dask_quant.fit.recolor import paint_entries
+from dask_quant.fit.fitting import fit_histogram, fit_painted
 from dask_quant.histogram import ColorHistogram
 from dask_quant.options import as_path
 from dask_quant.sinks.atomic import (
@@ -77,19 +75,8 @@ class SavedCounts:
         palette, classes = found.palette, found.classes
         n_iter, centroids = found.n_iter, found.centroids
         del found  # and the merged counts with it
-        own = fit_given(histogram, classes or palette, options.space)
-        finished = own.finished
-        if classes is not None:
-            assert isinstance(own.boxes, ColorBoxes), "transparency was refused"
-            finished = paint_entries(own.boxes, finished, palette.colors)
-        return replace(
-            own,
-            finished=finished,
-            engine="histogram",
-            n_iter=n_iter,
-            centroids=centroids,
-            classes=classes,
-        )
+        own = fit_painted(histogram, palette, classes, options.space)
+        return replace(own, engine="histogram", n_iter=n_iter, centroids=centroids)
 
     def _merge(self, histogram: ColorHistogram) -> ColorHistogram:
         """Return earlier and own counts together, and have them wait in their file."""

@@ -15,7 +15,7 @@ from dask_quant.fit.boxes import ColorBoxes
 from dask_quant.fit.kmeans import fit_centroids
 from dask_quant.fit.methods import fit_by_method
 from dask_quant.fit.palette_fit import PaletteFit
-from dask_quant.fit.recolor import paint_classes
+from dask_quant.fit.recolor import paint_classes, paint_entries
 from dask_quant.fit.refine import apply_palette, finish_palette
 from dask_quant.fit.refit import refit_palette
 from dask_quant.fit.target import find_fewest
@@ -169,6 +169,21 @@ def fit_given(histogram: ColorHistogram, palette: Palette, space: str = "srgb") 
     else:
         boxes = sort_colors(histogram, space)
     return PaletteFit(apply_palette(boxes, palette), boxes, "none", 0, palette.colors)
+
+
+def fit_painted(
+    histogram: ColorHistogram, palette: Palette, classes: Palette | None, space: str = "srgb"
+) -> PaletteFit:
+    """Return a palette that is given, of which pixels are labelled by ``classes``. **Eager**.
+
+    ``classes`` None: by the palette itself. Errors are those of `fit_given`.
+    """
+    own = fit_given(histogram, classes or palette, space)
+    if classes is None:
+        return own
+    assert isinstance(own.boxes, ColorBoxes), "transparency was refused"
+    painted = paint_entries(own.boxes, own.finished, palette.colors)
+    return replace(own, finished=painted, classes=classes)
 
 
 def _recolor(fit: PaletteFit, colors: Sequence[Color]) -> PaletteFit:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import array
 import json
 import os
-import re
 import resource
 import signal
 import socket
@@ -19,40 +18,18 @@ import struct
 import sys
 import tempfile
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dask_quant.alpha_options import AlphaRule
 from dask_quant.errors import DaskQuantError
 from dask_quant.process import claim_process, peak_rss_bytes
-from dask_quant.sources.addresses import is_url
-from dask_quant.sources.reading import read_any_header, read_pixels
+from dask_quant.sources.decode_limits import DecodeLimits, limit_decoding
+from dask_quant.sources.reading import read_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LENGTH = struct.Struct("<Q")
-
-_LINUX_STATUS = Path("/proc/self/status")
-"""Where Linux tells how much address space this process has."""
-
-_SPARE_BYTES = 2**31
-"""Address space beyond that of the pixels: libraries, and the stacks of their threads (arbitrary).
-"""
-
-_PIXEL_BYTES = 32
-"""Address space that decoding may take for each pixel: four times what any of them needs, for
-colours of 16 bits, coefficients and copies (arbitrary)."""
-
-_SPARE_S = 60
-"""Seconds beyond those of the pixels (arbitrary: a slow disk, a busy machine)."""
-
-_FETCH_S = 1800
-"""The same for a file that is fetched from its address first, which has limits of its own."""
-
-_PIXELS_PER_S = 500_000
-"""Pixels that are decoded in a second at least (arbitrary: a tenth of the slowest, JPEG 2000)."""
-
 
 def send(pipe: socket.socket, message: dict[str, Any], descriptor: int | None = None) -> None:
     """Send a message, and a file descriptor that the other side gets a copy of."""
@@ -114,8 +91,6 @@ def _answer(pipe: socket.socket, request: dict[str, Any]) -> None:
             reply = {"error": "memory" if is_memory else type(error).__name__, "said": str(error)}
         except MemoryError:
             reply = {"error": "memory", "said": ""}
-    _limit(request, 0)
-    signal.setitimer(signal.ITIMER_REAL, 0)
     reply["warned"] = [(each.category.__name__, str(each.message)) for each in caught]
     reply["peak"] = peak_rss_bytes()
     if pixels is None:
@@ -130,46 +105,15 @@ def _answer(pipe: socket.socket, request: dict[str, Any]) -> None:
 
 def _decode(pipe: socket.socket, request: dict[str, Any]) -> NDArray[Any]:
     """Return the pixels that are asked for, within limits that are told before."""
-    path = _get_path(request)
-    _limit_and_tell(pipe, request, 0)
-    n_pixels = read_any_header(path).n_pixels
-    if n_pixels > _PIXELS_PER_S:  # for smaller ones, what is spared is enough
-        _limit_and_tell(pipe, request, n_pixels)
+    path = os.fsdecode(bytes.fromhex(request["path"]))
     kind, matte = request["alpha"]
-    return read_pixels(path, frame=request["frame"], alpha=AlphaRule(kind, tuple(matte)))
+    limits = DecodeLimits(request["bytes"], request["seconds"])
 
+    def tell(seconds: float, n_bytes: int) -> None:
+        send(pipe, {"seconds": seconds, "bytes": n_bytes})
 
-def _get_path(request: dict[str, Any]) -> str:
-    """Return the path, or the address, of what is asked for."""
-    return os.fsdecode(bytes.fromhex(request["path"]))
-
-
-def _limit_and_tell(pipe: socket.socket, request: dict[str, Any], n_pixels: int) -> None:
-    """Limit time and memory, and say by how much."""
-    spare = _FETCH_S if is_url(_get_path(request)) else _SPARE_S
-    seconds = request["seconds"] or spare + n_pixels / _PIXELS_PER_S
-    n_bytes = request["bytes"] or _SPARE_BYTES + _PIXEL_BYTES * n_pixels
-    send(pipe, {"seconds": seconds, "bytes": n_bytes})
-    _limit(request, n_bytes)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-
-
-def _limit(request: dict[str, Any], n_bytes: int) -> None:
-    """Limit the address space to so much more than there is; 0 lifts the limit."""
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    limit = most
-    if n_bytes:
-        limit = _count_address_space() + n_bytes
-        limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, most))
-
-
-def _count_address_space() -> int:
-    """Return the bytes of address space of this process; 0 where the system does not say."""
-    if not _LINUX_STATUS.exists():
-        return 0
-    line = re.search(r"^VmSize:\s*(\d+) kB$", _LINUX_STATUS.read_text(), re.MULTILINE)
-    return int(line[1]) * 1024 if line else 0
+    with limit_decoding(path, limits, tell):
+        return read_pixels(path, frame=request["frame"], alpha=AlphaRule(kind, tuple(matte)))
 
 
 def _share(pixels: NDArray[Any]) -> int:

@@ -8,16 +8,11 @@ file, one for each thread that asks at the same time; they take some 35 MB each.
 from __future__ import annotations
 
 import atexit
-import json
 import mmap
 import os
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import warnings
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,10 +20,11 @@ import numpy as np
 from dask_quant import errors
 from dask_quant.alpha_options import REFUSE
 from dask_quant.errors import DecoderError, SourceError
-from dask_quant.options import format_bytes
-from dask_quant.process import forget_helper, note_helper
+from dask_quant.process import note_helper
+from dask_quant.sources.decode_limits import PLANNED, DecodeLimits
 from dask_quant.sources.decoder_process import receive, send
 from dask_quant.sources.header import show_path
+from dask_quant.sources.helper_process import HelperProcess, explain_memory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,57 +33,11 @@ if TYPE_CHECKING:
 
     from dask_quant.alpha_options import AlphaRule
 
-_MAIN = (
-    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
-    "from dask_quant.sources.decoder_process import serve; serve(int(sys.argv[2]))"
-)
-"""What the process runs: what this one would find, and no main module of the user's."""
-
-_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM)
-"""Signals that come from elsewhere, and say nothing about the file until they come again."""
-
-
-@dataclass(frozen=True)
-class DecodeLimits:
-    """What one file may take."""
-
-    max_bytes: int | None = None
-    """Memory beyond that of the process; None: what its pixels need several times over, and 2 GB.
-    """
-    max_seconds: float | None = None
-    """Time; None: a minute, and a second for each half a megapixel."""
-
-
-PLANNED = DecodeLimits()
-"""Limits that go by the size in the header."""
-
-
-class DecoderProcess:
-    """A process that decodes one file at a time; it comes up while this one goes on. **Eager**.
-
-    Raises
-    ------
-    SourceError
-        When no process can be started.
-    """
+class DecoderProcess(HelperProcess):
+    """A process that decodes one file at a time, see `HelperProcess`. **Eager**."""
 
     def __init__(self) -> None:
-        self._pipe, inner = socket.socketpair()
-        code = [sys.executable, "-c", _MAIN, json.dumps(sys.path), str(inner.fileno())]
-        try:
-            with inner:
-                self._process = subprocess.Popen(
-                    code,
-                    pass_fds=[inner.fileno()],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,  # what a library says as it dies is no line of ours
-                    start_new_session=True,  # Ctrl-C is for the process that asks
-                )
-        except OSError as error:
-            self._pipe.close()
-            message = f"Cannot start a process that decodes: {error.strerror}."
-            raise SourceError(message) from error
+        super().__init__("dask_quant.sources.decoder_process")
 
     def read_pixels(
         self,
@@ -124,8 +74,8 @@ class DecoderProcess:
             self.close()
             raise
         if reply is None:
-            raise self._explain_death(show_path(str(path)), told)
-        note_helper(self._process.pid, reply["peak"])
+            raise self.explain_death(show_path(str(path)), told)
+        note_helper(self.process.pid, reply["peak"])
         for category, text in reply["warned"]:
             warnings.warn(text, getattr(errors, category, UserWarning), stacklevel=2)
         if descriptor is None:
@@ -136,8 +86,8 @@ class DecoderProcess:
         """Return the answer, the descriptor that came with it, and the limits that were told."""
         told: dict[str, Any] = {}
         try:
-            send(self._pipe, request)
-            while (found := receive(self._pipe)) is not None:
+            send(self.pipe, request)
+            while (found := receive(self.pipe)) is not None:
                 if "seconds" not in found[0]:
                     return *found, told
                 told = found[0]
@@ -145,44 +95,11 @@ class DecoderProcess:
             pass
         return None, None, told
 
-    def _explain_death(self, name: str, told: dict[str, Any]) -> DecoderError:
-        """Return the error for a file of which the process died."""
-        self._pipe.close()
-        code = self._process.wait()
-        if code == -signal.SIGALRM:
-            how = f"decoding it took more than {told['seconds']:.3g} s"
-        elif code < 0:
-            how = f"its decoder crashed ({_name_signal(-code)})"
-        else:
-            how = f"its decoder ended (exit code {code})"
-        error = DecoderError(f"Cannot read {name}: {how}; the file is damaged or made to do harm.")
-        error.from_outside = -code in _FROM_OUTSIDE
-        return error
-
-    def close(self) -> None:
-        """End the process, whatever it does."""
-        self._pipe.close()
-        self._process.kill()
-        self._process.wait()
-        forget_helper(self._process.pid)
-
-
-def _name_signal(number: int) -> str:
-    """Return the name of a signal."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # one of real time
-        return f"signal {number}"
-
 
 def _make_error(reply: dict[str, Any], name: str, told: dict[str, Any]) -> SourceError:
     """Return the error that an answer tells."""
     if reply["error"] == "memory":
-        message = (
-            f"Cannot read {name}: decoding it takes more than {format_bytes(told['bytes'])} of "
-            "memory; the file is damaged or made to do harm."
-        )
-        return DecoderError(message)
+        return explain_memory(name, told["bytes"])
     error: SourceError = getattr(errors, reply["error"])(reply["said"])
     return error
 

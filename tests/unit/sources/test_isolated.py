@@ -124,7 +124,7 @@ def test_processes_are_counted_and_end(tmp_path):
     isolated.start_decoders(2)
     isolated.start_decoders(2)
     assert len(isolated._idle) == 2
-    processes = [decoder._process for decoder in isolated._idle]
+    processes = [decoder.process for decoder in isolated._idle]
     read_isolated(tmp_path / "a.png")
     assert peak_rss_bytes() > alone + 10_000_000
     close_decoders()
@@ -135,7 +135,7 @@ def test_processes_are_counted_and_end(tmp_path):
 def test_a_process_ends_with_the_one_that_asks(tmp_path):
     code = (
         "from dask_quant.sources import isolated; isolated.start_decoders(1); "
-        "print(isolated._idle[0]._process.pid, flush=True); import os; os._exit(0)"
+        "print(isolated._idle[0].process.pid, flush=True); import os; os._exit(0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     pid = int(done.stdout)

@@ -1,0 +1,100 @@
+"""What runs in a process that does tasks for another one, which an image may take down.
+
+It is sent tasks, pickled, by a process that it trusts, and answers in JSON, with the numbers of a
+histogram behind it: nothing that it says is run, since the image may be made to take it over. Before
+it decodes an image it says which, and how long that may take. It ends when who asked is gone,
+whatever it is doing, so that a job that was killed writes nothing more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import resource
+import select
+import signal
+import threading
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+from dask_quant.collection.work import do_work
+from dask_quant.errors import DaskQuantError
+from dask_quant.process import claim_process, peak_rss_bytes
+from dask_quant.sources.decode_limits import PLANNED, limit_decoding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dask_quant.collection.items import Item
+    from dask_quant.collection.work import Done
+
+_HANG_UP = getattr(select, "POLLRDHUP", 0) | select.POLLHUP
+
+
+def serve(descriptor: int) -> None:
+    """Do the tasks that come through a socket until it is closed at the other end."""
+    claim_process()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_asker, args=[descriptor], daemon=True).start()
+    with Connection(descriptor) as pipe:
+        while True:
+            try:
+                task = pickle.loads(pipe.recv_bytes())
+                _answer(pipe, *task)
+            except (EOFError, ConnectionError):
+                return
+
+
+def _end_with_asker(descriptor: int) -> None:
+    """End this process once the other end of the socket is closed."""
+    waiting = select.poll()
+    waiting.register(descriptor, _HANG_UP)
+    waiting.poll()
+    os._exit(1)
+
+
+def _answer(pipe: Connection, *task: Any) -> None:
+    """Do a task and send what came of it."""
+
+    @contextmanager
+    def limit(item: Item, path: str) -> Iterator[None]:
+        def tell(seconds: float, n_bytes: int) -> None:
+            _send(pipe, {"at": item.position, "seconds": seconds, "bytes": n_bytes})
+
+        with limit_decoding(path, PLANNED, tell):
+            yield
+        _send(pipe, {"at": None})
+
+    try:
+        done = do_work(*task, limit)
+    except DaskQuantError as error:
+        _send(pipe, {"error": type(error).__name__, "said": str(error)})
+    except Exception as error:  # a fault of ours, which the other process is to tell
+        _send(pipe, {"error": "JobError", "said": f"{type(error).__name__}: {error}"})
+    else:
+        _send_done(pipe, done)
+
+
+def _send(pipe: Connection, message: dict[str, Any]) -> None:
+    """Send a message."""
+    pipe.send_bytes(json.dumps(message).encode())
+
+
+def _send_done(pipe: Connection, done: Done) -> None:
+    """Send what a task did: the message, and the colours that it counted."""
+    histogram = done.histogram
+    message = {
+        "rows": [row.to_line().decode() for row in done.rows],
+        "checksums": done.checksums,
+        "seconds": done.n_seconds,
+        "warned": done.warned,
+        "peak": peak_rss_bytes(),
+        "codes": None if histogram is None else histogram.codes.dtype.str,
+    }
+    _send(pipe, message)
+    if histogram is not None:
+        pipe.send_bytes(histogram.codes.data.cast("B"))
+        pipe.send_bytes(histogram.counts.data.cast("B"))

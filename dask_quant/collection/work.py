@@ -1,0 +1,394 @@
+"""What a task does to its images: count their colours, give each a palette, or relabel them.
+
+An image that cannot be read is set aside with its reason and costs the job nothing else. The files
+of a task get their names together at its end. A task that is run again, its worker having died,
+writes the same bytes again.
+
+The figures of a shared palette are those of the counted images. An image that is another, or gone,
+when it is to be written would belie them, and ends the job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import warnings
+import zlib
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dask_quant.alpha_options import KEEP, AlphaRule
+from dask_quant.collection.items import QUARANTINED, ImageRow, Item, show_text
+from dask_quant.errors import DaskQuantError, JobError, PixelFormatError, SourceError
+from dask_quant.events import ignore_event
+from dask_quant.fit.fitting import fit_histogram, fit_painted
+from dask_quant.fit_options import FitOptions
+from dask_quant.flow import label_and_describe
+from dask_quant.histogram import ColorHistogram, ImageCounter
+from dask_quant.options import format_bytes
+from dask_quant.sinks.label_file import encode_labels
+from dask_quant.sources.addresses import hide_secrets, is_url
+from dask_quant.sources.header import show_path
+from dask_quant.sources.reading import Origin, read_any_header, read_pixels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from dask_quant.fit.palette_fit import PaletteFit
+    from dask_quant.palette import Palette
+    from dask_quant.sinks.batch_files import BatchFiles, LocalPlace
+
+    Limit = Callable[[Item, str], AbstractContextManager[object]]
+
+COUNT, RELABEL, QUANTIZE = "count", "relabel", "quantize"
+"""What a task does: count colours, relabel with one palette, or give each group its own."""
+
+_KEPT_PIXELS = 1 << 24
+"""Pixels of a group that stay in memory from the count on; those of others are read twice
+(arbitrary: 50 MB)."""
+
+_UNREADABLE = (SourceError, PixelFormatError)
+"""What is raised for an image that is set aside."""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Work:
+    """What is to be done to images, the same for all tasks of a stage.
+
+    It has no repr of its own: what a cluster writes into its logs holds no address.
+    """
+
+    action: str
+    """`COUNT`, `RELABEL` or `QUANTIZE`."""
+    run_id: str
+    """Of the job that asks, so that its tasks can be told from those of others."""
+    folder: str
+    """Where relative paths start; a worker may have another working folder."""
+    alpha: AlphaRule = KEEP
+    """What becomes of transparency."""
+    options: FitOptions = FitOptions()
+    """How to fit; of a ``palette``, the space alone is looked at."""
+    dither: str = "none"
+    """How labels are dithered."""
+    suffix: str = ".png"
+    """Suffix of the outputs."""
+    palette: Palette | None = None
+    """Palette to relabel with."""
+    classes: Palette | None = None
+    """Colours by which pixels are labelled, where those are others."""
+    place: LocalPlace | None = None
+    """Where outputs go."""
+    max_pixels: int | None = None
+    """Largest image that fits the memory limit; None: there is no limit."""
+    memory_limit_bytes: int | None = None
+    """That limit."""
+    is_isolated: bool = False
+    """Whether it is done in a process of its own, which an image may take down."""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Done:
+    """What a task did."""
+
+    rows: tuple[ImageRow, ...] = ()
+    """Of images that were written, or set aside."""
+    checksums: tuple[tuple[int, int], ...] = ()
+    """Position of every image that was counted, and the CRC-32 of its pixels."""
+    n_seconds: float = 0.0
+    """Wall seconds that it took."""
+    histogram: ColorHistogram | None = None
+    """Colours of all that were counted."""
+    warned: tuple[tuple[str, str], ...] = ()
+    """Category and words of each warning."""
+    n_images: int = 0
+    """Images of the task."""
+
+
+def find_source(work: Work, item: Item) -> str:
+    """Return where an image is read in this process."""
+    return item.source if is_url(item.source) else os.path.join(work.folder, item.source)
+
+
+def do_work(work: Work, items: Sequence[Item], limit: Limit | None = None) -> Done:
+    """Do what a task is to do. **Eager**.
+
+    Parameters
+    ----------
+    work : Work
+        What.
+    items : sequence of Item
+        To which images; those of a group one after another.
+    limit : callable, optional
+        Given an image and its path, returns what limits memory and time while it is decoded.
+
+    Raises
+    ------
+    JobError
+        When an image is gone, or another, since it was counted.
+    OutputError
+        When an output cannot be written.
+    """
+    begin = time.perf_counter()
+    actions = {COUNT: _count, RELABEL: _relabel, QUANTIZE: _quantize}
+    reader = _Reader(work, limit or (lambda item, path: nullcontext()))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        done = actions[work.action](reader, items)
+    warned = tuple((each.category.__name__, str(each.message)) for each in caught)
+    seconds = time.perf_counter() - begin
+    return replace(done, warned=warned, n_seconds=seconds, n_images=len(items))
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads the images of a task."""
+
+    work: Work
+    """What is done."""
+    limit: Limit
+    """As in `do_work`."""
+
+    def read(self, item: Item) -> NDArray[np.uint8]:
+        """Return the pixels of an image; raise one of `_UNREADABLE`."""
+        path = find_source(self.work, item)
+        try:
+            with self.limit(item, path):
+                self._check_size(path)
+                return read_pixels(path, frame=item.frame, alpha=self.work.alpha)
+        except MemoryError as error:
+            message = f"Cannot read {show_path(path)}: it takes more memory than there is."
+            raise SourceError(message) from error
+
+    def _check_size(self, path: str) -> None:
+        """Raise `SourceError` for an image that does not fit the memory limit."""
+        most = self.work.max_pixels
+        if most is None:
+            return
+        n_pixels = read_any_header(path).n_pixels
+        if n_pixels > most:
+            limit = format_bytes(self.work.memory_limit_bytes or 0)
+            message = (
+                f"Cannot read {show_path(path)}: it has {n_pixels:,} pixels, of which a memory "
+                f"limit of {limit} allows {most:,} in an image of a collection; raise it, or "
+                "write this image by itself."
+            )
+            raise SourceError(message)
+
+    def set_aside(self, item: Item, error: Exception, seconds: float) -> ImageRow:
+        """Return the row of an image that cannot be read."""
+        return set_aside(self.work, item, error, seconds)
+
+
+def set_aside(work: Work, item: Item, error: Exception, seconds: float = 0.0) -> ImageRow:
+    """Return the row of an image that is set aside, in terms of the path that the user gave."""
+    place = find_source(work, item)
+    reason = str(error).replace(show_path(place), show_path(item.source))
+    return replace(
+        _start_row(work, item), status=QUARANTINED, error=hide_secrets(reason), seconds=seconds
+    )
+
+
+def _start_row(work: Work, item: Item) -> ImageRow:
+    """Return a row with what is known of an image before it is read."""
+    return ImageRow(
+        path=show_text(hide_secrets(item.source)),
+        frame=item.frame,
+        group=item.group,
+        input_bytes=_count_bytes(find_source(work, item)),
+        modified=item.modified,
+        finished=round(time.time(), 3),
+        id=item.id,
+    )
+
+
+def _count_bytes(path: str) -> int | None:
+    """Return the bytes of a file; of a store, those of all its files; None when it is gone."""
+    try:
+        if is_url(path) or os.path.isdir(path):
+            return read_any_header(path).input_bytes
+        return os.stat(path).st_size
+    except (OSError, ValueError, DaskQuantError):
+        return None
+
+
+def _digest_file(path: str) -> str | None:
+    """Return the SHA-256 of a file of this machine, None for anything else."""
+    if is_url(path) or not os.path.isfile(path):
+        return None
+    with open(path, "rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def _count(reader: _Reader, items: Sequence[Item]) -> Done:
+    """Count the colours of images together."""
+    counter, rows, checksums = ImageCounter(), [], []
+    for item in items:
+        begin = time.perf_counter()
+        try:
+            pixels = reader.read(item)
+        except _UNREADABLE as error:
+            rows.append(reader.set_aside(item, error, time.perf_counter() - begin))
+            continue
+        counter.add(pixels)
+        checksums.append((item.position, _checksum(pixels)))
+    return Done(rows=tuple(rows), checksums=tuple(checksums), histogram=counter.finish())
+
+
+def _checksum(pixels: NDArray[np.uint8]) -> int:
+    """Return the CRC-32 of pixels and of their shape."""
+    return zlib.crc32(pixels.data, zlib.crc32(repr(pixels.shape).encode()))
+
+
+def _relabel(reader: _Reader, items: Sequence[Item]) -> Done:
+    """Write images with the palette that all share."""
+    work = reader.work
+    assert work.palette is not None, "a palette was fitted, or given"
+    rows = []
+    with _open_files(work) as files:
+        for item in items:
+            begin = time.perf_counter()
+            pixels = _read_counted(reader, item)
+            histogram = ColorHistogram.from_pixels(pixels)
+            fit = fit_painted(histogram, work.palette, work.classes, work.options.space)
+            row = _write_image(work, item, pixels, (histogram, fit), files)
+            rows.append(replace(row, seconds=time.perf_counter() - begin))
+    return Done(rows=tuple(rows))
+
+
+def _read_counted(reader: _Reader, item: Item) -> NDArray[np.uint8]:
+    """Return the pixels of an image; raise `JobError` when they are not those that were counted."""
+    try:
+        pixels = reader.read(item)
+    except _UNREADABLE as error:
+        reason = reader.set_aside(item, error, 0).error or ""
+        raise JobError(_changed_message(item, reason)) from error
+    if item.checksum is not None and _checksum(pixels) != item.checksum:
+        raise JobError(_changed_message(item, "its pixels are others"))
+    return pixels
+
+
+def _changed_message(item: Item, how: str) -> str:
+    """Return the message for an image that is not what was counted."""
+    return (
+        f"{show_path(item.source)} changed after its colours were counted ({how.rstrip('.')}); "
+        "leave the images unchanged until the job is done, and start it again with --overwrite."
+    )
+
+
+def _quantize(reader: _Reader, items: Sequence[Item]) -> Done:
+    """Write images with a palette for each group; those of no group are groups of their own."""
+    rows: list[ImageRow] = []
+    with _open_files(reader.work) as files:
+        for _, group in groupby(items, key=lambda item: item.group or item.position):
+            rows += _quantize_group(reader, list(group), files)
+    return Done(rows=tuple(rows))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """An image of a group that could be read."""
+
+    item: Item
+    """Which."""
+    pixels: NDArray[np.uint8] | None
+    """Its pixels; None where the group is too large to keep them."""
+    seconds: float
+    """What it took to read."""
+
+
+def _quantize_group(reader: _Reader, items: Sequence[Item], files: BatchFiles) -> list[ImageRow]:
+    """Write the images of one group, those that can be read, with a palette of their own."""
+    counter = ImageCounter() if len(items) > 1 else None
+    rows: list[ImageRow] = []
+    found = list(_read_group(reader, items, counter, rows))
+    if not found:
+        return rows
+    options, shared = reader.work.options, None
+    if counter is not None:
+        shared = fit_histogram(counter.finish(), options, ignore_event)
+    for each in found:
+        begin = time.perf_counter()
+        pixels = _read_counted(reader, each.item) if each.pixels is None else each.pixels
+        histogram = ColorHistogram.from_pixels(pixels)
+        if shared is None:
+            fit = fit_histogram(histogram, options, ignore_event)
+        else:
+            fit = fit_painted(histogram, shared.palette, shared.classes, options.space)
+        row = _write_image(reader.work, each.item, pixels, (histogram, fit), files)
+        seconds = each.seconds + time.perf_counter() - begin
+        rows.append(replace(row, n_iter=(shared or fit).n_iter, seconds=seconds))
+    return rows
+
+
+def _read_group(
+    reader: _Reader, items: Sequence[Item], counter: ImageCounter | None, rows: list[ImageRow]
+) -> Iterator[_Found]:
+    """Yield the images of a group, counted together by ``counter``; add rows of the others."""
+    n_pixels = 0
+    for item in items:
+        begin = time.perf_counter()
+        try:
+            pixels = reader.read(item)
+        except _UNREADABLE as error:
+            rows.append(reader.set_aside(item, error, time.perf_counter() - begin))
+            continue
+        if counter is not None:
+            counter.add(pixels)
+            item = item._replace(checksum=_checksum(pixels))
+            n_pixels += pixels.size // pixels.shape[-1]
+        kept = pixels if n_pixels <= _KEPT_PIXELS else None
+        yield _Found(item, kept, time.perf_counter() - begin)
+
+
+@contextmanager
+def _open_files(work: Work) -> Iterator[BatchFiles]:
+    """Yield what writes the files of a task, which get their names when the block is done."""
+    assert work.place is not None, "a task that writes is told where"
+    files = work.place.open_batch()
+    try:
+        yield files
+        files.commit()
+    finally:
+        files.close()
+
+
+def _write_image(
+    work: Work,
+    item: Item,
+    pixels: NDArray[np.uint8],
+    fitted: tuple[ColorHistogram, PaletteFit],
+    files: BatchFiles,
+) -> ImageRow:
+    """Write one image, of which colours and palette are given, and return its row."""
+    histogram, fit = fitted
+    path, is_shared = find_source(work, item), work.action == RELABEL
+    labels, outcome, tally = label_and_describe(
+        *(pixels, histogram, fit, work.dither), keeps_table=is_shared
+    )
+    written = work.palette if is_shared and work.palette is not None else fit.palette
+    chunks = encode_labels(labels, written, Path(item.out), Origin(path))
+    n_bytes = files.write(item.out, chunks)
+    counts = outcome.palette.counts
+    return replace(
+        _start_row(work, item),
+        output=show_text(item.out),
+        width=pixels.shape[1],
+        height=pixels.shape[0],
+        digest=_digest_file(path),
+        n_unique_colors=outcome.n_unique_colors,
+        n_colors=len(outcome.palette) if counts is None else int((counts > 0).sum()),
+        mse=outcome.squared_error / outcome.n_pixels,
+        output_bytes=n_bytes,
+        squared_error=float(outcome.squared_error),
+        inertia=float(outcome.inertia),
+        mean_color_error=float(outcome.mean_color_error),
+        label_counts=tuple(tally.counts.tolist()) if tally is not None and is_shared else None,
+    )
