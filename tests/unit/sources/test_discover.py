@@ -1,12 +1,12 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 from dask_quant.errors import SourceNotFoundError
-from dask_quant.sources import discover as listing
 from dask_quant.sources.discover import discover, is_zarr_store
 
 JPEG_START = b"\xff\xd8\xff\xe0"
@@ -240,8 +240,8 @@ def test_a_link_to_what_may_not_be_looked_at_is_ignored(tmp_path, monkeypatch):
         def is_dir(self):
             raise PermissionError(13, "Permission denied", self.path)
 
-    listed = listing._list_folder(str(tmp_path), "")
-    listed[0] = (Locked(), "link")
-    monkeypatch.setattr(listing, "_list_folder", lambda *_: listed)
+    with os.scandir(tmp_path) as entries:
+        listed = [Locked(), *(entry for entry in entries if entry.name != "link")]
+    monkeypatch.setattr(os, "scandir", lambda path: nullcontext(listed))
     found = discover([tmp_path])
     assert (len(found.inputs), found.n_ignored) == (1, 1)
