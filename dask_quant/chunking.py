@@ -18,8 +18,6 @@ from dask_quant.options import format_bytes
 from dask_quant.tables import MAX_TABLE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from dask_quant.alpha_options import Transparency
     from dask_quant.options import ChunkOptions
 
@@ -284,7 +282,8 @@ class _TaskBytes:
 
 
 def plan_collection(
-    n_pixels: Sequence[int],
+    largest: int,
+    total: int | None = None,
     *,
     codec_bytes: int = 0,
     n_processes: int = 0,
@@ -297,12 +296,14 @@ def plan_collection(
 
     Parameters
     ----------
-    n_pixels : sequence of int
-        Pixels of each image.
+    largest : int
+        Pixels of the largest image.
+    total : int, optional
+        Pixels of all images whose colours are counted together; None: there is one.
     codec_bytes : int, default 0
         What decoding one of them takes at most beside `DECODE_BYTES` a pixel.
     n_decoders : int, default 0
-        Further processes that images are decoded in.
+        Further processes that images are handled in.
     n_processes, n_threads, weight_power, transparency
         As in `plan_image`.
 
@@ -312,14 +313,13 @@ def plan_collection(
         Bytes of driver and workers together.
     """
     fit_bytes_per_color = count_fit_bytes(weight_power, transparency)
-    largest = max(n_pixels, default=0)
     n_colors = count_possible_colors(largest, transparency)
     fit_bytes = SCRATCH_BYTES + fit_bytes_per_color * n_colors
     # Pillow's four bytes a pixel go before the fit, pixels and then labels are beside it.
     decode_bytes = DECODE_BYTES * largest + codec_bytes
     image_bytes = max(decode_bytes, (_BANDS + 1) * largest + fit_bytes) + POOL_BYTES
     image_bytes += 0 if transparency == "none" else count_alpha_bytes(n_colors, largest, 1)
-    all_colors = count_possible_colors(sum(n_pixels), transparency)
+    all_colors = count_possible_colors(largest if total is None else total, transparency)
     merge_bytes = _MERGE_WIDTH * all_colors * BYTES_PER_COLOR
     decoder_bytes = n_decoders * (DECODER_BYTES + decode_bytes)
     return (

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 import dask
@@ -23,7 +24,8 @@ from dask_quant.events import Event, Notice, ignore_event
 from dask_quant.process import count_cpus, peak_rss_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Sequence
+    import concurrent.futures
+    from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
 
     from dask.delayed import Delayed
     from distributed import Client, Worker
@@ -38,6 +40,17 @@ RETRIES = 3
 
 STOP_TIMEOUT_S = 30
 """Seconds to wait, when a job stops early, for its running tasks to end (arbitrary)."""
+
+MAX_LOSSES = 3
+"""Times that a task is handed over again whose workers died, as often as the scheduler allows, for
+reasons that are not its own: what may crash runs in a process of its own."""
+
+_SPARE_TASKS = 1
+"""Tasks that wait for a thread of this process, so that none has to wait for a task."""
+
+_TASKS_PER_THREAD = 3
+"""Tasks that a cluster has for each of its threads, the running one included (arbitrary: while one
+is told of and the next is sent, there is another)."""
 
 _POLL_S = 0.05
 
@@ -125,6 +138,37 @@ class Executor:
                 return list(dask.persist(*tasks, scheduler=_find_get()))
         return _keep_on_cluster(self.client, tasks, progress)
 
+    def stream(
+        self,
+        function: Callable[[Any], Any],
+        tasks: Iterable[Any],
+        *,
+        stop: Callable[[], object] | None = None,
+    ) -> Generator[Any]:
+        """Yield ``function(task)`` for every task, as they end. **Eager**.
+
+        Tasks are taken as there is room for them, so that neither they nor what they return pile
+        up: what is yielded may decide what comes next.
+
+        Parameters
+        ----------
+        function : callable
+            What is done to each; it can be pickled where there is a cluster.
+        tasks : iterable
+            Asked for one after another, in the thread that asks for results.
+        stop : callable, optional
+            Called in this process, and on every worker, when the results are given up before their
+            end, to have the tasks that run end soon.
+
+        Raises
+        ------
+        ClusterError
+            When workers keep dying, or the cluster is gone.
+        """
+        if self.client is not None:
+            return _stream_on_cluster(self.client, function, iter(tasks), stop)
+        return _stream_on_threads(self.n_threads, function, iter(tasks), stop)
+
     @property
     def n_threads(self) -> int:
         """Tasks that can run side by side, at least 1."""
@@ -171,6 +215,11 @@ class Executor:
             with _own_threads():
                 yield
 
+    def run_everywhere(self, function: Callable[[], object]) -> None:
+        """Call a function once in each worker process, where there are any and they answer."""
+        if self.client is not None and self.client.status == "running":
+            self.client.run(function, on_error="ignore")
+
     def peak_rss_bytes(self) -> int:
         """Return the peak resident memory of this process and all workers together, in bytes."""
         total = peak_rss_bytes()
@@ -195,6 +244,73 @@ def _compute_on_cluster(
                 break  # the root holds the same error
             progress.count(leaf.key)
         return result.result()
+
+
+def _stream_on_threads(
+    n_threads: int,
+    function: Callable[[Any], Any],
+    tasks: Iterator[Any],
+    stop: Callable[[], object] | None,
+) -> Generator[Any]:
+    """Yield what threads of this process return; see `Executor.stream`."""
+    pool = ThreadPoolExecutor(n_threads)
+    running: set[concurrent.futures.Future[Any]] = set()
+    try:
+        while True:
+            ahead = islice(tasks, n_threads + _SPARE_TASKS - len(running))
+            running.update(pool.submit(function, task) for task in ahead)
+            if not running:
+                return
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+    except BaseException:
+        if stop is not None:
+            stop()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _stream_on_cluster(
+    client: Client,
+    function: Callable[[Any], Any],
+    tasks: Iterator[Any],
+    stop: Callable[[], object] | None,
+) -> Generator[Any]:
+    """Yield what workers return; see `Executor.stream`."""
+    from distributed import as_completed
+    from distributed.scheduler import KilledWorker
+
+    running: dict[Hashable, tuple[Any, int]] = {}
+    waiting = as_completed()
+
+    def submit(task: Any, n_losses: int = 0) -> None:
+        future = client.submit(function, task, pure=False, retries=RETRIES)
+        running[future.key] = (task, n_losses)
+        waiting.add(future)
+
+    try:
+        with _telling_lost_work():
+            while True:
+                room = _TASKS_PER_THREAD * max(1, sum(client.nthreads().values())) - len(running)
+                for task in islice(tasks, max(0, room)):
+                    submit(task)
+                if not running:
+                    return
+                future = next(waiting)
+                task, n_losses = running.pop(future.key)
+                error = future.exception() if future.status == "error" else None
+                if isinstance(error, KilledWorker) and n_losses < MAX_LOSSES:
+                    submit(task, n_losses + 1)
+                    continue
+                yield future.result()
+    except BaseException:
+        if client.status == "running":
+            if stop is not None:
+                client.run(stop, on_error="ignore")
+            _stop_tasks(client, set(running))
+        raise
 
 
 def _keep_on_cluster(

@@ -28,6 +28,7 @@ def plan_job(
     n_colors: int | None = None,
     format: str | None = None,
     per_image: bool = False,
+    group_by: str | None = None,
     dither: str = "none",
     method: str = "kmeans",
     engine: str = "auto",
@@ -67,7 +68,7 @@ def plan_job(
 
     Parameters
     ----------
-    sources, out, n_colors, format, per_image, dither, method, engine, effort, space, seed
+    sources, out, n_colors, format, per_image, group_by, dither, method, engine, effort, space, seed
         As in `quantize`.
     n_init, max_iter, tol, init, weight_power, keep, recolor
         As in `quantize`.
@@ -98,6 +99,7 @@ def plan_job(
         *(out, run, ignore_event),
         format=format,
         per_image=per_image,
+        group_by=group_by,
         dither=dither,
         outline=outline,
         counts=(histogram, save_histogram),

@@ -36,6 +36,7 @@ def quantize(
     n_colors: int | None = None,
     format: str | None = None,
     per_image: bool = False,
+    group_by: str | None = None,
     dither: str = "none",
     method: str = "kmeans",
     engine: str = "auto",
@@ -88,6 +89,11 @@ def quantize(
         ``png``.
     per_image : bool, default False
         Whether each image gets a palette of its own; else all share one, fitted to all of them.
+    group_by : str, optional
+        A palette for each group of images: ``folder``, for those of a folder, or a regular
+        expression that is searched for in the place of an image below ``out``, with its own
+        suffix; its first group in parentheses, or all that it matches, names the group. Images that
+        it is not found in are one more.
     dither : {"none", "bayer", "blue-noise", "floyd-steinberg"}, default "none"
         How to show colours between those of the palette, which is the same for all. ``bayer`` and
         ``blue-noise`` add an offset that the place of a pixel decides, and leave colours alone that
@@ -209,6 +215,7 @@ def quantize(
         *(out, run, listener),
         format=format,
         per_image=per_image,
+        group_by=group_by,
         dither=dither,
         outline=outline,
         counts=(histogram, save_histogram),

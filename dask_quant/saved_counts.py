@@ -96,7 +96,8 @@ class SavedCounts:
             return
         try:
             yield
-            put_in_place(self.staged, self.out, overwrite=self.overwrite)
+            if self.staged.exists():  # else an earlier run has written it
+                put_in_place(self.staged, self.out, overwrite=self.overwrite)
         finally:
             with suppress(OSError):
                 self.staged.unlink()

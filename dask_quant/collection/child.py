@@ -1,9 +1,9 @@
 """What runs in a process that does tasks for another one, which an image may take down.
 
 It is sent tasks, pickled, by a process that it trusts, and answers in JSON, with the numbers of a
-histogram behind it: nothing that it says is run, since the image may be made to take it over. Before
-it decodes an image it says which, and how long that may take. It ends when who asked is gone,
-whatever it is doing, so that a job that was killed writes nothing more.
+histogram behind it: nothing that it says is run, since the image may be made to take it over.
+Before it decodes an image it says which, and how long that may take. It ends when who asked is
+gone, whatever it is doing, so that a job that was killed writes nothing more.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ from dask_quant.collection.work import do_work
 from dask_quant.errors import DaskQuantError
 from dask_quant.process import claim_process, peak_rss_bytes
 from dask_quant.sources.decode_limits import PLANNED, limit_decoding
+from dask_quant.sources.header import show_path
+from dask_quant.sources.helper_process import explain_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from dask_quant.collection.items import Item
-    from dask_quant.collection.work import Done
+    from dask_quant.collection.work import Done, Work
 
 _HANG_UP = getattr(select, "POLLRDHUP", 0) | select.POLLHUP
 
@@ -56,20 +58,30 @@ def _end_with_asker(descriptor: int) -> None:
     os._exit(1)
 
 
-def _answer(pipe: Connection, *task: Any) -> None:
+def _answer(pipe: Connection, work: Work, items: Sequence[Item]) -> None:
     """Do a task and send what came of it."""
 
     @contextmanager
     def limit(item: Item, path: str) -> Iterator[None]:
-        def tell(seconds: float, n_bytes: int) -> None:
-            _send(pipe, {"at": item.position, "seconds": seconds, "bytes": n_bytes})
+        limit_bytes = 0
 
-        with limit_decoding(path, PLANNED, tell):
-            yield
-        _send(pipe, {"at": None})
+        def tell(seconds: float, n_bytes: int) -> None:
+            nonlocal limit_bytes
+            limit_bytes = n_bytes
+            _send(pipe, {"at": item.position, "seconds": seconds})
+
+        try:
+            with limit_decoding(path, PLANNED, tell):
+                yield
+        except (MemoryError, DaskQuantError) as error:
+            if isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError):
+                raise explain_memory(show_path(path), limit_bytes) from error
+            raise
+        finally:
+            _send(pipe, {"at": None})
 
     try:
-        done = do_work(*task, limit)
+        done = do_work(work, items, limit)
     except DaskQuantError as error:
         _send(pipe, {"error": type(error).__name__, "said": str(error)})
     except Exception as error:  # a fault of ours, which the other process is to tell

@@ -27,7 +27,7 @@ from dask_quant.errors import DecoderError, JobError
 from dask_quant.histogram import ColorHistogram
 from dask_quant.process import note_helper
 from dask_quant.sources.header import show_path
-from dask_quant.sources.helper_process import HelperProcess, explain_memory
+from dask_quant.sources.helper_process import HelperProcess
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +101,7 @@ class TaskProcess(HelperProcess):
         rows = (ImageRow.from_line(line.encode()) for line in message["rows"])
         return Done(
             rows=tuple(row for row in rows if row is not None),
-            checksums=tuple((position, checksum) for position, checksum in message["checksums"]),
+            checksums=tuple((id, checksum) for id, checksum in message["checksums"]),
             n_seconds=message["seconds"],
             histogram=histogram,
             warned=tuple((category, words) for category, words in message["warned"]),
@@ -148,7 +148,9 @@ def do_task(work: Work, items: Sequence[Item]) -> Done:
     """
     if not work.is_isolated:
         return do_work(work, items)
-    left, rows, suspects, n_losses = list(items), [], set(), 0
+    left, n_losses = list(items), 0
+    rows: list[ImageRow] = []
+    suspects: set[int] = set()
     while True:
         try:
             done = _do_once(work, left)

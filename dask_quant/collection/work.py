@@ -16,7 +16,7 @@ import time
 import warnings
 import zlib
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,7 +74,7 @@ class Work:
     """Where relative paths start; a worker may have another working folder."""
     alpha: AlphaRule = KEEP
     """What becomes of transparency."""
-    options: FitOptions = FitOptions()
+    options: FitOptions = field(default_factory=FitOptions)
     """How to fit; of a ``palette``, the space alone is looked at."""
     dither: str = "none"
     """How labels are dithered."""
@@ -100,8 +100,8 @@ class Done:
 
     rows: tuple[ImageRow, ...] = ()
     """Of images that were written, or set aside."""
-    checksums: tuple[tuple[int, int], ...] = ()
-    """Position of every image that was counted, and the CRC-32 of its pixels."""
+    checksums: tuple[tuple[str, int], ...] = ()
+    """Id of every image that was counted, and the CRC-32 of its pixels."""
     n_seconds: float = 0.0
     """Wall seconds that it took."""
     histogram: ColorHistogram | None = None
@@ -238,7 +238,7 @@ def _count(reader: _Reader, items: Sequence[Item]) -> Done:
             rows.append(reader.set_aside(item, error, time.perf_counter() - begin))
             continue
         counter.add(pixels)
-        checksums.append((item.position, _checksum(pixels)))
+        checksums.append((item.id, _checksum(pixels)))
     return Done(rows=tuple(rows), checksums=tuple(checksums), histogram=counter.finish())
 
 
@@ -255,7 +255,11 @@ def _relabel(reader: _Reader, items: Sequence[Item]) -> Done:
     with _open_files(work) as files:
         for item in items:
             begin = time.perf_counter()
-            pixels = _read_counted(reader, item)
+            try:
+                pixels = _read_counted(reader, item)
+            except _UNREADABLE as error:
+                rows.append(reader.set_aside(item, error, time.perf_counter() - begin))
+                continue
             histogram = ColorHistogram.from_pixels(pixels)
             fit = fit_painted(histogram, work.palette, work.classes, work.options.space)
             row = _write_image(work, item, pixels, (histogram, fit), files)
@@ -264,10 +268,12 @@ def _relabel(reader: _Reader, items: Sequence[Item]) -> Done:
 
 
 def _read_counted(reader: _Reader, item: Item) -> NDArray[np.uint8]:
-    """Return the pixels of an image; raise `JobError` when they are not those that were counted."""
+    """Return the pixels of an image, those that were counted, where it was."""
     try:
         pixels = reader.read(item)
     except _UNREADABLE as error:
+        if item.checksum is None:
+            raise
         reason = reader.set_aside(item, error, 0).error or ""
         raise JobError(_changed_message(item, reason)) from error
     if item.checksum is not None and _checksum(pixels) != item.checksum:

@@ -111,6 +111,7 @@ def cli() -> None:
 @REFIT
 @COUNT_OPTIONS
 @click.option("--per-image", is_flag=True, help="A palette for each image, not one for all.")
+@click.option("--group-by", metavar="folder|REGEX", help="A palette for each group of images.")
 @DITHER
 @ALPHA
 @OUTLINE

@@ -7,19 +7,18 @@ photograph from the shell would else spend most of its time on imports. This mod
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dask_quant.errors import OptionError, OutputError
+from dask_quant.errors import OptionError
 from dask_quant.routes.common import (
     SMALL_PIXELS,
     check_label_suffix,
     discover_images,
     is_array,
     is_nothing,
-    wants_file,
+    names_file,
 )
 from dask_quant.routes.from_counts import fit_counts, take_counts
 from dask_quant.routes.inspect import describe_inputs
@@ -28,7 +27,7 @@ from dask_quant.routes.outlining import check_outline_name, refuse_outline
 from dask_quant.routes.streams import needs_strips
 from dask_quant.sinks.atomic import check_output
 from dask_quant.sinks.palette_file import check_palette_name
-from dask_quant.sources.discover import STDIN, Discovery, discover, is_zarr_store
+from dask_quant.sources.discover import STDIN, Discovery, find_images, is_zarr_store
 from dask_quant.sources.frames import expand_frames
 from dask_quant.sources.image_file import read_header
 
@@ -48,18 +47,21 @@ def relabel_sources(job: Job, sources: Sources | Any, out: Path) -> Report:
         from dask_quant.routes.chunked import relabel_chunked
 
         return relabel_chunked(job, sources, out, n_ignored=0)
-    found = _take_frames(job, _discover_beside(sources, out))
+    if not names_file(out):
+        if job.outline is not None:
+            refuse_outline(out)
+        from dask_quant.routes.collections import relabel_many
+
+        return relabel_many(job, sources, out)
+    found = _take_frames(job, discover_images(sources, exclude=out))
+    check_label_suffix(out, n_inputs=len(found.inputs))
     _check_outline(job, found, out)
-    if wants_file(out, found):
-        path = found.inputs[0].path
-        if _stays_in_memory(job, path, out):
-            return relabel_in_memory(job, path, out, found.n_ignored)
-        from dask_quant.routes.chunked import relabel_chunked
+    path = found.inputs[0].path
+    if _stays_in_memory(job, path, out):
+        return relabel_in_memory(job, path, out, found.n_ignored)
+    from dask_quant.routes.chunked import relabel_chunked
 
-        return relabel_chunked(job, path, out, n_ignored=found.n_ignored)
-    from dask_quant.routes.collections import relabel_many
-
-    return relabel_many(job, found, out)
+    return relabel_chunked(job, path, out, n_ignored=found.n_ignored)
 
 
 def fit_sources(job: Job, sources: Sources | Any, out: Path) -> Report:
@@ -72,12 +74,12 @@ def fit_sources(job: Job, sources: Sources | Any, out: Path) -> Report:
         from dask_quant.routes.chunked import fit_chunked
 
         return fit_chunked(job, sources, out, n_ignored=0)
-    found = _take_frames(job, discover_images(sources))
-    path = found.inputs[0].path
-    if len(found.inputs) > 1:
+    found = _find_single(job, sources)
+    if found is None:
         from dask_quant.routes.collections import fit_many
 
-        return fit_many(job, found, out)
+        return fit_many(job, sources, out)
+    path = found.inputs[0].path
     if _stays_in_memory(job, path, out):
         return fit_in_memory(job, path, out, found.n_ignored)
     from dask_quant.routes.chunked import fit_chunked
@@ -101,12 +103,12 @@ def _count_images(job: Job, sources: Sources | Any) -> ColorHistogram:
         from dask_quant.routes.chunked import count_pixels
 
         return count_pixels(job, sources)
-    found = discover_images(sources)
-    path = found.inputs[0].path
-    if len(found.inputs) > 1:
+    found = _find_single(job, sources)
+    if found is None:
         from dask_quant.routes.collections import count_many
 
-        return count_many(job, found)
+        return count_many(job, sources)
+    path = found.inputs[0].path
     if _stays_in_memory(job, path, None):
         return count_in_memory(job, path)
     from dask_quant.routes.chunked import count_pixels
@@ -127,14 +129,21 @@ def describe_sources(job: Job, sources: Sources) -> list[ImageInfo]:
 
 def plan_sources(job: Job, sources: Sources | Any, out: Path) -> JobPlan:
     """Plan what `relabel_sources` would do, from headers alone. **Eager**."""
-    from dask_quant.routes.planning import plan_array, plan_relabel
+    from dask_quant.routes.planning import plan_array, plan_many, plan_single
 
     if is_array(sources):
         _check_outline(job, None, out)
         return plan_array(job, sources, out)
-    found = _take_frames(job, _discover_beside(sources, out))
+    if not names_file(out):
+        if job.outline is not None:
+            refuse_outline(out)
+        return plan_many(job, sources, out)
+    found = _take_frames(job, discover_images(sources, exclude=out))
+    check_label_suffix(out, n_inputs=len(found.inputs))
     _check_outline(job, found, out)
-    return plan_relabel(job, found, out, in_one_go=_is_in_one_go(job, found, out))
+    path = found.inputs[0].path
+    is_small = _stays_in_memory(job, path, out)
+    return plan_single(job, path, out, n_ignored=found.n_ignored, in_one_go=is_small)
 
 
 def _take_frames(job: Job, found: Discovery) -> Discovery:
@@ -142,17 +151,16 @@ def _take_frames(job: Job, found: Discovery) -> Discovery:
     return expand_frames(found) if job.run.frames == "all" else found
 
 
-def _discover_beside(sources: Sources, out: Path) -> Discovery:
-    """Find what sources name, less what an earlier run left in ``out``."""
+def _find_single(job: Job, sources: Sources) -> Discovery | None:
+    """Return the one image that sources name, None where there are several."""
     named = [sources] if isinstance(sources, (str, Path)) else list(sources)
-    for source in named:
-        if os.path.isdir(source) and not is_zarr_store(source) and _is_same(source, out):
-            message = (
-                f"Got the folder {str(source)!r} both as a source and as the output, where images "
-                "would replace each other; name another output folder."
-            )
-            raise OutputError(message)
-    return discover(named, exclude=out)
+    first = None
+    for each in find_images(named, on_ignored=lambda path: None):
+        if first is not None and each.identity != first:
+            return None
+        first = each.identity
+    found = _take_frames(job, discover_images(sources))
+    return found if len(found.inputs) == 1 else None
 
 
 def _check_outline(job: Job, found: Discovery | None, out: Path) -> None:
@@ -163,19 +171,7 @@ def _check_outline(job: Job, found: Discovery | None, out: Path) -> None:
     if job.outline is None:
         return
     inputs = [] if found is None else [Path(each.path) for each in found.inputs]
-    if found is not None and not wants_file(out, found):
-        refuse_outline(len(inputs), out)
     check_outline_name(job.outline, [out, job.run.persist, *inputs])
-
-
-def _is_same(path: str | Path, other: Path) -> bool:
-    """Return whether two paths lead to one place, which need not exist."""
-    return os.path.realpath(path) == os.path.realpath(other)
-
-
-def _is_in_one_go(job: Job, found: Discovery, out: Path) -> bool:
-    """Return whether the one image that was found is relabelled without Dask."""
-    return wants_file(out, found) and _stays_in_memory(job, found.inputs[0].path, out)
 
 
 def _stays_in_memory(job: Job, path: str, out: Path | None) -> bool:

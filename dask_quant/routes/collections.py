@@ -1,192 +1,377 @@
-"""Many images: one palette for all, or one for each."""
+"""Many images: one palette for all, one for each, or one for each group."""
 
 from __future__ import annotations
 
-import math
-from contextlib import contextmanager, suppress
+import hashlib
+import os
+import secrets
+import shutil
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dask_quant.chunking import check_budget, plan_collection
-from dask_quant.dithering import Tally
-from dask_quant.errors import DaskQuantError, OptionError, OutputExistsError
+from dask_quant.collection.children import close_processes, start_processes
+from dask_quant.collection.compare import compare_rows
+from dask_quant.collection.counts import KeptCounts
+from dask_quant.collection.manifest import MANIFEST_NAME, Manifest, add_up, read_rows
+from dask_quant.collection.run import MAX_GROUP, CollectionRun
+from dask_quant.collection.work import COUNT, Work
+from dask_quant.errors import JobError, OutputExistsError
 from dask_quant.events import Notice
-from dask_quant.flow import ImageOutcome, describe_fit, retell_outcome
-from dask_quant.job import Item, count_collection, quantize_each, relabel_collection
+from dask_quant.flow import describe_fit
+from dask_quant.kept_outcome import OUTCOME_NAME, find_outcome, keep_outcome
+from dask_quant.palette import Palette
+from dask_quant.routes.collection_inputs import Sides, open_index, plan_memory, read_headers
 from dask_quant.routes.common import (
-    LABEL_SUFFIXES,
-    count_file_bytes,
+    Figures,
     fit_or_take,
     make_report,
-    plan_saved_bytes,
+    report_figures,
     warn_fewer,
     write_palette_file,
 )
 from dask_quant.routes.executing import open_executor
-from dask_quant.sinks.atomic import check_output, resolve_all_below
+from dask_quant.routes.job_identity import describe_job
+from dask_quant.sinks.atomic import report_os_errors
+from dask_quant.sinks.batch_files import LocalPlace
 from dask_quant.sinks.label_file import check_palette
-from dask_quant.sources.discover import STDIN, is_zarr_store
-from dask_quant.sources.isolated import close_decoders, start_decoders
-from dask_quant.sources.output_names import plan_output_names
-from dask_quant.sources.reading import read_any_header
+from dask_quant.sinks.state_folder import holds_state, open_state
+from dask_quant.sources.header import show_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from dask_quant.collection.index import Index
+    from dask_quant.collection.items import ImageRow
+    from dask_quant.collection.manifest import Totals
     from dask_quant.execute import Executor
+    from dask_quant.flow import ImageOutcome
     from dask_quant.histogram import ColorHistogram
-    from dask_quant.job import CountedImages, WrittenImages
     from dask_quant.results import Report
-    from dask_quant.routes.common import Job
-    from dask_quant.sources.discover import Discovery
-    from dask_quant.sources.header import ImageHeader
+    from dask_quant.routes.common import Job, Sources
+    from dask_quant.sinks.state_folder import StateFolder
 
-MIN_ISOLATED = 1000
-"""Images from which on they are decoded in other processes: what a crash costs grows with the job.
+STATE_NAME = ".dask-quant"
+"""Folder of an output folder that holds the state of its job."""
 
-To start them, and to hand pixels over, took 1.2 s of a job of 3.0 s on 200 images of 256 x 256."""
+MIN_ISOLATED = 100
+"""Images from which on tasks run in processes of their own even where there is no cluster: to start
+these takes a second (arbitrary)."""
+
+MAX_NAMED_OUTPUTS = 10_000
+"""Outputs that a report names; of more, it names their folder, and the manifest names them."""
+
+_SCRATCH_NAME = "scratch"
+"""Folder of the state in which outputs wait for their names."""
 
 
-def relabel_many(job: Job, found: Discovery, out: Path) -> Report:
-    """Relabel many images, with one palette or one each."""
-    _check_plain_collection(job, found)
+def relabel_many(job: Job, sources: Sources, out: Path) -> Report:
+    """Relabel many images, with one palette, one each, or one for each group. **Eager**."""
     _check_palette_size(job)
-    items = plan_items(found, out, job)
-    with (
-        open_executor(job.run.cluster, job.listener, job.watch) as executor,
-        _decoding(items, executor),
-    ):
-        _check_collection_budget(job, items, executor)
-        if job.per_image:
-            return _relabel_each(job, items, executor, found.n_ignored)
-        return _relabel_shared(job, items, executor, found.n_ignored)
-
-
-def _relabel_each(job: Job, items: Sequence[Item], executor: Executor, n_ignored: int) -> Report:
-    """Give each image its own palette."""
-    with job.watch.measure("relabel"):
-        written = quantize_each(items, job.fit, executor, dither=job.dither)
-    outcomes = [outcome for _, outcome in written.outcomes]
-    n_poorer = sum(len(outcome.palette) < job.fit.n_colors for outcome in outcomes)
-    if n_poorer and job.fit.target is None:
-        warn_fewer(f"{n_poorer} of {len(outcomes)} images hold", job.fit.n_colors)
-    totals = ImageOutcome(
-        n_pixels=sum(outcome.n_pixels for outcome in outcomes),
-        n_unique_colors=0,
-        squared_error=sum(outcome.squared_error for outcome in outcomes),
-        inertia=math.fsum(outcome.inertia for outcome in outcomes),
-        mean_color_error=math.fsum(outcome.mean_color_error for outcome in outcomes),
-        palette=max((outcome.palette for outcome in outcomes), key=len),
-        engine=outcomes[0].engine,
-        n_iter=max(outcome.n_iter for outcome in outcomes),
-        output_bytes=sum(n_bytes for _, n_bytes in written.written),
-    )
-    report = make_report(
-        job,
-        totals,
-        n_images=len(outcomes),
-        n_ignored=n_ignored,
-        input_bytes=count_stored_bytes(items, [position for position, _ in written.written]),
-        outputs=_name_outputs(items, written),
-        quarantined=tuple(quarantined for _, quarantined in written.quarantined),
-        peak=executor.peak_rss_bytes(),
-    )
-    return replace(report, palette=None, n_unique_colors=None)
-
-
-def _relabel_shared(job: Job, items: Sequence[Item], executor: Executor, n_ignored: int) -> Report:
-    """Fit one palette to all images together, or take the one given."""
-    with job.watch.measure("count"):
-        counted = count_collection(items, executor)
-    with job.watch.measure("fit"):
-        fit = fit_or_take(job, counted.histogram)
-    with job.watch.measure("relabel"):
-        written = relabel_collection(
-            *(items, counted, fit.palette, job.fit.space, executor),
-            dither=job.dither,
-            classes=fit.classes,
-        )
-    totals = describe_fit(counted.histogram, fit)
-    if written.tallies:
-        totals = retell_outcome(totals, Tally.merge(written.tallies), job.fit.space)
-    n_bytes = sum(size for _, size in written.written)
-    return make_report(
-        job,
-        replace(totals, output_bytes=n_bytes),
-        n_images=len(written.written),
-        n_ignored=n_ignored,
-        input_bytes=count_stored_bytes(items, [position for position, _ in written.written]),
-        outputs=_name_outputs(items, written),
-        quarantined=tuple(q for _, q in counted.quarantined),
-        peak=executor.peak_rss_bytes(),
-    )
-
-
-def _name_outputs(items: Sequence[Item], written: WrittenImages) -> tuple[str, ...]:
-    """Return the files written, in the order of the inputs."""
-    return tuple(str(items[position].out) for position, _ in sorted(written.written))
-
-
-def count_many(job: Job, found: Discovery) -> ColorHistogram:
-    """Count the colours of many images together; those that cannot be read are warned of."""
-    _, counted, _ = _count_items(job, found, Path())
-    for _, quarantined in counted.quarantined:
-        job.listener(Notice(f"Left out {quarantined.path}: {quarantined.reason}"))
-    return counted.histogram
-
-
-def _count_items(job: Job, found: Discovery, out: Path) -> tuple[list[Item], CountedImages, int]:
-    """Return many images, their colours, and the peak memory of counting them."""
-    _check_plain_collection(job, found)
-    is_isolated = is_many(found)
-    items = [
-        Item(entry.path, out, job.reads, frame=entry.frame, is_isolated=is_isolated)
-        for entry in found.inputs
-    ]
-    with (
-        open_executor(job.run.cluster, job.listener, job.watch) as executor,
-        _decoding(items, executor),
-    ):
-        _check_collection_budget(job, items, executor)
-        with job.watch.measure("count"):
-            counted = count_collection(items, executor)
-        return items, counted, executor.peak_rss_bytes()
-
-
-def fit_many(job: Job, found: Discovery, out: Path) -> Report:
-    """Write the one palette of many images."""
-    items, counted, peak = _count_items(job, found, out)
-    histogram = job.saved.extend(counted.histogram)
-    with job.watch.measure("fit"):
-        fit = fit_or_take(job, histogram)
-    return make_report(
-        job,
-        write_palette_file(job, describe_fit(histogram, fit), out),
-        n_images=len(counted.readable),
-        n_ignored=found.n_ignored,
-        input_bytes=count_stored_bytes(items, counted.readable),
-        outputs=(str(out),),
-        quarantined=tuple(quarantined for _, quarantined in counted.quarantined),
-        peak=peak,
-    )
-
-
-def _check_plain_collection(job: Job, found: Discovery) -> None:
-    """Raise `OptionError` for options that are made for a single image."""
-    for given, name in (
-        (job.fit.fits_pixels, f"--engine {job.fit.engine}"),
-        (job.run.persist is not None, "--persist"),
-        (job.run.chunks.given, "--chunks"),
-        (job.run.page.given, "--page or --level"),
-        (any(entry.path == STDIN for entry in found.inputs), "standard input"),
-    ):
-        if given:
-            message = (
-                f"Got {name} with an output folder; it works on one image with an OUT that ends "
-                f"in {' or '.join(LABEL_SUFFIXES)}."
+    check_folder(out, job)
+    with ExitStack() as stack:
+        index, n_ignored = stack.enter_context(open_index(job, sources, out))
+        executor = stack.enter_context(open_executor(job.run.cluster, job.listener, job.watch))
+        work = _plan_work(job, index, executor)
+        state = stack.enter_context(
+            open_state(
+                out / STATE_NAME,
+                describe_job(job),
+                shown=str(out),
+                resume=job.run.resume,
+                overwrite=job.run.overwrite,
             )
-            raise OptionError(message)
+        )
+        manifest = Manifest(out / MANIFEST_NAME, keeps=state.is_resumed)
+        stack.callback(manifest.close)
+        work = replace(work, place=stack.enter_context(_open_place(out, state)))
+        stack.enter_context(_working(work, executor, len(index)))
+        run = CollectionRun(
+            index=index, executor=executor, work=work, manifest=manifest, strict=job.run.strict
+        )
+        n_skipped, n_again = _go_on(job, run, state) if state.is_resumed else (0, 0)
+        outcome = _write_all(job, run, state, n_again)
+        _tidy_up(state)
+        run.tell_warnings()
+        return _report(job, run, outcome, out, n_ignored=n_ignored, n_skipped=n_skipped)
+
+
+def _write_all(
+    job: Job, run: CollectionRun, state: StateFolder, n_again: int
+) -> ImageOutcome | None:
+    """Write what is not written yet; return the palette of all and its figures, if there is one."""
+    if job.group_by is None and not job.per_image:
+        return _write_shared(job, run, state, n_again)
+    with job.watch.measure("relabel"):
+        groups = run.index.list_groups() if job.group_by is not None else []
+        for name, n_images in groups:
+            if n_images > MAX_GROUP:
+                _write_shared(job, run, state, n_again, name)
+        run.quantize()
+    return None
+
+
+def _write_shared(
+    job: Job, run: CollectionRun, state: StateFolder, n_again: int, group: str | None = None
+) -> ImageOutcome | None:
+    """Fit one palette to all images, or to those of a group, and write them with it."""
+    suffix = "" if group is None else f"-{_digest(group)}"
+    name = OUTCOME_NAME.replace(".json", f"{suffix}.json")
+    outcome = find_outcome(state, name) if state.is_resumed else None
+    kept = KeptCounts(state.path, f"counts{suffix}")
+    if outcome is None:
+        histogram = _count_shared(job, run, kept, group)
+        if histogram is None:
+            return None
+        with job.watch.measure("fit"):
+            fit = fit_or_take(job, histogram)
+        outcome = describe_fit(histogram, fit)
+        keep_outcome(state, outcome, name)
+    else:
+        _check_counted(run, kept, group, n_again)
+    with job.watch.measure("relabel"):
+        run.relabel(outcome.palette, outcome.classes, group)
+    return outcome
+
+
+def _tidy_up(state: StateFolder) -> None:
+    """Remove what a job that is done has no more use for."""
+    for path in state.path.glob("counts*"):
+        path.unlink()
+
+
+def _count_shared(
+    job: Job, run: CollectionRun, kept: KeptCounts, group: str | None
+) -> ColorHistogram | None:
+    """Return the colours of all images, or of those of a group; None where none can be read."""
+    with job.watch.measure("count"):
+        kept.load(run.index)
+        histogram = run.count(kept, group)
+    if len(histogram):
+        return histogram
+    if group is None:
+        raise JobError(_nothing_left_message(run.quarantined))
+    return None
+
+
+def _check_counted(run: CollectionRun, kept: KeptCounts, group: str | None, n_again: int) -> None:
+    """Raise `JobError` where images are new since a palette was fitted, but for ``n_again``."""
+    kept.load(run.index)
+    n_new = run.index.count_pending(uncounted=True, group=group) - n_again
+    if n_new > 0:
+        first, _ = next(run.index.iterate_pending(uncounted=True, group=group))
+        message = (
+            f"{n_new:,} images are new since the palette was fitted to the others, such as "
+            f"{show_path(first.source)}; give the sources as they were, or start afresh with "
+            "--overwrite."
+        )
+        raise JobError(message)
+
+
+def _digest(group: str) -> str:
+    """Return what the files of a group are called after."""
+    return hashlib.blake2b(group.encode(), digest_size=8).hexdigest()
+
+
+def _nothing_left_message(rows: Sequence[ImageRow]) -> str:
+    """Return the message for a job of which every image was set aside."""
+    return f"None of {len(rows)} images can be read; the first: {rows[0].error}"
+
+
+def _report(
+    job: Job,
+    run: CollectionRun,
+    outcome: ImageOutcome | None,
+    out: Path,
+    *,
+    n_ignored: int,
+    n_skipped: int,
+) -> Report:
+    """Return the report of a job that is done, from its manifest."""
+    assert run.manifest is not None, "images were written"
+    totals = add_up(read_rows(run.manifest.path), job.fit.n_colors)
+    if totals.n_written == 0:
+        raise JobError(_nothing_left_message(totals.quarantined))
+    names = run.index.list_outputs() if totals.n_written <= MAX_NAMED_OUTPUTS else []
+    outputs = tuple(str(out / name) for name in names) or (str(out),)
+    others: dict[str, Any] = {
+        "n_images": totals.n_written,
+        "n_ignored": n_ignored,
+        "input_bytes": totals.input_bytes,
+        "outputs": outputs,
+        "quarantined": tuple(row.quarantined for row in totals.quarantined),
+        "peak": run.executor.peak_rss_bytes(),
+    }
+    if outcome is None:
+        report = _report_each(job, totals, others)
+    else:
+        report = make_report(job, _retell(outcome, totals), **others)
+    return replace(report, n_skipped=n_skipped)
+
+
+def _report_each(job: Job, totals: Totals, others: dict[str, Any]) -> Report:
+    """Return the report of a job on images of different palettes."""
+    if totals.n_poor and job.fit.target is None:
+        warn_fewer(f"{totals.n_poor} of {totals.n_written} images hold", job.fit.n_colors)
+    figures = Figures(
+        n_pixels=totals.n_pixels,
+        squared_error=totals.squared_error,
+        mean_color_error=totals.mean_color_error,
+        inertia=totals.inertia,
+        engine="histogram",
+        n_iter=totals.n_iter,
+        output_bytes=totals.output_bytes,
+        n_colors=totals.n_colors,
+    )
+    return report_figures(job, figures, **others)
+
+
+def _retell(outcome: ImageOutcome, totals: Totals) -> ImageOutcome:
+    """Return the figures of a shared palette, of the images as they were written."""
+    outcome = replace(outcome, output_bytes=totals.output_bytes)
+    if totals.label_counts is not None:
+        palette = Palette(outcome.palette.colors, totals.label_counts)
+    elif totals.n_pixels != outcome.n_pixels:  # some could be read later than the palette was made
+        palette = outcome.palette
+    else:
+        return outcome
+    return replace(
+        outcome,
+        palette=palette,
+        n_pixels=totals.n_pixels,
+        squared_error=totals.squared_error,
+        inertia=totals.inertia,
+        mean_color_error=outcome.mean_color_error * (totals.n_pixels / outcome.n_pixels),
+    )
+
+
+def _go_on(job: Job, run: CollectionRun, state: StateFolder) -> tuple[int, int]:
+    """Take over what an earlier run did: how many images it wrote, and how many are done again."""
+    assert run.manifest is not None, "images are written"
+    found = compare_rows(run.index, read_rows(run.manifest.path), run.manifest.path.parent)
+    has_palette = job.group_by is None and not job.per_image and find_outcome(state) is not None
+    if found.changed and has_palette:
+        message = (
+            f"{found.n_changed:,} images changed since the palette was fitted, such as "
+            f"{found.changed}; give them as they were, or start afresh with --overwrite."
+        )
+        raise JobError(message)
+    for line in (state.notice, *found.notices):
+        if line is not None:
+            job.listener(Notice(line))
+    again = found.again
+    if job.run.retry_quarantined:
+        again += run.index.list_quarantined()
+    run.index.reopen(again)
+    if job.group_by is not None:
+        run.index.open_groups(MAX_GROUP)
+    run.manifest.drop(lambda row: run.index.is_pending(row.id))
+    return run.index.count_written(), len(again)
+
+
+@contextmanager
+def _open_place(out: Path, state: StateFolder) -> Iterator[LocalPlace]:
+    """Yield where outputs go, and remove what waits there for its name, before and after."""
+    scratch = state.path / _SCRATCH_NAME
+    with report_os_errors(scratch):
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+    try:
+        root, waiting = os.path.abspath(out), os.path.abspath(scratch)
+        yield LocalPlace(root, waiting, keeps_same=state.is_resumed)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _working(work: Work, executor: Executor, n_images: int) -> Iterator[None]:
+    """Have processes that do tasks come up where this process asks them; end them afterwards."""
+    if executor.client is None and work.is_isolated:
+        start_processes(min(executor.n_threads, n_images))
+    try:
+        yield
+    finally:
+        close_processes()
+        executor.run_everywhere(close_processes)
+
+
+def _plan_work(job: Job, index: Index, executor: Executor) -> Work:
+    """Return what all tasks of a job have in common, having checked that it fits the memory."""
+    isolated = is_isolated(index, on_cluster=executor.client is not None)
+    limit, max_pixels = job.run.cluster.memory_limit_bytes, None
+    if limit is not None:
+        n_helpers = executor.n_threads if isolated else 0
+        sides = Sides(executor.n_processes, executor.n_threads, n_helpers)
+        max_pixels = plan_memory(job, index, sides).max_pixels
+    return Work(
+        action=COUNT,
+        run_id=secrets.token_hex(8),
+        folder=os.getcwd(),
+        alpha=job.reads,
+        options=job.fit,
+        dither=job.dither,
+        suffix=job.suffix,
+        max_pixels=max_pixels,
+        memory_limit_bytes=limit,
+        is_isolated=isolated,
+    )
+
+
+def is_isolated(index: Index, *, on_cluster: bool) -> bool:
+    """Return whether the tasks of a collection run in processes of their own."""
+    return on_cluster or len(index) >= MIN_ISOLATED
+
+
+def count_many(job: Job, sources: Sources) -> ColorHistogram:
+    """Count the colours of many images together; those that cannot be read are warned of."""
+    with _counting(job, sources) as (run, histogram, _):
+        for row in run.quarantined:
+            job.listener(Notice(f"Left out {row.path}: {row.error}"))
+        return histogram
+
+
+def fit_many(job: Job, sources: Sources, out: Path) -> Report:
+    """Write the one palette of many images."""
+    with _counting(job, sources) as (run, counted, n_ignored):
+        histogram = job.saved.extend(counted)
+        with job.watch.measure("fit"):
+            fit = fit_or_take(job, histogram)
+        return make_report(
+            job,
+            write_palette_file(job, describe_fit(histogram, fit), out),
+            n_images=run.index.count_counted(),
+            n_ignored=n_ignored,
+            input_bytes=sum(map(_count_stored, run.index.list_counted())),
+            outputs=(str(out),),
+            quarantined=tuple(row.quarantined for row in run.quarantined),
+            peak=run.executor.peak_rss_bytes(),
+        )
+
+
+@contextmanager
+def _counting(job: Job, sources: Sources) -> Iterator[tuple[CollectionRun, ColorHistogram, int]]:
+    """Yield many images, their colours together, and how many other entries were ignored."""
+    with ExitStack() as stack:
+        index, n_ignored = stack.enter_context(open_index(job, sources, None))
+        executor = stack.enter_context(open_executor(job.run.cluster, job.listener, job.watch))
+        work = _plan_work(job, index, executor)
+        stack.enter_context(_working(work, executor, len(index)))
+        run = CollectionRun(index=index, executor=executor, work=work, strict=job.run.strict)
+        with job.watch.measure("count"):
+            histogram = run.count(None)
+        if len(histogram) == 0:
+            raise JobError(_nothing_left_message(run.quarantined))
+        run.tell_warnings()
+        yield run, histogram, n_ignored
+
+
+def _count_stored(image: tuple[str, int | None]) -> int:
+    """Return the bytes of an image, of all files of a store; 0 when it is gone."""
+    path, size = image
+    if size is not None:
+        return size
+    return sum(header.input_bytes for header in read_headers([path]))
 
 
 def _check_palette_size(job: Job) -> None:
@@ -195,94 +380,19 @@ def _check_palette_size(job: Job) -> None:
         check_palette(Path(f"x{job.suffix}"), job.palette)
 
 
-def plan_items(found: Discovery, out: Path, job: Job) -> list[Item]:
-    """Return what is read and written for each input, having checked that the outputs are free."""
-    if out.exists() and not out.is_dir():
+def check_folder(out: Path, job: Job) -> None:
+    """Raise `OutputExistsError` where something is in the way of an output folder."""
+    if os.path.lexists(out) and not out.is_dir():
         message = f"Got the output {str(out)!r} for images in a folder, but it is a file."
         raise OutputExistsError(message)
-    if not job.run.overwrite and out.is_dir() and any(out.iterdir()):
-        message = f"{str(out)!r} exists and is not empty; use --overwrite to write into it."
-        raise OutputExistsError(message)
-    is_isolated = is_many(found)
-    names = plan_output_names([entry.relative for entry in found.inputs], job.suffix)
-    items = [
-        Item(entry.path, target, job.reads, frame=entry.frame, is_isolated=is_isolated)
-        for entry, target in zip(found.inputs, resolve_all_below(out, names), strict=True)
-    ]
-    for item in items:
-        check_output(item.out, overwrite=job.run.overwrite)
-    return items
-
-
-def _check_collection_budget(job: Job, items: Sequence[Item], executor: Executor) -> None:
-    """Refuse a collection whose largest images do not fit the memory limit."""
-    limit = job.run.cluster.memory_limit_bytes
-    if limit is None:
+    if job.run.overwrite or not out.is_dir() or not any(out.iterdir()):
         return
-    n_decoders = executor.n_threads if items[0].is_isolated else 0
-    headers = read_headers(items)
-    sides = (executor.n_processes, executor.n_threads, n_decoders)
-    projected = plan_headers(job, headers, *sides)
-    check_budget(projected, limit, f"{executor.n_threads} images side by side")
-
-
-def is_many(found: Discovery) -> bool:
-    """Return whether there are so many images that processes to decode them in are worth it."""
-    return len(found.inputs) >= MIN_ISOLATED
-
-
-@contextmanager
-def _decoding(items: Sequence[Item], executor: Executor) -> Iterator[None]:
-    """Have processes that decode come up where this process asks them; end them after the block."""
-    if executor.client is None and items[0].is_isolated:
-        start_decoders(min(executor.n_threads, len(items)))
-    try:
-        yield
-    finally:
-        close_decoders()
-
-
-def count_stored_bytes(items: Sequence[Item], positions: Sequence[int]) -> int:
-    """Return the bytes of the inputs at ``positions``."""
-    return sum(_count_source_bytes(items[position].source) for position in positions)
-
-
-def _count_source_bytes(path: str) -> int:
-    """Return the bytes of a file, or of all files of a store; 0 when it is gone."""
-    if not is_zarr_store(path):
-        return count_file_bytes(path)
-    try:
-        return read_any_header(path).input_bytes
-    except DaskQuantError:
-        return 0
-
-
-def read_headers(items: Sequence[Item]) -> list[ImageHeader]:
-    """Return what images say about themselves; those that cannot be read say nothing."""
-    headers = []
-    for item in items:
-        with suppress(DaskQuantError):
-            headers.append(read_any_header(item.source))
-    return headers
-
-
-def plan_headers(
-    job: Job,
-    headers: Sequence[ImageHeader],
-    n_processes: int,
-    n_threads: int,
-    n_decoders: int,
-) -> int:
-    """Return the bytes that images which say this of themselves take at most, saved counts too."""
-    sizes = [header.n_pixels for header in headers]
-    has_alpha = any(header.has_alpha for header in headers)
-    projected = plan_collection(
-        sizes,
-        codec_bytes=max((header.codec_bytes for header in headers), default=0),
-        n_processes=n_processes,
-        n_threads=n_threads,
-        n_decoders=n_decoders,
-        weight_power=job.fit.weight_power,
-        transparency=job.find_transparency(has_alpha),
-    )
-    return projected + plan_saved_bytes(job, sum(sizes), has_alpha=has_alpha)
+    is_ours = holds_state(out / STATE_NAME)
+    if job.run.resume and is_ours:
+        return
+    way_out = "use --overwrite to write into it"
+    way_out += ", or --resume to go on with the job that it holds" if is_ours else ""
+    if job.run.resume:
+        way_out = "it holds no job to go on with; use --overwrite to write into it"
+    message = f"{str(out)!r} exists and is not empty; {way_out}."
+    raise OutputExistsError(message)

@@ -79,6 +79,9 @@ class Job:
     """Where the borders of labels are drawn, too; None: nowhere."""
     saved: SavedCounts = field(default_factory=SavedCounts)
     """Counts of earlier images that the fit is to, beside those of this job."""
+    group_by: str | None = None
+    """How images of a collection are grouped that share a palette: ``folder``, or a regular
+    expression; None: they are not."""
     suffix: str = ".png"
     """Suffix of the files that images of a collection are written to."""
     alpha: AlphaRule = KEEP
@@ -133,19 +136,17 @@ def check_sources(sources: Any) -> Any:
     return [item if isinstance(item, str) else as_path(item, "sources") for item in given]
 
 
-def discover_images(sources: Sources) -> Discovery:
+def discover_images(sources: Sources, *, exclude: Path | None = None) -> Discovery:
     """Find what a path or a sequence of paths names."""
-    return discover([sources] if isinstance(sources, (str, Path)) else list(sources))
+    named = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    return discover(named, exclude=exclude)
 
 
-def wants_file(out: Path, found: Discovery) -> bool:
-    """Return whether ``out`` names one label file; raise when it cannot, for these inputs."""
+def names_file(out: Path) -> bool:
+    """Return whether ``out`` names a file, one that labels cannot be written to included."""
     suffix = out.suffix.lower()
     known = suffix in LABEL_SUFFIXES or suffix in LOSSY_SUFFIXES | OTHER_SUFFIXES
-    if known and not (out.is_dir() and suffix != ".zarr"):
-        check_label_suffix(out, n_inputs=len(found.inputs))
-        return True
-    return False
+    return known and not (out.is_dir() and suffix != ".zarr")
 
 
 def choose_suffix(name: str | None, out: str | Path) -> str:
@@ -244,7 +245,7 @@ def report_one(
 ) -> Report:
     """Return the report of a job on one image."""
     return make_report(
-        replace(job, per_image=False),  # for one image, a palette of its own is the palette
+        job,
         outcome,
         n_images=1,
         n_ignored=n_ignored,
@@ -255,9 +256,61 @@ def report_one(
     )
 
 
-def make_report(
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What images that were written come to."""
+
+    n_pixels: int
+    """Pixels of all."""
+    squared_error: float
+    """Their squared sRGB error."""
+    mean_color_error: float
+    """The same had all been painted the mean colour."""
+    inertia: float
+    """Their squared distances in the working space."""
+    engine: str
+    """What fitted their palettes."""
+    n_iter: int
+    """Lloyd iterations, the most of one of them."""
+    output_bytes: int
+    """Bytes written."""
+    n_colors: int
+    """Colours of the palette, the most of one of them."""
+    n_unique_colors: int | None = None
+    """Distinct colours of all; None where each has a palette."""
+    palette: Palette | None = None
+    """Palette of all; None where each has one."""
+
+
+def make_report(job: Job, totals: ImageOutcome, **others: Any) -> Report:
+    """Return the report of a job on images of one palette, from the totals over them.
+
+    ``others`` are those of `report_figures`.
+    """
+    is_fitted = job.palette is None and job.fit.target is None
+    if is_fitted and len(totals.palette) < job.fit.n_colors:
+        who = "the input and the colours to keep are" if job.fit.keep else "the input holds"
+        warn_fewer(who, job.fit.n_colors, len(totals.palette))
+    if job.alpha.kind == "cut" and totals.palette.has_alpha:
+        job.listener(Notice("Alpha was cut at half: figures are of opaque and clear pixels."))
+    figures = Figures(
+        n_pixels=totals.n_pixels,
+        squared_error=totals.squared_error,
+        mean_color_error=totals.mean_color_error,
+        inertia=totals.inertia,
+        engine=totals.engine,
+        n_iter=totals.n_iter,
+        output_bytes=totals.output_bytes,
+        n_colors=len(totals.palette),
+        n_unique_colors=totals.n_unique_colors,
+        palette=totals.palette,
+    )
+    return report_figures(job, figures, **others)
+
+
+def report_figures(
     job: Job,
-    totals: ImageOutcome,
+    figures: Figures,
     *,
     n_images: int,
     n_ignored: int,
@@ -266,32 +319,26 @@ def make_report(
     quarantined: tuple[Quarantined, ...],
     peak: int,
 ) -> Report:
-    """Return the report of a job from the totals over its images."""
-    is_fitted = job.palette is None and job.fit.target is None and not job.per_image
-    if is_fitted and len(totals.palette) < job.fit.n_colors:
-        who = "the input and the colours to keep are" if job.fit.keep else "the input holds"
-        warn_fewer(who, job.fit.n_colors, len(totals.palette))
-    if job.alpha.kind == "cut" and totals.palette.has_alpha:
-        job.listener(Notice("Alpha was cut at half: figures are of opaque and clear pixels."))
-    error = totals.squared_error
+    """Return the report of a job."""
+    error = figures.squared_error
     return Report(
         command=job.command,
         n_images=n_images,
         n_ignored=n_ignored,
-        n_pixels=totals.n_pixels,
-        n_unique_colors=totals.n_unique_colors,
-        n_colors=len(totals.palette),
-        palette=totals.palette,
-        mse=error / totals.n_pixels,
-        explained_variance=explained_variance(error, totals.mean_color_error),
-        inertia=totals.inertia,
+        n_pixels=figures.n_pixels,
+        n_unique_colors=figures.n_unique_colors,
+        n_colors=figures.n_colors,
+        palette=figures.palette,
+        mse=error / figures.n_pixels,
+        explained_variance=explained_variance(error, figures.mean_color_error),
+        inertia=figures.inertia,
         method=job.fit.method if job.palette is None else "none",
-        engine=totals.engine,
+        engine=figures.engine,
         space=job.fit.space,
         seed=job.fit.seed,
-        n_iter=totals.n_iter,
+        n_iter=figures.n_iter,
         input_bytes=input_bytes,
-        output_bytes=totals.output_bytes,
+        output_bytes=figures.output_bytes,
         outputs=(*outputs, *job.saved.outputs),
         quarantined=quarantined,
         seconds=job.watch.summary(),

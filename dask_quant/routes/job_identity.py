@@ -32,6 +32,7 @@ def describe_job(job: Job) -> dict[str, Any]:
         "format": job.suffix,
         "alpha": _describe_alpha(job.alpha),
         "per_image": job.per_image,
+        "group_by": job.group_by,
         "frames": job.run.frames,
         "page": job.run.page.number,
         "level": job.run.page.level,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+from dask_quant.errors import OptionError
 from dask_quant.fit_options import FitOptions, check_dither, make_target
-from dask_quant.options import MAX_COLORS, as_path
+from dask_quant.options import MAX_COLORS, as_path, require
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.refit_options import count_refit
 from dask_quant.routes.common import LABEL_SUFFIXES, Job, choose_suffix
@@ -49,6 +51,7 @@ def make_job(
     *,
     format: str | None,
     per_image: bool,
+    group_by: str | None,
     dither: str,
     outline: str | Path | None,
     counts: tuple[Counts, str | Path | None],
@@ -61,7 +64,11 @@ def make_job(
     rule, chosen = fit_alpha_to(alpha, suffix, path), check_dither(dither, fit.recolor)
     lines = as_outline(outline, chosen)
     saved = read_counts(
-        *(*counts, path), fit=fit, overwrite=run.overwrite, per_image=per_image, alpha=rule
+        *(*counts, path),
+        fit=fit,
+        overwrite=run.overwrite or run.resume,
+        per_image=per_image or group_by is not None,
+        alpha=rule,
     )
     return Job(
         "quantize",
@@ -69,12 +76,32 @@ def make_job(
         run,
         listener,
         per_image=per_image,
+        group_by=check_group_by(group_by, per_image=per_image),
         dither=chosen,
         suffix=suffix,
         outline=lines,
         saved=saved,
         alpha=rule,
     )
+
+
+def check_group_by(group_by: str | None, *, per_image: bool) -> str | None:
+    """Return how images are grouped, or raise `OptionError`.
+
+    Examples
+    --------
+    >>> check_group_by("folder", per_image=False)
+    'folder'
+    """
+    if group_by is None:
+        return None
+    require(not per_image, f"Got both per_image and group_by {group_by!r}; give one of them.")
+    try:
+        re.compile(group_by)
+    except (re.error, TypeError) as error:
+        message = f"Got group_by {group_by!r}; use folder, or a regular expression ({error})."
+        raise OptionError(message) from None
+    return group_by
 
 
 def fit_alpha_to(rule: AlphaRule, suffix: str, out: Path) -> AlphaRule:

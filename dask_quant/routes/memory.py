@@ -94,7 +94,7 @@ def _check_memory(job: Job, source: str | BytesIO) -> None:
 def plan_in_memory(job: Job, header: ImageHeader) -> int:
     """Return the bytes that a job on one image without Dask takes at most."""
     projected = plan_collection(
-        [header.n_pixels],
+        header.n_pixels,
         codec_bytes=header.codec_bytes,
         weight_power=job.fit.weight_power,
         transparency=job.find_transparency(header.has_alpha),

@@ -61,7 +61,7 @@ def check_outlined(outline: Path | None, out: Path) -> None:
         raise OutputError(message)
 
 
-def refuse_outline(n_images: int, out: Path) -> None:
+def refuse_outline(out: Path, n_images: int = 1) -> None:
     """Raise `OutputError`: there is not the one file of labels that an outline is drawn of."""
     what = f"{n_images} images" if n_images > 1 else f"the folder {str(out)!r}"
     message = (

@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from dask_quant.array_flow import check_label_output
 from dask_quant.chunking import check_budget
-from dask_quant.job import count_batches
+from dask_quant.collection.run import count_tasks
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.process import count_cpus
 from dask_quant.routes.chunked import plan_source
 from dask_quant.routes.chunked_source import open_source
-from dask_quant.routes.collections import plan_headers, plan_items, read_headers
+from dask_quant.routes.collection_inputs import (
+    N_LOOKED_AT,
+    Sides,
+    open_index,
+    plan_memory,
+    read_headers,
+)
+from dask_quant.routes.collections import MAX_NAMED_OUTPUTS, check_folder, is_isolated
 from dask_quant.routes.common import (
     check_label_suffix,
     read_source,
-    wants_file,
 )
 from dask_quant.routes.memory import plan_in_memory
 from dask_quant.sources.image_file import count_held_bytes, read_header
@@ -24,8 +30,7 @@ from dask_quant.sources.image_file import count_held_bytes, read_header
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dask_quant.routes.common import Job
-    from dask_quant.sources.discover import Discovery
+    from dask_quant.routes.common import Job, Sources
 
 
 @dataclass(frozen=True)
@@ -59,16 +64,14 @@ def plan_array(job: Job, array: Any, out: Path) -> JobPlan:
     return _plan_chunked(job, array, out, n_ignored=0)
 
 
-def plan_relabel(job: Job, found: Discovery, out: Path, *, in_one_go: bool) -> JobPlan:
-    """Plan what `relabel_sources` would do with files, from headers alone. **Eager**.
+def plan_single(job: Job, path: str, out: Path, *, n_ignored: int, in_one_go: bool) -> JobPlan:
+    """Plan what `relabel_sources` would do with one file, from its header. **Eager**.
 
-    ``in_one_go`` says that what was found is one image that needs no Dask.
+    ``in_one_go`` says that it needs no Dask.
     """
-    if not wants_file(out, found):
-        return _plan_collection(job, found, out)
     if in_one_go:
-        return _plan_in_one_go(job, found, out)
-    return _plan_chunked(job, found.inputs[0].path, out, n_ignored=found.n_ignored)
+        return _plan_in_one_go(job, path, out, n_ignored=n_ignored)
+    return _plan_chunked(job, path, out, n_ignored=n_ignored)
 
 
 def _count_side_by_side(job: Job) -> tuple[int, int]:
@@ -99,36 +102,40 @@ def _plan_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> JobPlan
     )
 
 
-def _plan_collection(job: Job, found: Discovery, out: Path) -> JobPlan:
-    """Plan the images that go to a folder."""
-    n_processes, n_threads = _count_side_by_side(job)
-    items = plan_items(found, out, job)
-    headers, n_decoders = read_headers(items), n_threads if items[0].is_isolated else 0
-    sizes = [header.n_pixels for header in headers]
-    projected = plan_headers(job, headers, n_processes, n_threads, n_decoders)
-    check_budget(projected, job.run.cluster.memory_limit_bytes, "images of this size")
-    return JobPlan(
-        len(items),
-        found.n_ignored,
-        sum(sizes),
-        count_batches(len(items), n_threads) * (1 if job.per_image else 2),
-        3 * sum(sizes),
-        _label_bytes(job, sum(sizes)),
-        projected,
-        (*(str(item.out) for item in items), *job.saved.outputs),
-    )
+def plan_many(job: Job, sources: Sources, out: Path) -> JobPlan:
+    """Plan the images that go to a folder, from all their headers. **Eager**."""
+    check_folder(out, job)
+    with open_index(job, sources, out) as (index, n_ignored):
+        n_processes, n_threads = _count_side_by_side(job)
+        n_helpers = n_threads if is_isolated(index, on_cluster=n_processes > 0) else 0
+        memory = plan_memory(job, index, Sides(n_processes, n_threads, n_helpers))
+        n_pixels = memory.n_pixels
+        if len(index) > N_LOOKED_AT:
+            n_pixels = sum(each.n_pixels for each in read_headers(index.list_largest(len(index))))
+        names = index.list_all_outputs() if len(index) <= MAX_NAMED_OUTPUTS else []
+        outputs = [str(out / name) for name in names] or [str(out)]
+        return JobPlan(
+            len(index),
+            n_ignored,
+            n_pixels,
+            count_tasks(len(index), n_threads) * (1 if job.per_image or job.group_by else 2),
+            3 * n_pixels,
+            _label_bytes(job, n_pixels),
+            memory.projected_bytes,
+            (*outputs, *job.saved.outputs),
+        )
 
 
-def _plan_in_one_go(job: Job, found: Discovery, out: Path) -> JobPlan:
+def _plan_in_one_go(job: Job, path: str, out: Path, *, n_ignored: int) -> JobPlan:
     """Plan the one image that was found, decoded, labelled and written in this process."""
-    source, _ = read_source(found.inputs[0].path)
+    source, _ = read_source(path)
     header = read_header(source, page=job.run.page)
     n_pixels = header.n_pixels
     projected = plan_in_memory(job, header) + count_held_bytes(source, job.run.page)
     check_budget(projected, job.run.cluster.memory_limit_bytes, "one image in memory")
     outputs = _check_outputs(job, out)
     label_bytes = _label_bytes(job, n_pixels)
-    return JobPlan(1, found.n_ignored, n_pixels, 1, 3 * n_pixels, label_bytes, projected, outputs)
+    return JobPlan(1, n_ignored, n_pixels, 1, 3 * n_pixels, label_bytes, projected, outputs)
 
 
 def _check_outputs(job: Job, out: Path) -> tuple[str, ...]:

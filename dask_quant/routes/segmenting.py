@@ -223,7 +223,7 @@ def _check_outline(job: SegmentJob, named: _Named, out: Path | None) -> None:
         message = "Got an outline without an output; name one, whose classes it is drawn of."
         raise OptionError(message)
     if out.suffix.lower() not in CLASS_SUFFIXES:
-        refuse_outline(len(named.sources), out)
+        refuse_outline(out, len(named.sources))
     paths = [Path(source) for source in named.sources if isinstance(source, (str, Path))]
     sides = (job.side_files.model, job.side_files.table, job.side_files.plot)
     others = [out, job.run.persist, job.bands.mask, *sides, *paths]

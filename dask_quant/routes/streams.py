@@ -30,4 +30,4 @@ def needs_strips(header: ImageHeader, limit_bytes: int | None) -> bool:
         return True
     if limit_bytes is None:
         return False
-    return plan_collection([header.n_pixels], codec_bytes=header.codec_bytes) > limit_bytes
+    return plan_collection(header.n_pixels, codec_bytes=header.codec_bytes) > limit_bytes

@@ -1,8 +1,8 @@
 """The files of a task, which get their names together once all of them are on disk.
 
-They wait under OUT in a folder of the job's own state, so that whatever kills the job leaves nothing
-beside the outputs. To force each one to disk by itself as it is written would have the task wait as
-many times; written first, they go to disk nearly as one.
+They wait under OUT in a folder of the job's own state, so that whatever kills the job leaves
+nothing beside the outputs. To force each one to disk by itself as it is written would have the task
+wait as many times; written first, they go to disk nearly as one.
 """
 
 from __future__ import annotations

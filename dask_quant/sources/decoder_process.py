@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _LENGTH = struct.Struct("<Q")
 
+
 def send(pipe: socket.socket, message: dict[str, Any], descriptor: int | None = None) -> None:
     """Send a message, and a file descriptor that the other side gets a copy of."""
     data = json.dumps(message).encode()

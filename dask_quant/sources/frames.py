@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from dask_quant.errors import DaskQuantError
@@ -26,15 +27,20 @@ def expand_frames(found: Discovery) -> Discovery:
 
 def _expand(entry: Input) -> Iterator[Input]:
     """Yield an input for every frame of one."""
-    n_frames = _count(entry.path)
+    for frame, place in name_frames(entry.path, str(entry.relative)):
+        yield replace(entry, relative=PurePosixPath(place), frame=frame)
+
+
+def name_frames(path: str, place: str) -> Iterator[tuple[int, str]]:
+    """Yield every frame of a file, and its place, from that of the file. **Eager**."""
+    n_frames = _count(path)
     if n_frames == 1:
-        yield entry
+        yield 0, place
         return
     digits = max(3, len(str(n_frames - 1)))
-    place = entry.relative
+    plain = PurePosixPath(place)
     for frame in range(n_frames):
-        name = f"{place.stem}-{frame:0{digits}d}{place.suffix}"
-        yield replace(entry, relative=place.with_name(name), frame=frame)
+        yield frame, str(plain.with_name(f"{plain.stem}-{frame:0{digits}d}{plain.suffix}"))
 
 
 def _count(path: str) -> int:

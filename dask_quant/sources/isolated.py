@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from dask_quant.alpha_options import AlphaRule
 
+
 class DecoderProcess(HelperProcess):
     """A process that decodes one file at a time, see `HelperProcess`. **Eager**."""
 

@@ -10,13 +10,15 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
 
 _DIGEST_CHARACTERS = 8
 """Hexadecimal characters of a digest that a name gets per further attempt (arbitrary)."""
 
 
-def plan_output_names(relatives: Sequence[PurePosixPath], suffix: str) -> list[PurePosixPath]:
+def plan_output_names(
+    relatives: Sequence[PurePosixPath], suffix: str, folders: Container[str] = frozenset()
+) -> list[PurePosixPath]:
     """Plan where the output of each input goes.
 
     Parameters
@@ -25,6 +27,8 @@ def plan_output_names(relatives: Sequence[PurePosixPath], suffix: str) -> list[P
         Places of the inputs, all different.
     suffix : str
         Suffix of the outputs, with its dot.
+    folders : container of str, optional
+        Folders, as `fold_folders` has them, that are there beside those of ``relatives``.
 
     Returns
     -------
@@ -44,20 +48,38 @@ def plan_output_names(relatives: Sequence[PurePosixPath], suffix: str) -> list[P
     ['a/b.jpg.png', 'a/B.gif.png']
     """
     places = [_split_place(relative, salt) for relative, salt in _count_repeats(relatives)]
-    folders = _fold_folders({place.folder for place in places})
+    own = fold_folders({place.folder for place in places})
     attempts = [0] * len(places)
     while True:
         names = [
             _name_output(place, suffix, attempt)
             for place, attempt in zip(places, attempts, strict=True)
         ]
-        clashing = set(_find_clashes(places, names, attempts, folders))
+        clashing = set(_find_clashes(places, names, attempts, (own, folders)))
         if not clashing:
             return [
                 PurePosixPath(place.folder, name) for place, name in zip(places, names, strict=True)
             ]
         for index in clashing:
             attempts[index] += 1
+
+
+def name_alone(place: str, suffix: str) -> str:
+    """Return where the output of an input goes that has its name to itself.
+
+    Examples
+    --------
+    >>> name_alone("a/b.jpg", ".png"), name_alone(".hidden", ".png")
+    ('a/b.png', '.hidden.png')
+    """
+    folder, slash, name = place.rpartition("/")
+    return folder + slash + _replace_suffix(name, suffix)
+
+
+def _replace_suffix(name: str, suffix: str) -> str:
+    """Return a name with another suffix; one that is nothing but a suffix keeps it."""
+    stem, dot, _ = name.rpartition(".")
+    return (stem if stem.strip(".") and dot else name) + suffix
 
 
 class _Place(NamedTuple):
@@ -76,7 +98,7 @@ class _Place(NamedTuple):
 def _split_place(relative: PurePosixPath, salt: int) -> _Place:
     """Return the place of an input, taken apart."""
     folder, _, name = str(relative).rpartition("/")
-    return _Place(folder, _fold(folder) + "/", name, salt)
+    return _Place(folder, fold(folder) + "/", name, salt)
 
 
 def _count_repeats(relatives: Sequence[PurePosixPath]) -> Iterator[tuple[PurePosixPath, int]]:
@@ -91,8 +113,7 @@ def _count_repeats(relatives: Sequence[PurePosixPath]) -> Iterator[tuple[PurePos
 def _name_output(place: _Place, suffix: str, attempt: int) -> str:
     """Return the name at one attempt: plain, full, then full with an ever longer digest."""
     if attempt == 0:
-        stem, dot, _ = place.name.rpartition(".")
-        return (stem if stem.strip(".") and dot else place.name) + suffix
+        return _replace_suffix(place.name, suffix)
     if attempt == 1:
         return place.name + suffix
     text = f"{place.folder}/{place.name}\0{place.salt}".encode("utf-8", "surrogateescape")
@@ -101,7 +122,7 @@ def _name_output(place: _Place, suffix: str, attempt: int) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _fold(text: str) -> str:
+def fold(text: str) -> str:
     """Return what is equal for two names that some file system takes for one."""
     if text.isascii():
         return text.lower()
@@ -109,25 +130,28 @@ def _fold(text: str) -> str:
     return unicodedata.normalize("NFKC", folded)
 
 
-def _fold_folders(folders: set[str]) -> set[str]:
+def fold_folders(folders: set[str]) -> set[str]:
     """Return these folders and all that they lie in, folded."""
     every: set[str] = set()
     for folder in folders:
-        parts = _fold(folder).split("/")
+        parts = fold(folder).split("/")
         every.update("/".join(parts[:stop]) for stop in range(1, len(parts) + 1))
     return every
 
 
 def _find_clashes(
-    places: Sequence[_Place], names: Sequence[str], attempts: Sequence[int], folders: set[str]
+    places: Sequence[_Place],
+    names: Sequence[str],
+    attempts: Sequence[int],
+    folders: Sequence[Container[str]],
 ) -> Iterator[int]:
     """Yield which names must change: of those that coincide the least changed, and file-folders."""
     groups: dict[str, list[int]] = defaultdict(list)
     for index, (place, name) in enumerate(zip(places, names, strict=True)):
-        groups[(place.folded + _fold(name)).lstrip("/")].append(index)
+        groups[(place.folded + fold(name)).lstrip("/")].append(index)
     for folded, group in groups.items():
         if len(group) > 1:
             least = min(attempts[index] for index in group)
             yield from (index for index in group if attempts[index] == least)
-        elif folded in folders:
+        elif any(folded in each for each in folders):
             yield from group

@@ -77,7 +77,8 @@ LAYERS = (
     "class_output",
     "outline_flow",
     "persist",
-    "job",
+    "kept_outcome",
+    "collection",
     "routes",
     # What users call. The faces come last, for they call what the package exports.
     "comparison",

@@ -1,0 +1,100 @@
+"""What an earlier run did, compared with what there is now."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dask_quant.collection.items import WRITTEN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from dask_quant.collection.index import Index
+    from dask_quant.collection.items import ImageRow
+
+_ROWS = 1_000
+"""Rows taken over at a time (arbitrary)."""
+
+
+@dataclass
+class Comparison:
+    """What is not as an earlier run left it."""
+
+    again: list[str] = field(default_factory=list)
+    """What images are known by that are to be done again."""
+    n_changed: int = 0
+    """Those of which the input was changed."""
+    changed: str | None = None
+    """The first of them."""
+    n_lost: int = 0
+    """Those of which the output is gone, or of another size."""
+    lost: str | None = None
+    """The first of them."""
+    n_gone: int = 0
+    """Images of the manifest that the sources do not hold any more."""
+    gone: str | None = None
+    """The first of them."""
+
+    @property
+    def notices(self) -> Iterator[str]:
+        """Lines for whoever watches."""
+        if self.n_changed:
+            yield (
+                f"{self.n_changed:,} images changed since they were done, and are done again: "
+                f"{self.changed}{_others(self.n_changed)}."
+            )
+        if self.n_lost:
+            yield (
+                f"{self.n_lost:,} outputs are gone or of another size, and are written again: "
+                f"{self.lost}{_others(self.n_lost)}."
+            )
+        if self.n_gone:
+            yield (
+                f"{self.n_gone:,} images are not in the sources any more; what was made of them "
+                f"is kept: {self.gone}{_others(self.n_gone)}."
+            )
+
+
+def _others(n: int) -> str:
+    """Return what follows the first of so many."""
+    return f" and {n - 1:,} more" if n > 1 else ""
+
+
+def compare_rows(index: Index, rows: Iterable[ImageRow], root: Path) -> Comparison:
+    """Have the index take over the rows of a manifest, and return what is not as they say."""
+    found, waiting = Comparison(), []
+    for row in rows:
+        waiting.append(row)
+        _compare(found, row, index, root)
+        if len(waiting) == _ROWS:
+            index.note_rows(waiting)
+            waiting = []
+    index.note_rows(waiting)
+    return found
+
+
+def _compare(found: Comparison, row: ImageRow, index: Index, root: Path) -> None:
+    """Add what is not as one row says."""
+    now = index.find(row.id)
+    if now is None:
+        found.n_gone, found.gone = found.n_gone + 1, found.gone or row.path
+        return
+    out, modified = now
+    if modified != row.modified:
+        found.n_changed, found.changed = found.n_changed + 1, found.changed or row.path
+    elif row.status == WRITTEN and _stat_size(root / out) != row.output_bytes:
+        found.n_lost, found.lost = found.n_lost + 1, found.lost or row.output
+    else:
+        return
+    found.again.append(row.id)
+
+
+def _stat_size(path: Path) -> int | None:
+    """Return the bytes of a file, None where there is none."""
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return None

@@ -1,0 +1,201 @@
+"""How a collection is worked through: batches for tasks, and an account of what comes back.
+
+Nothing waits for the whole of anything: images come out of the index batch by batch, a few batches
+are with the workers at a time, and what they say is on disk before it counts as done.
+"""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from dask_quant import errors
+from dask_quant.collection.children import do_task, stop_tasks
+from dask_quant.collection.counts import GrowingCounts, KeptCounts
+from dask_quant.collection.items import QUARANTINED
+from dask_quant.collection.work import COUNT, QUANTIZE, RELABEL
+from dask_quant.errors import JobError
+from dask_quant.events import Event, Notice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dask_quant.collection.index import Index
+    from dask_quant.collection.items import ImageRow, Item
+    from dask_quant.collection.manifest import Manifest
+    from dask_quant.collection.work import Done, Work
+    from dask_quant.execute import Executor
+    from dask_quant.histogram import ColorHistogram
+    from dask_quant.palette import Palette
+
+MAX_BATCH = 64
+"""Images in a task at most: they share one wait for the disk (arbitrary)."""
+
+MAX_GROUP = 64
+"""Images up to which a group is counted, fitted and written in one task (arbitrary)."""
+
+_FIRST_BATCH = 4
+"""Images in a task before it is known how long they take (arbitrary)."""
+
+_BATCH_S = 2.0
+"""Seconds that a task is to take: progress is seen, and a kill costs little (arbitrary)."""
+
+_BATCH_BYTES = 64_000_000
+"""Bytes of files in a task, beyond which no further image joins it (arbitrary)."""
+
+_TASKS_PER_THREAD = 4
+"""Tasks for each thread at least, where there are enough images, so that none waits long for the
+last one (arbitrary)."""
+
+_MAX_WARNINGS = 20
+"""Warnings about images that are passed on; how many others there are is said at the end."""
+
+
+@dataclass(kw_only=True)
+class CollectionRun:
+    """What a run of a job on a collection has at hand."""
+
+    index: Index
+    """Its images."""
+    executor: Executor
+    """Where tasks run; its listener is told of progress."""
+    work: Work
+    """What all tasks have in common."""
+    manifest: Manifest | None = None
+    """Where rows go; None: nothing is written."""
+    strict: bool = False
+    """Whether the first image that is set aside ends the job."""
+    quarantined: list[ImageRow] = field(default_factory=list)
+    """Rows of images that this run set aside."""
+    n_warnings: int = 0
+    """Warnings about images so far."""
+
+    def count(self, kept: KeptCounts | None, group: str | None = None) -> ColorHistogram:
+        """Count the colours of all images that were not yet, or of those of a group. **Eager**.
+
+        ``kept`` holds what was counted before, and keeps what is counted; None: nothing does.
+        """
+        growing = GrowingCounts()
+
+        def take(done: Done) -> None:
+            assert done.histogram is not None, "the task was to count"
+            if kept is None:
+                growing.add(done.histogram)
+            else:
+                kept.add(done)
+            self.index.note_checksums(done.checksums)
+
+        n_images = self.index.count_pending(uncounted=True, group=group)
+        entries = self.index.iterate_pending(uncounted=True, group=group)
+        self._run(replace(self.work, action=COUNT), entries, n_images, take)
+        return growing.merge() if kept is None else kept.keep()
+
+    def relabel(self, palette: Palette, classes: Palette | None, group: str | None = None) -> None:
+        """Write all images, or those of a group, that are not, with one palette. **Eager**."""
+        n_images = self.index.count_pending(group=group)
+        entries = self.index.iterate_pending(group=group)
+        work = replace(self.work, action=RELABEL, palette=palette, classes=classes)
+        self._run(work, entries, n_images)
+
+    def quantize(self) -> None:
+        """Write all images that are not, with a palette for each group. **Eager**."""
+        n_images = self.index.count_pending()
+        entries = self.index.iterate_pending(grouped=True)
+        self._run(replace(self.work, action=QUANTIZE), entries, n_images)
+
+    def _run(
+        self,
+        work: Work,
+        entries: Iterator[tuple[Item, int]],
+        n_images: int,
+        take: Callable[[Done], object] | None = None,
+    ) -> None:
+        """Have tasks do the work, and take over what they did."""
+        if n_images == 0:
+            return
+        n_done, listen = 0, self.executor.listener
+        stage = COUNT if work.action == COUNT else RELABEL
+        pace = _Pace(_most_images(n_images, self.executor.n_threads))
+        listen(Event(stage, 0, n_images, "images"))
+        stream = self.executor.stream(
+            partial(do_task, work),
+            _make_batches(entries, pace),
+            stop=partial(stop_tasks, work.run_id),
+        )
+        with closing(stream):
+            for done in stream:
+                pace.note(done)
+                self._take_over(done)
+                if take is not None:
+                    take(done)
+                n_done += done.n_images
+                listen(Event(stage, n_done, n_images, "images"))
+
+    def _take_over(self, done: Done) -> None:
+        """Record the rows of a task, and pass on its warnings."""
+        if self.manifest is not None:
+            self.manifest.append(done.rows)
+        self.index.note_rows(done.rows)
+        bad = [row for row in done.rows if row.status == QUARANTINED]
+        self.quarantined += bad
+        if bad and self.strict:
+            message = f"{bad[0].error} The job is strict, and ends here; go on with --resume."
+            raise JobError(message)
+        for category, words in done.warned:
+            self.n_warnings += 1
+            if self.n_warnings <= _MAX_WARNINGS:
+                warnings.warn(words, getattr(errors, category, UserWarning), stacklevel=2)
+
+    def tell_warnings(self) -> None:
+        """Say how many warnings were not passed on."""
+        n_others = self.n_warnings - _MAX_WARNINGS
+        if n_others > 0:
+            self.executor.listener(Notice(f"{n_others:,} more warnings about images like these."))
+
+
+def count_tasks(n_images: int, n_threads: int) -> int:
+    """Return in how many tasks as many images are handled at least, on as many threads."""
+    return -(-n_images // _most_images(n_images, n_threads))
+
+
+def _most_images(n_images: int, n_threads: int) -> int:
+    """Return the images in one task at most."""
+    return max(1, min(MAX_BATCH, n_images // (_TASKS_PER_THREAD * n_threads)))
+
+
+class _Pace:
+    """How many images make a task, from how long they took so far."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._n_images, self._seconds = 0, 0.0
+
+    def note(self, done: Done) -> None:
+        """Learn from a task."""
+        self._n_images += done.n_images
+        self._seconds += done.n_seconds
+
+    @property
+    def n_images(self) -> int:
+        """Images for the next task, at least 1."""
+        each = self._seconds / self._n_images if self._n_images else 0.0
+        planned = int(_BATCH_S / each) if each else _FIRST_BATCH
+        return max(1, min(self._most, planned))
+
+
+def _make_batches(entries: Iterator[tuple[Item, int]], pace: _Pace) -> Iterator[list[Item]]:
+    """Yield images for one task after another; a group is never parted from itself."""
+    batch: list[Item] = []
+    n_bytes = 0
+    for item, size in entries:
+        is_inside = bool(batch) and item.group is not None and item.group == batch[-1].group
+        if batch and not is_inside and (len(batch) >= pace.n_images or n_bytes > _BATCH_BYTES):
+            yield batch
+            batch, n_bytes = [], 0
+        batch.append(item)
+        n_bytes += size
+    if batch:
+        yield batch
