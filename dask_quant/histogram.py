@@ -273,12 +273,17 @@ def _check_pixels(pixels: NDArray[np.uint8]) -> None:
 class ImageCounter:
     """Counts many images, one after another, into one histogram.
 
-    Small ones wait until there are some to be counted together: to sort their pixels takes a tenth
-    of what it takes to merge each one's colours into a total that has far more.
+    Few pixels wait to be sorted together. More are counted in tables of all colours, which takes as
+    long as ten megapixels to make and to look through, and next to nothing for each image.
+
+    Notes
+    -----
+    Peak bytes: 6 times `POOL_PIXELS` and the sum of large images not yet counted, or
+    `dask_quant.kernels.count_block.SCRATCH_BYTES`.
     """
 
     def __init__(self) -> None:
-        self._total = ColorHistogram.empty()
+        self._counter = ColorCounter()
         self._pool: list[NDArray[np.uint8]] = []
         self._n_pooled = 0
 
@@ -288,24 +293,19 @@ class ImageCounter:
         RGBA ``(..., 4)``, as `ColorHistogram.from_pixels` takes it, is counted at once.
         """
         if pixels.shape[-1] == 4:
-            self._total = self._total.merge(ColorHistogram.from_pixels(pixels))
+            self._counter.add(pixels)
             return
-        n_pixels = pixels.size // 3
-        if self._n_pooled + n_pixels > POOL_PIXELS:
-            self._count_pool()  # so that a large one is counted by itself, without a copy
         self._pool.append(pixels.reshape(-1, 3))
-        self._n_pooled += n_pixels
-        if self._n_pooled >= POOL_PIXELS:
-            self._count_pool()
+        self._n_pooled += pixels.size // 3
+        if self._n_pooled > POOL_PIXELS:
+            for rows in self._pool:
+                self._counter.add(rows)
+            self._pool = []  # and all that come are counted at once, in the same tables
 
     def finish(self) -> ColorHistogram:
         """Return the histogram of all images."""
-        self._count_pool()
-        return self._total
-
-    def _count_pool(self) -> None:
-        """Add what waits to the total."""
+        total = self._counter.finish()
         if self._pool:
             rows = self._pool[0] if len(self._pool) == 1 else np.concatenate(self._pool)
-            self._pool, self._n_pooled = [], 0
-            self._total = self._total.merge(ColorHistogram.from_pixels(rows))
+            total = total.merge(ColorHistogram.from_pixels(rows))
+        return total
