@@ -67,14 +67,15 @@ def discover(sources: Sequence[str | Path], *, exclude: str | Path | None = None
         file with one path or address per line, none of them a pattern. What exists under its
         literal name is that, whatever characters are in it; a `Path` is never anything else.
     exclude : Path or str, optional
-        Where outputs go: a folder, file or store, or an address, that folders and globs contribute nothing of, and
-        that counts as one ignored entry where they hold it. It need not exist.
+        Where outputs go: a folder, file or store, or an address, that folders and globs contribute
+        nothing of, and that counts as one ignored entry where they hold it. It need not exist.
 
     Returns
     -------
     Discovery
         Folders and globs contribute what has an image suffix, whatever is in it, or an image
-        signature, and Zarr stores; in object stores names alone tell. A name given explicitly is always an input.
+        signature, and Zarr stores; in object stores names alone tell. A name given explicitly is
+        always an input.
 
     Raises
     ------

@@ -28,6 +28,9 @@ Result = TypeVar("Result")
 _VERSIONS = ("ETag", "etag", "generation", "md5Hash", "LastModified", "mtime", "created")
 """What stores call that which changes with an object, the surest first."""
 
+_MOST_BYTES = 1 << 43
+"""More than an object of S3 can have."""
+
 _PASSING = frozenset({"HTTPClientError", "ClientPayloadError", "IncompleteReadError"})
 """Errors of botocore and aiohttp that are no `OSError`: broken connections, silence."""
 
@@ -72,13 +75,25 @@ def fetch_whole(url: str) -> bytes:
 
 def _fetch_whole(url: str) -> bytes:
     """Return the bytes of an object, but of one that is too large only some."""
-    file_system, path = open_file_system(url)
+    return read_start(*open_file_system(url), MAX_WHOLE_BYTES + 1)
+
+
+def read_start(file_system: Any, path: str, n_bytes: int) -> bytes:
+    """Return an object, or so many of its first bytes, by one request."""
     try:
-        data: bytes = file_system.cat_file(path, start=0, end=MAX_WHOLE_BYTES + 1)
+        data: bytes = file_system.cat_file(path, start=0, end=n_bytes)
     except OSError as error:
         if error.errno == errno.EINVAL and "range" in str(error):  # S3: no part of nothing
             return b""
         raise
+    return data
+
+
+def read_object(file_system: Any, path: str) -> bytes:
+    """Return an object, however large, by one request."""
+    if hasattr(file_system, "call_s3"):  # it asks for the size first where all is asked for
+        return read_start(file_system, path, _MOST_BYTES)
+    data: bytes = file_system.cat_file(path)
     return data
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SECRET = "canary-7d1f0b"
 """The secret key that clients sign with."""
 
-_SLOW_S = 0.2
+_SLOW_S = 0.05
 """Seconds that a slow answer takes longer."""
 
 
@@ -41,6 +41,24 @@ class S3Server:
     """Method and path with its query, of every request."""
     asked: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How often each was asked."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables by which clients find the door, and know how to sign."""
+        return {
+            "AWS_ACCESS_KEY_ID": "me",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_MAX_ATTEMPTS": "1",  # whoever tries again is who is tested
+        }
+
+    def clear(self) -> None:
+        """Remove all objects, behave, and count from zero again."""
+        for key in self.list_keys():
+            self.client.delete_object(Bucket="scans", Key=key)
+        self.misbehave = lambda method, path, times: ""
+        self.forget()
 
     def put(self, *keys: str, data: bytes = b"x") -> None:
         """Put objects into the bucket ``scans``."""
@@ -66,6 +84,7 @@ class _Door(BaseHTTPRequestHandler):
     """Passes requests on, or does what goes wrong."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else a body waits until its headers are acknowledged
     served: S3Server
     host: str
     """Where the store is."""
@@ -131,11 +150,8 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serve(set_variable: Callable[[str, str], None]) -> Iterator[S3Server]:
-    """Serve an empty bucket ``scans`` on a free port of the loopback interface.
-
-    ``set_variable`` sets environment variables: by them clients find the door, and how to sign.
-    """
+def serve() -> Iterator[S3Server]:
+    """Serve an empty bucket ``scans`` on a free port of the loopback interface."""
     import boto3
     from moto.server import ThreadedMotoServer
 
@@ -151,12 +167,6 @@ def serve(set_variable: Callable[[str, str], None]) -> Iterator[S3Server]:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         served.url = f"http://127.0.0.1:{server.server_address[1]}"
-        for name, value in (
-            *(("AWS_ACCESS_KEY_ID", "me"), ("AWS_SECRET_ACCESS_KEY", SECRET)),
-            *(("AWS_DEFAULT_REGION", "us-east-1"), ("AWS_ENDPOINT_URL", served.url)),
-            ("AWS_MAX_ATTEMPTS", "1"),  # whoever tries again is who is tested
-        ):
-            set_variable(name, value)
         try:
             yield served
         finally:

@@ -5,7 +5,6 @@ import multiprocessing
 import subprocess
 import sys
 
-import fsspec
 import numpy as np
 import pytest
 import range_server
@@ -14,70 +13,27 @@ from PIL import Image
 
 import dask_quant as dq
 from dask_quant.errors import SourceError, SourceNotFoundError
-from dask_quant.sources import file_systems, http_ranges, object_pages, object_ranges
+from dask_quant.sources import file_systems, object_pages, object_ranges
 from dask_quant.sources.discover import discover, find_images
 from dask_quant.sources.object_listing import match_parts
 from dask_quant.sources.remote_file import fetch_bytes
 
-pytest.importorskip("s3fs")
-pytest.importorskip("moto.server")
-
-
-@pytest.fixture(autouse=True)
-def _hurry(monkeypatch):
-    for module in (http_ranges, object_ranges):
-        monkeypatch.setattr(module, "FIRST_WAIT_S", 0.001)
-
-
-@pytest.fixture(scope="module")
-def store():
-    """A store that speaks S3, in which tests clear up."""
-    with pytest.MonkeyPatch.context() as patch, s3_server.serve(patch.setenv) as served:
-        forget()
-        yield served
-    forget()
-
-
-def forget():
-    """Keep no connection to a store that is gone."""
-    file_systems._open.cache_clear()
-    fsspec.filesystem("s3").clear_instance_cache()
-
-
-@pytest.fixture
-def bucket(store):
-    yield store
-    for key in store.list_keys():
-        store.client.delete_object(Bucket="scans", Key=key)
-    store.misbehave = lambda method, path, times: ""
-    store.forget()
-
-
-@pytest.fixture
-def memory():
-    """A store in memory; its folder ``memory://scans/``."""
-    files = fsspec.filesystem("memory")
-    files.pseudo_dirs[:] = [""]
-    yield lambda *keys: [files.pipe_file(f"/scans/{key}", b"x") for key in keys]
-    files.store.clear()
-    files.pseudo_dirs[:] = [""]
+pytestmark = pytest.mark.usefixtures("no_waiting")
 
 
 @pytest.fixture(params=["s3", "memory", "file"])
-def put(request, tmp_path):
+def put(request):
     """What puts objects into a store, and the address of a folder above them."""
-    if request.param == "s3":
-        return request.getfixturevalue("bucket").put, "s3://scans"
-    if request.param == "memory":
-        return request.getfixturevalue("memory"), "memory://scans"
+    url = request.getfixturevalue(f"{request.param}_url")
 
     def put(*keys):
         for key in keys:
-            path = tmp_path / "scans" / key
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"x")
+            file_system, path = file_systems.open_file_system(f"{url}/{key}")
+            if url.startswith("file:"):
+                file_system.makedirs(path.rpartition("/")[0], exist_ok=True)
+            file_system.pipe_file(path, b"x")
 
-    return put, f"file://{tmp_path}/scans"
+    return put, url
 
 
 def find(*sources, **options):
