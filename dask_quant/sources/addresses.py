@@ -12,6 +12,12 @@ from urllib.parse import unquote
 
 from dask_quant.options import URL_SCHEME
 
+WEB_SCHEMES = ("http", "https")
+"""Schemes of single files: nothing lists what lies beside them."""
+
+_MAGIC = re.compile(r"[*\[]|\?(?!.*=)")
+"""What makes an address a pattern; ``?name=value`` is a query."""
+
 
 def is_url(source: object) -> TypeGuard[str]:
     """Return whether a source is written as an address, ``scheme://...``.
@@ -22,6 +28,28 @@ def is_url(source: object) -> TypeGuard[str]:
     (True, False)
     """
     return isinstance(source, str) and re.match(URL_SCHEME, source) is not None
+
+
+def is_web(url: str) -> bool:
+    """Return whether an address is of HTTP.
+
+    Examples
+    --------
+    >>> is_web("HTTPS://host/a.png"), is_web("s3://bucket/a.png")
+    (True, False)
+    """
+    return url.partition("://")[0].lower() in WEB_SCHEMES
+
+
+def is_pattern(url: str) -> bool:
+    """Return whether an address has wildcards.
+
+    Examples
+    --------
+    >>> is_pattern("s3://bucket/a?.png"), is_pattern("s3://bucket/a.png?versionId=1")
+    (True, False)
+    """
+    return _MAGIC.search(url) is not None
 
 
 def hide_secrets(text: str) -> str:
@@ -64,9 +92,53 @@ def split_url(url: str) -> tuple[str, str]:
     >>> split_url("s3://bucket/..")
     ('/bucket', 'bucket')
     """
-    place = re.split(r"[?#]", url.partition("://")[2])[0]
-    host, _, path = place.partition("/")
-    host = host.rpartition("@")[2]
-    parts = [part for part in PurePosixPath(unquote(path)).parts if part not in ("/", "..")]
+    host, parts = _split_parts(url)
     folder = PurePosixPath("/", host, *parts[:-1])
     return str(folder), parts[-1] if parts else host.partition(":")[0] or "file"
+
+
+def split_folder_url(url: str) -> str:
+    """Return a folder in a store as an absolute path that begins with the host, or bucket.
+
+    Examples
+    --------
+    >>> split_folder_url("s3://me@bucket/a/b/"), split_folder_url("memory://")
+    ('/bucket/a/b', '/')
+    """
+    host, parts = _split_parts(url)
+    return str(PurePosixPath("/", host, *parts))
+
+
+def _split_parts(url: str) -> tuple[str, list[str]]:
+    """Return the host of an address, and the parts of the path there."""
+    place = re.split(r"[?#]", url.partition("://")[2])[0]
+    host, _, path = place.partition("/")
+    parts = [part for part in PurePosixPath(unquote(path)).parts if part not in ("/", "..")]
+    return host.rpartition("@")[2], parts
+
+
+def join_url(url: str, below: str) -> str:
+    """Return the address of what lies below a folder.
+
+    Examples
+    --------
+    >>> join_url("s3://bucket/", "a/b.png"), join_url("memory://", "b.png")
+    ('s3://bucket/a/b.png', 'memory:///b.png')
+    """
+    scheme, _, place = url.partition("://")
+    return f"{scheme}://{place.rstrip('/')}/{below}"
+
+
+def hide_login(text: str, url: str) -> str:
+    """Return a text of a library without the name and the password in an address.
+
+    Examples
+    --------
+    >>> hide_login("no bucket me:pass@b", "s3://me:pass@b/a.png")
+    'no bucket ***@b'
+    """
+    login = url.partition("://")[2].partition("/")[0].rpartition("@")[0]
+    for secret in (login, unquote(login), login.partition(":")[2]):
+        if secret:
+            text = text.replace(secret, "***")
+    return text

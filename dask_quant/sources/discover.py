@@ -51,28 +51,31 @@ class Discovery:
     """What was found in folders and by globs and is no image: other files, hidden entries."""
 
 
-def discover(sources: Sequence[str | Path], *, exclude: Path | None = None) -> Discovery:
+def discover(sources: Sequence[str | Path], *, exclude: str | Path | None = None) -> Discovery:
     """Find the images that the sources name.
 
-    **Eager.** Folders are listed, and files without an image suffix are looked into.
+    **Eager.** Folders are listed, and files without an image suffix are looked into, but objects
+    in a store are not.
 
     Parameters
     ----------
     sources : sequence of str or Path
         Each a file, a folder (recursive; hidden entries and links to folders are left out), a
-        glob (``**`` is any depth), a Zarr store, the address of a file (``https://...``), ``-`` for
-        standard input, or ``@list.txt``, a file with one path or address per line. What exists
-        under its literal name is that, whatever characters are in it; a `Path` is never anything
-        else.
-    exclude : Path, optional
-        Where outputs go: a folder, file or store that folders and globs contribute nothing of, and
-        that counts as one ignored entry where they hold it. It need not exist.
+        glob (``**`` is any depth), a Zarr store, the address of a file (``https://...``,
+        ``s3://...``) or of a folder in an object store (with a slash at its end, or known to the
+        store as one), a pattern of such addresses, ``-`` for standard input, or ``@list.txt``, a
+        file with one path or address per line, none of them a pattern. What exists under its
+        literal name is that, whatever characters are in it; a `Path` is never anything else.
+    exclude : Path or str, optional
+        Where outputs go: a folder, file or store, or an address, that folders and globs contribute
+        nothing of, and that counts as one ignored entry where they hold it. It need not exist.
 
     Returns
     -------
     Discovery
         Folders and globs contribute what has an image suffix, whatever is in it, or an image
-        signature, and Zarr stores. A name given explicitly is always an input.
+        signature, and Zarr stores; in object stores names alone tell. A name given explicitly is
+        always an input.
 
     Raises
     ------

@@ -6,6 +6,7 @@ Options come from fsspec's own settings: its configuration files, and environmen
 
 from __future__ import annotations
 
+import os
 import threading
 from functools import lru_cache
 from typing import Any
@@ -14,17 +15,20 @@ import fsspec
 from fsspec.config import conf
 
 from dask_quant.errors import SourceError
+from dask_quant.sources.addresses import WEB_SCHEMES, is_web
 from dask_quant.sources.header import show_cause, show_path
 
-HTTP_SCHEMES = ("http", "https")
-
-_EXTRAS = {**dict.fromkeys(HTTP_SCHEMES, "http"), **dict.fromkeys(("s3", "s3a"), "s3")}
+_EXTRAS = {**dict.fromkeys(WEB_SCHEMES, "http"), **dict.fromkeys(("s3", "s3a"), "s3")}
 """The extra of this package that brings what a scheme needs."""
 
 _MAX_KEPT = 16
 """Addresses whose file systems are kept (arbitrary); most share one, with its connections."""
 
 _lock = threading.Lock()
+# A process that is forked while another thread holds it would wait for ever.
+os.register_at_fork(
+    before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+)
 
 
 def open_file_system(url: str) -> tuple[Any, str]:
@@ -36,12 +40,12 @@ def open_file_system(url: str) -> tuple[Any, str]:
         When the scheme is not known, or a package that it needs is missing.
     """
     with _lock:  # else threads would open connections of their own
-        return _open(url)
+        return _open(url, os.getpid())
 
 
 @lru_cache(maxsize=_MAX_KEPT)
-def _open(url: str) -> tuple[Any, str]:
-    """Return what `open_file_system` does."""
+def _open(url: str, process: int) -> tuple[Any, str]:
+    """Return what `open_file_system` does, for one process: connections do not survive a fork."""
     scheme = _find_scheme(url)
     try:
         return fsspec.url_to_fs(url, **find_options(url))  # type: ignore[no-any-return]
@@ -70,7 +74,7 @@ def _find_scheme(url: str) -> str:
 def find_options(url: str) -> dict[str, Any]:
     """Return what is said to a file system where the user's settings say nothing else."""
     scheme = _find_scheme(url)
-    if scheme not in HTTP_SCHEMES:
+    if not is_web(url):
         return {}
     # Proxies of the environment, as curl and pip take them.
     return {"client_kwargs": {"trust_env": True} | conf.get(scheme, {}).get("client_kwargs", {})}

@@ -64,7 +64,8 @@ class Search:
         self.resolve = lru_cache(maxsize=_MAX_FOLDERS)(os.path.realpath)
         self._on_ignored = on_ignored
         self._excluded = frozenset[str]()
-        if exclude is not None:
+        self.excluded_url = str(exclude).rstrip("/") if is_url(exclude) else ""
+        if exclude is not None and not self.excluded_url:
             self._excluded = frozenset({self.identify(str(exclude)), os.path.realpath(exclude)})
 
     def identify(self, path: str) -> str:

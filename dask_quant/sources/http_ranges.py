@@ -24,6 +24,7 @@ from dask_quant.sources.header import show_path
 from dask_quant.sources.remote_glimpse import (
     ATTEMPTS,
     FIRST_WAIT_S,
+    MAX_WHOLE_BYTES,
     START_BYTES,
     Glimpse,
     refuse_changed,
@@ -85,6 +86,20 @@ def fetch(url: str, spans: Sequence[tuple[int, int]], known: Glimpse) -> list[by
     file_system, _ = open_file_system(url)
     parts: list[bytes] = sync(file_system.loop, _fetch_all, file_system, url, spans, known)
     return parts
+
+
+def fetch_whole(url: str) -> bytes:
+    """Return all bytes of a file, by one request, if they are not too many.
+
+    Raises
+    ------
+    SourceNotFoundError, SourceError
+        When they are, or it is not there, or cannot be read.
+    """
+    file_system, _ = open_file_system(url)
+    answer: _Answer = sync(file_system.loop, _ask, file_system, url, (0, MAX_WHOLE_BYTES))
+    refuse_whole(url, answer.glimpse.n_bytes)
+    return answer.data
 
 
 async def _fetch_all(

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Protocol
 
 from dask_quant.errors import SourceError, SourceNotFoundError
-from dask_quant.sources.addresses import is_url, split_url
+from dask_quant.sources.addresses import is_pattern, is_store_url, is_url, is_web, split_url
 from dask_quant.sources.folders import Folder, Glob
 from dask_quant.sources.found import STDIN, Found, Root, Search, is_zarr_store
 from dask_quant.sources.header import show_cause, show_path
 from dask_quant.sources.places import plan_own_parts
+from dask_quant.sources.signatures import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +39,14 @@ class _Source(Protocol):
 
     def find(self, search: Search) -> Iterator[Found]:
         """Yield its images."""
+
+
+class _Place(_Source, Protocol):
+    """What is searched for images."""
+
+    @property
+    def shown(self) -> str:
+        """What messages call it."""
 
 
 def find_images(
@@ -99,8 +108,10 @@ def _open_source(source: str | Path, stack: ExitStack) -> _Source:
     """Return what one source names; what it opens is closed with the stack."""
     if isinstance(source, str) and source.startswith("@"):
         return _List(source[1:], stack.enter_context(_open_list(source[1:])))
-    if source == STDIN or is_url(source):
-        return _File(str(source))
+    if source == STDIN:
+        return _File(STDIN)
+    if is_url(source):
+        return _open_url(source, may_match=True)
     text = str(source)
     found = _open_path(text)
     if found is not None:
@@ -109,6 +120,32 @@ def _open_source(source: str | Path, stack: ExitStack) -> _Source:
         return _Searched(Glob(source))
     message = f"Cannot read {show_path(text)}: there is no such file or folder."
     raise SourceNotFoundError(message)
+
+
+def _open_url(url: str, *, may_match: bool) -> _Source:
+    """Return what is at an address, or, where it has wildcards and nothing is, what it matches."""
+    may_match = may_match and is_pattern(url)
+    if _is_file_by_name(url) and (is_web(url) or not may_match):
+        return _File(url)
+    # Who reads local files must not wait for what lists others.
+    from dask_quant.sources.object_listing import StoreFolder, StoreGlob
+    from dask_quant.sources.object_pages import look_for
+
+    if url.endswith("/") and not may_match:
+        return _Searched(StoreFolder(url))
+    try:
+        entry = look_for(url)
+    except SourceNotFoundError:
+        if may_match:
+            return _Searched(StoreGlob(url))
+        raise
+    return _Searched(StoreFolder(url)) if entry.is_folder else _File(url, *entry[2:])
+
+
+def _is_file_by_name(url: str) -> bool:
+    """Return whether an address is of a file or a Zarr store by its name, so that none is asked."""
+    suffix = os.path.splitext(split_url(url)[1])[1].lower()
+    return is_web(url) or is_store_url(url) or (suffix in SUFFIXES and not url.endswith("/"))
 
 
 def _open_path(path: str) -> _Source | None:
@@ -143,7 +180,7 @@ class _File:
         """Yield it."""
         if is_url(self.path):
             folder, name = split_url(self.path)
-            yield Found(self.path, self.path, name, folder, named=True)
+            yield Found(self.path, self.path, name, folder, True, 0, self.size, self.modified)
             return
         identity = search.identify(self.path)
         folder, name = os.path.split(identity)
@@ -154,7 +191,7 @@ class _File:
 class _Searched:
     """A folder or a glob, which has to hold an image."""
 
-    place: Folder | Glob
+    place: _Place
     """What is searched."""
 
     def list_roots(self, search: Search) -> Iterator[Root]:
@@ -197,7 +234,7 @@ class _List:
         for number, entry in enumerate(self._read_lines(), start=1):
             if not entry.strip():
                 continue
-            found = _File(entry) if is_url(entry) else _open_path(entry)
+            found = _open_url(entry, may_match=False) if is_url(entry) else _open_path(entry)
             if found is None:
                 message = (
                     f"Cannot read {show_path(entry)}, line {number} of the list "

@@ -15,8 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 
 from dask_quant.errors import SourceError
 from dask_quant.sources import http_ranges, object_ranges
-from dask_quant.sources.addresses import hide_secrets
-from dask_quant.sources.file_systems import HTTP_SCHEMES
+from dask_quant.sources.addresses import hide_secrets, is_web
 from dask_quant.sources.header import show_path
 from dask_quant.sources.range_batches import (
     BATCH_BYTES,
@@ -267,7 +266,21 @@ def forget_files() -> None:
         kept.clear()
 
 
+def fetch_bytes(url: str) -> bytes:
+    """Return all bytes of a file by its address, by one request, and keep nothing of it.
+
+    For images that are decoded as a whole, each once. Servers that fail now and then are asked
+    again.
+
+    Raises
+    ------
+    SourceNotFoundError, SourceError
+        When it is not there, may not be read, has more than `MAX_WHOLE_BYTES`, or is empty.
+    """
+    data: bytes = _transport(url).fetch_whole(url)
+    return data
+
+
 def _transport(url: str) -> ModuleType:
     """Return what fetches from an address."""
-    scheme = url.partition("://")[0].lower()
-    return http_ranges if scheme in HTTP_SCHEMES else object_ranges
+    return http_ranges if is_web(url) else object_ranges

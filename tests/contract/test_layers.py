@@ -176,6 +176,7 @@ IMPORTS_WITHIN = {
     f"{ROOT}.sources.image_file": "a photograph must not wait for what TIFF, or addresses, need",
     f"{ROOT}.sources.color_profiles": "littlecms is for profiles of tables, which few images have",
     f"{ROOT}.sources.pillow_colors": "what finds images has no use for Numba",
+    f"{ROOT}.sources.listing": "local folders must not wait for what lists others",
     f"{ROOT}.sources.zarr_nodes": "local stores must not wait for what fetches others",
     f"{ROOT}.sources.tiff": "local files must not wait for what fetches others",
     f"{ROOT}.sources.tiff_samples": "what finds images has no use for Numba",
