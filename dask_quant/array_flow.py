@@ -6,30 +6,21 @@ the tasks; the histogram and the palette alone come back.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dask.delayed import delayed
 
-from dask_quant.errors import FitError
-from dask_quant.events import Event
 from dask_quant.execute import MAX_TASKS_PER_GRAPH, Executor
-from dask_quant.fit.fitting import finish_fit, fit_histogram
 from dask_quant.graphs.counting import count_leaves, merge_leaves, split_blocks
-from dask_quant.graphs.rows import RowBlocks
-from dask_quant.graphs.sampling import draw_colors
-from dask_quant.graphs.scalable import draw_initial_centroids, fit_dask_ml
 from dask_quant.histogram import ColorCounter, ColorHistogram
+from dask_quant.kept_parts import NOTHING_DONE, cut_units, find_missing
 from dask_quant.kernels.count_block import DENSE_MIN_PIXELS
 from dask_quant.pixel_grid import PLAIN_GRID, PixelGrid
-from dask_quant.row_flow import RowFitOptions, SpreadRows, fit_rows
-from dask_quant.sinks.atomic import (
-    check_output,
-    partial_folder,
-    put_in_place,
-    write_file_atomically,
-)
+from dask_quant.sinks.atomic import check_output, write_file_atomically
 from dask_quant.sinks.label_file import TIFF_SUFFIXES, plan_label_file
+from dask_quant.sinks.parts import is_whole_part
 from dask_quant.sinks.png import strip_rows
 from dask_quant.sinks.store_layout import label_shards
 from dask_quant.sinks.store_levels import list_shards, store_half
@@ -40,9 +31,11 @@ from dask_quant.sinks.zarr_store import (
     count_levels,
     discard_store,
     finish_store,
+    keep_block,
     store_block,
 )
 from dask_quant.sources.reading import NO_ORIGIN
+from dask_quant.workplace import Workplace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,18 +45,10 @@ if TYPE_CHECKING:
     from dask.delayed import Delayed
     from numpy.typing import NDArray
 
-    from dask_quant.fit.palette_fit import PaletteFit
-    from dask_quant.fit_options import FitOptions
     from dask_quant.palette import Palette
     from dask_quant.sinks.label_file import LabelFile
+    from dask_quant.sinks.state_folder import StateFolder
     from dask_quant.sources.reading import Origin
-
-DASK_ML_MAX_ITER = 300
-"""Lloyd iterations of `dask_ml.cluster.KMeans` when nothing else is said: its own default."""
-
-DASK_ML_TOL = 1e-4
-"""Tolerance of `dask_ml.cluster.KMeans` when nothing else is said: its own default."""
-
 
 STRIP_TASKS_PER_THREAD = 4
 """Tasks per thread that compress strips in one graph: the blocks of labels that they are cut from
@@ -102,85 +87,6 @@ def _count_together(image: da.Array, executor: Executor) -> ColorHistogram:
     return histogram
 
 
-def fit_image(
-    image: da.Array, histogram: ColorHistogram, options: FitOptions, executor: Executor
-) -> PaletteFit:
-    """Fit a palette with the engine that ``options`` names. **Eager**.
-
-    ``image`` is the pixels that ``histogram`` counted; the histogram engine does not read them.
-    """
-    if not options.fits_pixels:
-        return fit_histogram(histogram, options, executor.listener)
-    centroids: NDArray[np.floating | np.uint8]
-    if len(histogram) <= options.n_colors:
-        centroids, n_iter = histogram.colors, 0
-    elif options.engine == "scalable":
-        centroids, n_iter = _fit_in_passes(image, options, executor)
-    else:
-        centroids, n_iter = _fit_by_dask_ml(image, histogram, options, executor)
-    return finish_fit(
-        histogram,
-        centroids,
-        n_colors=options.n_colors,
-        engine=options.engine,
-        n_iter=n_iter,
-        recolor=options.recolor,
-    )
-
-
-def _fit_in_passes(
-    image: da.Array, options: FitOptions, executor: Executor
-) -> tuple[NDArray[np.float64], int]:
-    """Return centroids ``(n_colors, 3)`` that k-means on all pixels finds, and its iterations."""
-    source = SpreadRows(RowBlocks.of_image(image), executor)
-    survey = source.survey(options.seed, image.shape[2])
-    row_options = RowFitOptions(
-        n_clusters=options.n_colors,
-        max_iter=options.max_iter or RowFitOptions.max_iter,
-        max_shift=options.tol,
-        seed=options.seed,
-        n_init=options.n_init,
-    )
-    fit = fit_rows(source, survey, row_options)
-    return fit.centers, fit.n_iter
-
-
-def _fit_by_dask_ml(
-    image: da.Array, histogram: ColorHistogram, options: FitOptions, executor: Executor
-) -> tuple[NDArray[np.float64], int]:
-    """Return centroids ``(n_colors, 3)`` that dask-ml finds, and its iterations."""
-    first = _draw_start(image, histogram, options, executor)
-    executor.listener(Event("fit", 0, None))  # how many iterations is known at the end
-    with executor.activate():
-        fit = fit_dask_ml(
-            image,
-            n_clusters=options.n_colors,
-            initial_centroids=first,
-            max_iter=options.max_iter or DASK_ML_MAX_ITER,
-            # dask-ml compares with the squared shifts of all centroids together.
-            tol=DASK_ML_TOL if options.tol is None else options.tol * options.tol,
-            seed=options.seed,
-            persist=executor.client is not None,
-        )
-    return fit.centroids, fit.n_iter
-
-
-def _draw_start(
-    image: da.Array, histogram: ColorHistogram, options: FitOptions, executor: Executor
-) -> NDArray[np.float32]:
-    """Return distinct colours, float32 ``(n_colors, 3)``, for dask-ml to start from."""
-    try:
-        return draw_initial_centroids(
-            image,
-            n_clusters=options.n_colors,
-            seed=options.seed,
-            compute=lambda drawn: executor.compute(drawn, stage="draw"),
-        )
-    except FitError:
-        # A few colours hold nearly all pixels; each counts the same among the distinct ones.
-        return draw_colors(histogram.colors, options.n_colors, options.seed).astype(np.float32)
-
-
 def write_unit(shape: tuple[int, int], out: Path) -> tuple[int, int]:
     """Return rows and columns of what ``out`` stores as a unit: a shard, a block or a strip."""
     if out.suffix.lower() == ".zarr":
@@ -212,11 +118,13 @@ def write_labels(
     overwrite: bool,
     origin: Origin = NO_ORIGIN,
     grid: PixelGrid = PLAIN_GRID,
+    state: StateFolder | None = None,
 ) -> int:
     """Write labels ``(y, x)`` to ``out``, a ``.zarr`` or a label file, by tasks. **Eager**.
 
     Labels that are not chunked in whole shards, blocks or strips are rechunked first. ``origin`` is
-    what the pixels are read from; ``grid`` says where pixels lie, which a store tells.
+    what the pixels are read from; ``grid`` says where pixels lie, which a store tells. What is
+    written is kept in ``state``, where there is one, until all is: what is there is not made again.
 
     Returns
     -------
@@ -225,12 +133,52 @@ def write_labels(
     """
     check_label_output(out, overwrite=overwrite)
     aligned = align_blocks(labels, write_unit(labels.shape, out))
-    out = out.absolute()  # workers may have another working folder
+    place = Workplace(out.absolute(), overwrite, state)  # workers may have another working folder
     if out.suffix.lower() == ".zarr":
-        store = start_store(out, labels.shape, palette, overwrite=overwrite, grid=grid)
-        return fill_store(aligned, store, out, executor, overwrite=overwrite, stage="relabel")
+        return _write_store(aligned, palette, place, executor, grid)
     file = plan_label_file(out, labels.shape, labels.dtype, len(palette), origin)
-    return _write_file(aligned, file, palette, out, executor, overwrite=overwrite)
+    return _write_file(aligned, file, palette, place, executor)
+
+
+def _write_store(
+    labels: da.Array, palette: Palette, place: Workplace, executor: Executor, grid: PixelGrid
+) -> int:
+    """Write the shards that are missing by tasks, then give the store its name."""
+    given = (place.final, labels.shape, palette)
+    start = partial(start_store, *given, overwrite=place.overwrite, grid=grid)
+    with place.open_store(start, discard_store) as temporary:
+        unit = label_shards(labels.shape)
+        missing = NOTHING_DONE
+        if place.is_resumed:
+            missing = find_missing(labels, unit, partial(keep_block, temporary), executor)
+        put = delayed(put_shards, pure=False)
+        run_on_blocks(
+            labels,
+            executor,
+            lambda b, at: put(temporary, unit, b, at, missing.of(at)),
+            is_done=missing.is_done,
+        )
+        fill_levels(temporary, executor, is_resumed=place.is_resumed)
+        return name_store(temporary, place)
+
+
+def put_shards(
+    store: Path,
+    unit: tuple[int, int],
+    labels: NDArray[np.uint8],
+    at: tuple[int, int],
+    only: tuple[tuple[int, int], ...] | None = None,
+) -> int:
+    """Write whole shards of labels, all or ``only`` some, and return their pixels. **Eager**."""
+    return sum(
+        store_block(store, part, offset=place) for part, place in cut_units(labels, at, unit, only)
+    )
+
+
+def name_store(temporary: Path, place: Workplace) -> int:
+    """Give a store that is whole its name, and return its bytes. **Eager**."""
+    place.note(temporary)
+    return finish_store(temporary, place.final, overwrite=place.overwrite)
 
 
 def fill_store(
@@ -260,11 +208,16 @@ def fill_store(
         discard_store(temporary)
 
 
-def fill_levels(temporary: Path, executor: Executor) -> None:
-    """Write the smaller levels of a store that has some, each when the one before is whole."""
+def fill_levels(temporary: Path, executor: Executor, *, is_resumed: bool = False) -> None:
+    """Write the smaller levels of a store that has some, each when the one before is whole.
+
+    ``is_resumed``: shards that are there are kept.
+    """
     store = delayed(store_half, pure=False)
     for level in range(1, count_levels(temporary)):
         shards = list_shards(temporary, level)
+        if is_resumed:
+            shards = [each for each in shards if not _keep_shard(temporary, level, *each)]
         executor.compute_all(
             [store(temporary, level, rows, columns) for rows, columns in shards],
             stage="pyramid",
@@ -273,26 +226,35 @@ def fill_levels(temporary: Path, executor: Executor) -> None:
         )
 
 
+def _keep_shard(temporary: Path, level: int, rows: range, columns: range) -> bool:
+    """Return whether a shard of a level is whole, as `list_shards` returns it."""
+    offset, shape = (rows.start, columns.start), (len(rows), len(columns))
+    return keep_block(temporary, offset, shape, level=level)
+
+
 def _write_file(
-    labels: da.Array,
-    file: LabelFile,
-    palette: Palette,
-    out: Path,
-    executor: Executor,
-    *,
-    overwrite: bool,
+    labels: da.Array, file: LabelFile, palette: Palette, place: Workplace, executor: Executor
 ) -> int:
     """Write parts by tasks, let one task join them, then give the file its name."""
-    with partial_folder(out) as folder:
+    with place.open_parts() as folder:
+        missing = NOTHING_DONE
+        if place.is_resumed:
+            missing = find_missing(labels, file.unit, partial(holds_part, folder, file), executor)
         write_parts = delayed(write_part_files, pure=False)
         shared = delayed(file, pure=True, traverse=False)
         run_on_blocks(
             labels,
             executor,
-            lambda b, at: write_parts(folder, shared, b, at),
+            lambda b, at: write_parts(folder, shared, b, at, missing.of(at)),
             max_blocks=limit_blocks(file, labels.shape, executor),
+            is_done=missing.is_done,
         )
-        return finish_file(folder, file, palette, out, executor, overwrite=overwrite)
+        return finish_file(folder, file, palette, place, executor)
+
+
+def holds_part(folder: Path, file: LabelFile, at: tuple[int, int], shape: tuple[int, int]) -> bool:
+    """Return whether the part of a unit is whole, inside a task. **Eager**."""
+    return is_whole_part(folder / file.name_part(at))
 
 
 def limit_blocks(file: LabelFile, shape: tuple[int, int], executor: Executor) -> int | None:
@@ -302,29 +264,28 @@ def limit_blocks(file: LabelFile, shape: tuple[int, int], executor: Executor) ->
 
 
 def finish_file(
-    folder: Path,
-    file: LabelFile,
-    palette: Palette,
-    out: Path,
-    executor: Executor,
-    *,
-    overwrite: bool,
+    folder: Path, file: LabelFile, palette: Palette, place: Workplace, executor: Executor
 ) -> int:
     """Let a task join the parts of ``folder``, name the file, and return its bytes. **Eager**."""
     join = delayed(join_part_files, pure=False)
     joined = join(folder, file, palette)
     n_bytes: int = executor.compute(joined, stage="write", leaves=[joined])
-    put_in_place(folder / JOINED_NAME, out, overwrite=overwrite)
+    place.put_file(folder / JOINED_NAME)
     return n_bytes
 
 
 def write_part_files(
-    folder: Path, file: LabelFile, labels: NDArray[np.uint8], at: tuple[int, int]
+    folder: Path,
+    file: LabelFile,
+    labels: NDArray[np.uint8],
+    at: tuple[int, int],
+    only: tuple[tuple[int, int], ...] | None = None,
 ) -> int:
-    """Write whole units of labels as parts of a file, and return their pixels. **Eager**."""
+    """Write units of labels, all or ``only`` some, as parts of a file; return their pixels."""
     if labels.size == 0:  # an array may have empty chunks
         return 0
-    return file.put(folder, labels, at)
+    units = cut_units(labels, at, file.unit, only)
+    return sum(file.put(folder, unit, place) for unit, place in units)
 
 
 def join_part_files(folder: Path, file: LabelFile, palette: Palette) -> int:
@@ -344,28 +305,30 @@ def run_on_blocks(
     stage: str = "relabel",
     max_blocks: int | None = None,
     merge: Callable[[list[Any]], Any] = len,
+    is_done: Callable[[tuple[int, int]], bool] = lambda at: False,
 ) -> list[Any]:
     """Compute a task for every block of ``(y, x, ...)``, in bounded waves. **Eager**.
 
     ``make_task`` gets the block and its first row and column. Returned is what ``merge`` makes of
     the results of each wave, on a worker: by default their number alone.
-    A wave is of at most about ``max_blocks``, where that is less than a graph may have.
+    A wave is of at most about ``max_blocks``, where that is less than a graph may have. Blocks that
+    ``is_done`` says so of, by their first row and column, are left out.
     """
     width = min(max_blocks or MAX_TASKS_PER_GRAPH, MAX_TASKS_PER_GRAPH)
     n_pixels, n_done = array.shape[0] * array.shape[1], 0
     merged = []
     for part, (first_row, first_column) in _split_with_offsets(array, width):
-        tasks = [
-            make_task(block, (first_row + row, first_column + column))
-            for block, (row, column) in zip(
-                part.to_delayed().ravel(), _block_offsets(part), strict=True
-            )
-        ]
-        sizes = _block_sizes(part)
-        wave = executor.part_of(n_pixels, n_done)
-        root = delayed(merge)(tasks)
-        merged.append(wave.compute(root, stage=stage, leaves=tasks, sizes=sizes, unit="px"))
-        n_done += sum(sizes)
+        all_sizes, tasks, sizes = _block_sizes(part), [], []
+        offsets = [(first_row + row, first_column + column) for row, column in _block_offsets(part)]
+        for block, at, size in zip(part.to_delayed().ravel(), offsets, all_sizes, strict=True):
+            if not is_done(at):
+                tasks.append(make_task(block, at))
+                sizes.append(size)
+        if tasks:
+            wave = executor.part_of(n_pixels, n_done + sum(all_sizes) - sum(sizes))
+            root = delayed(merge)(tasks)
+            merged.append(wave.compute(root, stage=stage, leaves=tasks, sizes=sizes, unit="px"))
+        n_done += sum(all_sizes)
     return merged
 
 

@@ -9,9 +9,10 @@ import dask.array as da
 import numpy as np
 
 from dask_quant.alpha_options import as_alpha
-from dask_quant.array_flow import count_image, fit_image, write_labels
+from dask_quant.array_flow import count_image, write_labels
 from dask_quant.borders import mark_borders
 from dask_quant.cluster import find_active_client
+from dask_quant.engine_flow import fit_image
 from dask_quant.errors import FewerColorsWarning, OptionError, PixelFormatError
 from dask_quant.events import ignore_event
 from dask_quant.execute import Executor

@@ -18,6 +18,7 @@ from dask_quant.array_flow import (
     check_label_output,
     fill_levels,
     finish_file,
+    name_store,
     run_on_blocks,
     write_part_files,
     write_unit,
@@ -29,13 +30,14 @@ from dask_quant.graphs.dither import (
     join_bands,
     whole_rows,
 )
+from dask_quant.kept_outcome import keep_tally
 from dask_quant.palette import check_opaque
 from dask_quant.pixel_grid import PLAIN_GRID, PixelGrid
-from dask_quant.sinks.atomic import partial_folder
 from dask_quant.sinks.label_file import plan_label_file
 from dask_quant.sinks.store_start import start_store, tell_counts
-from dask_quant.sinks.zarr_store import discard_store, finish_store, store_block
+from dask_quant.sinks.zarr_store import discard_store, store_block
 from dask_quant.sources.reading import NO_ORIGIN
+from dask_quant.workplace import Workplace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from dask_quant.kernels.assign import Labels
     from dask_quant.palette import Palette
     from dask_quant.sinks.label_file import LabelFile
+    from dask_quant.sinks.state_folder import StateFolder
     from dask_quant.sources.reading import Origin
 
     Put: TypeAlias = Callable[[Labels, tuple[int, int]], int]
@@ -74,13 +77,15 @@ def write_dithered(
     decodes_whole: bool = False,
     origin: Origin = NO_ORIGIN,
     grid: PixelGrid = PLAIN_GRID,
+    state: StateFolder | None = None,
 ) -> tuple[int, Tally]:
     """Dither ``(y, x, 3)`` uint8 and write the labels to a ``.zarr`` or a file. **Eager**.
 
     The nearest entry is found in ``space``. ``decodes_whole`` says that all of the image is decoded
     for any part of it. Error diffusion then goes through it in one wave: there is nothing to be
     read ahead, and much to be read again. ``origin`` is what the pixels are read from; ``grid``
-    says where they lie, which a store tells.
+    says where they lie, which a store tells. What is written is kept in ``state``, where there is
+    one, until all is; a run that goes on writes it again.
 
     Returns
     -------
@@ -93,7 +98,7 @@ def write_dithered(
     check_label_output(out, overwrite=overwrite)
     shape = image.shape[:2]
     unit = write_unit(shape, out)
-    out = out.absolute()  # workers may have another working folder
+    place = Workplace(out.absolute(), overwrite, state)  # workers may have another working folder
     relabel: Relabel
     if dither == "floyd-steinberg":
         relabel = partial(_diffuse, image, palette, space, unit, executor, decodes_whole)
@@ -101,45 +106,42 @@ def write_dithered(
         blocks = align_blocks(image, unit)
         relabel = partial(_dither_ordered, blocks, palette, dither, space, executor)
     if out.suffix.lower() == ".zarr":
-        return _write_store(relabel, shape, palette, out, executor, grid, overwrite=overwrite)
+        return _write_store(relabel, shape, palette, place, executor, grid)
     file = plan_label_file(out, shape, palette.label_dtype, len(palette), origin)
-    return _write_file(relabel, file, palette, out, executor, overwrite=overwrite)
+    return _write_file(relabel, file, palette, place, executor)
 
 
 def _write_store(
     relabel: Relabel,
     shape: tuple[int, int],
     palette: Palette,
-    out: Path,
+    place: Workplace,
     executor: Executor,
     grid: PixelGrid,
-    *,
-    overwrite: bool,
 ) -> tuple[int, Tally]:
     """Fill a store, tell it the counts, and give it its name."""
-    temporary = start_store(out, shape, palette, overwrite=overwrite, grid=grid)
-    try:
+    given = (place.final, shape, palette)
+    start = partial(start_store, *given, overwrite=place.overwrite, grid=grid)
+    with place.open_store(start, discard_store) as temporary:
         tally = relabel(partial(put_in_store, temporary))
         fill_levels(temporary, executor)
         tell_counts(temporary, tally.count_palette(palette))
-        return finish_store(temporary, out, overwrite=overwrite), tally
-    finally:
-        discard_store(temporary)
+        keep_tally(place.state, tally)
+        return name_store(temporary, place), tally
 
 
 def _write_file(
     relabel: Relabel,
     file: LabelFile,
     palette: Palette,
-    out: Path,
+    place: Workplace,
     executor: Executor,
-    *,
-    overwrite: bool,
 ) -> tuple[int, Tally]:
     """Write parts, join them, and give the file its name."""
-    with partial_folder(out) as folder:
+    with place.open_parts() as folder:
         tally = relabel(partial(write_part_files, folder, file))
-        return finish_file(folder, file, palette, out, executor, overwrite=overwrite), tally
+        keep_tally(place.state, tally)
+        return finish_file(folder, file, palette, place, executor), tally
 
 
 def put_in_store(store: Path, labels: NDArray[np.uint8], at: tuple[int, int]) -> int:

@@ -28,8 +28,10 @@ from dask.delayed import delayed
 from dask_quant.errors import OutputError, SourceError
 from dask_quant.events import Event, ignore_event
 from dask_quant.histogram import ColorCounter
+from dask_quant.kept_counts import find_counts, keep_counts
+from dask_quant.kept_outcome import find_outcome
 from dask_quant.options import format_bytes
-from dask_quant.sinks.atomic import partial_folder, report_os_errors
+from dask_quant.sinks.atomic import partial_folder, report_os_errors, sync_file
 from dask_quant.sources.header import show_path
 from dask_quant.sources.scratch import ScratchImage
 
@@ -42,10 +44,17 @@ if TYPE_CHECKING:
     from dask_quant.events import Listener
     from dask_quant.execute import Executor
     from dask_quant.histogram import ColorHistogram
+    from dask_quant.sinks.state_folder import StateFolder
     from dask_quant.sources.strips import ImageStream
 
 STAGE = "decode"
 """Name of the stage in events and reports."""
+
+_DECODED_FOLDER = "decoded"
+"""Where the scratch file is in a state."""
+
+_DECODED_NAME = "decoded.json"
+"""There once the scratch file is whole: its bytes."""
 
 
 def count_stream(stream: ImageStream, executor: Executor) -> ColorHistogram:
@@ -86,17 +95,60 @@ def decode_stream(
     beside = beside.absolute()  # workers may have another working folder
     with partial_folder(beside) as folder:
         _check_room(stream, folder)
-        scratch = ScratchImage(
-            str(folder / "pixels.raw"), stream.stored, stream.orientation, stream.bands
-        )
-        if executor.client is None:
-            yield scratch, decode_strips(stream, scratch, executor.listener)
-            return
-        decode = delayed(decode_strips, pure=False)(stream, scratch, ignore_event)
-        n_pixels = stream.stored[0] * stream.stored[1]
-        compute = executor.compute
-        histogram = compute(decode, stage=STAGE, leaves=[decode], sizes=[n_pixels], unit="px")
-        yield scratch, histogram
+        scratch = _name_scratch(stream, folder)
+        yield scratch, _decode(stream, scratch, executor)
+
+
+def decode_kept(
+    stream: ImageStream, state: StateFolder, executor: Executor
+) -> tuple[ScratchImage, ColorHistogram | None]:
+    """Decode a file to a scratch file in a state, unless it is there, and count its colours.
+
+    **Eager.** The counts are None where the palette was found already and they are gone. Parameters
+    and errors are those of `decode_stream`.
+    """
+    folder = state.make_folder(_DECODED_FOLDER)
+    scratch = _name_scratch(stream, folder)
+    n_rows, width = stream.stored
+    n_bytes = stream.bands * n_rows * width
+    if state.read_json(_DECODED_NAME) == n_bytes == _count_bytes(Path(scratch.path)):
+        counts, n_counted = find_counts(state, width) or (None, 0)
+        if n_counted == n_rows or find_outcome(state) is not None:
+            return scratch, counts
+    state.discard(_DECODED_NAME)
+    _check_room(stream, folder)
+    counts = _decode(stream, scratch, executor)
+    with report_os_errors(folder):
+        sync_file(Path(scratch.path))
+    keep_counts(state, counts, n_rows)
+    state.write_json(_DECODED_NAME, n_bytes)
+    return scratch, counts
+
+
+def _name_scratch(stream: ImageStream, folder: Path) -> ScratchImage:
+    """Return the scratch file of a file in a folder, which need not be there."""
+    name = str(folder / "pixels.raw")
+    return ScratchImage(name, stream.stored, stream.orientation, stream.bands)
+
+
+def _decode(stream: ImageStream, scratch: ScratchImage, executor: Executor) -> ColorHistogram:
+    """Write a scratch file, in this process or on a worker, and return its colours."""
+    if executor.client is None:
+        return decode_strips(stream, scratch, executor.listener)
+    decode = delayed(decode_strips, pure=False)(stream, scratch, ignore_event)
+    n_pixels = stream.stored[0] * stream.stored[1]
+    histogram: ColorHistogram = executor.compute(
+        decode, stage=STAGE, leaves=[decode], sizes=[n_pixels], unit="px"
+    )
+    return histogram
+
+
+def _count_bytes(path: Path) -> int:
+    """Return the bytes of a file, -1 where there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
 
 
 def _check_room(stream: ImageStream, folder: Path) -> None:

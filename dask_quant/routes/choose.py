@@ -24,6 +24,7 @@ from dask_quant.routes.from_counts import fit_counts, take_counts
 from dask_quant.routes.inspect import describe_inputs
 from dask_quant.routes.memory import count_in_memory, fit_in_memory, relabel_in_memory
 from dask_quant.routes.outlining import check_outline_name, refuse_outline
+from dask_quant.routes.resuming import check_resumable
 from dask_quant.routes.streams import needs_strips
 from dask_quant.sinks.atomic import check_output
 from dask_quant.sinks.palette_file import check_palette_name
@@ -43,6 +44,7 @@ def relabel_sources(job: Job, sources: Sources | Any, out: Path) -> Report:
     """Fit (unless a palette is given), relabel and write whatever ``sources`` are. **Eager**."""
     if is_array(sources):
         check_label_suffix(out, n_inputs=1)
+        check_resumable(job, sources)
         _check_outline(job, None, out)
         from dask_quant.routes.chunked import relabel_chunked
 

@@ -10,7 +10,6 @@ from dask_quant import row_flow
 from dask_quant.array_flow import (
     check_label_output,
     count_image,
-    fit_image,
     write_labels,
     write_unit,
     writes_strips,
@@ -18,10 +17,13 @@ from dask_quant.array_flow import (
 from dask_quant.chunking import PROCESS_BYTES, check_budget
 from dask_quant.dither_flow import write_dithered
 from dask_quant.dither_plan import plan_dithered
+from dask_quant.engine_flow import fit_image
 from dask_quant.events import Notice
 from dask_quant.flow import describe_fit, retell_outcome
 from dask_quant.graphs.relabel import relabel_blocks
 from dask_quant.graphs.scalable import plan_fit_bytes
+from dask_quant.kept_counts import count_kept, drop_counts, plan_kept_counts
+from dask_quant.kept_outcome import find_outcome, keep_outcome
 from dask_quant.outline_flow import WrittenLabels, plan_outline_bytes, write_outline
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.persist import persist_image
@@ -35,6 +37,7 @@ from dask_quant.routes.common import (
 )
 from dask_quant.routes.executing import open_executor
 from dask_quant.routes.outlining import check_outlined
+from dask_quant.routes.resuming import find_final, finish_state, keep_state, report_done
 from dask_quant.sinks.label_file import (
     check_color_number,
     check_image_shape,
@@ -44,8 +47,9 @@ from dask_quant.sinks.label_file import (
 from dask_quant.sources.opening import open_image
 from dask_quant.sources.reading import Origin, read_any_header
 from dask_quant.sources.scratch import ScratchImage, open_scratch
-from dask_quant.stream_flow import STAGE, count_stream, decode_stream
+from dask_quant.stream_flow import STAGE, count_stream, decode_kept, decode_stream
 from dask_quant.tables import MAX_TABLE_BYTES
+from dask_quant.workplace import OutputPlaces, forget_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +63,7 @@ if TYPE_CHECKING:
     from dask_quant.results import Report
     from dask_quant.routes.chunked_source import ChunkedSource
     from dask_quant.routes.common import Job
+    from dask_quant.sinks.state_folder import StateFolder
     from dask_quant.sources.header import ImageHeader
 
 
@@ -66,22 +71,38 @@ def relabel_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Repor
     """Relabel one image as a Dask array."""
     check_outlined(job.outline, out)
     for path in (out, job.outline):
-        if path is not None:
+        if path is not None and not job.run.resume:
             check_label_output(path, overwrite=job.run.overwrite)
     _check_palette_size(job.palette, out)
+    with keep_state(job, image, out) as state:
+        report = report_done(job, state, image, out, n_ignored)
+        if report is None:
+            report = _relabel_image(job, image, out, n_ignored, state)
+            finish_state(state)
+        return report
+
+
+def _relabel_image(
+    job: Job, image: Any, out: Path, n_ignored: int, state: StateFolder | None
+) -> Report:
+    """Relabel one image that is not done, from where its state is."""
     with (
         open_executor(job.run.cluster, job.listener, job.watch) as executor,
-        _prepare_source(job, image, out, executor) as (source, plan, input_bytes),
+        _prepare_source(job, image, out, executor, state=state) as (source, plan, input_bytes),
     ):
-        outcome = _fit_source(job, source, plan, out, executor)
-        with job.watch.measure("relabel"):
-            chunks = None if is_dask(source.image) else plan.relabel_chunks
-            pixels = _open_pixels(job, source, chunks)
-            outcome = _relabel_source(job, source, pixels, outcome, out, executor, image)
+        outcome = _fit_source(job, source, plan, out, executor, state)
+        written = None if state is None else find_final(job, state, out)
+        if written is None:
+            with job.watch.measure("relabel"):
+                chunks = None if is_dask(source.image) else plan.relabel_chunks
+                pixels = _open_pixels(job, source, chunks)
+                given = (job, source, pixels, outcome, out, executor, image, state)
+                written = _relabel_source(*given)
         if job.outline is not None:
-            outcome = _draw_borders(job, source, outcome, out, job.outline, executor)
+            places = OutputPlaces(out, job.outline, state)
+            written = _draw_borders(job, source, written, places, executor)
         peak = executor.peak_rss_bytes()
-    return report_one(job, outcome, out, n_ignored, input_bytes, peak)
+    return report_one(job, written, out, n_ignored, input_bytes, peak)
 
 
 def _relabel_source(
@@ -92,6 +113,7 @@ def _relabel_source(
     out: Path,
     executor: Executor,
     given: Any,
+    state: StateFolder | None,
 ) -> ImageOutcome:
     """Write the labels of ``source`` as Dask reads it; return the figures of what was written.
 
@@ -106,6 +128,7 @@ def _relabel_source(
             overwrite=overwrite,
             origin=origin,
             grid=source.grid,
+            state=state,
         )
     else:
         n_bytes, tally = write_dithered(
@@ -115,6 +138,7 @@ def _relabel_source(
             decodes_whole=source.decodes_whole,
             origin=origin,
             grid=source.grid,
+            state=state,
         )
         outcome = retell_outcome(outcome, tally, job.fit.space)
     return replace(outcome, output_bytes=n_bytes)
@@ -124,14 +148,18 @@ def _draw_borders(
     job: Job,
     source: ChunkedSource,
     outcome: ImageOutcome,
-    out: Path,
-    outline: Path,
+    places: OutputPlaces,
     executor: Executor,
 ) -> ImageOutcome:
-    """Draw the borders of the labels that were written to ``out``."""
-    labels = WrittenLabels(out, source.shape, outcome.palette.label_dtype)
+    """Draw the borders of the labels that were written."""
+    labels = WrittenLabels(places.final, source.shape, outcome.palette.label_dtype)
+    outline, final = places.outline, places.final_outline
+    assert outline is not None, "borders are drawn where they were asked for"
+    assert final is not None, "and only there"
+    overwrite = job.run.overwrite or job.run.resume
     with job.watch.measure("outline"):
-        n_bytes = write_outline(labels, outline, executor, overwrite=job.run.overwrite)
+        n_bytes = write_outline(labels, outline, executor, overwrite=overwrite)
+    places.put("outline", outline, final)
     return replace(outcome, output_bytes=outcome.output_bytes + n_bytes)
 
 
@@ -191,14 +219,39 @@ def _open_pixels(job: Job, source: ChunkedSource, chunks: tuple[int, int] | None
 
 
 def _fit_source(
-    job: Job, source: ChunkedSource, plan: ChunkPlan, out: Path, executor: Executor
+    job: Job,
+    source: ChunkedSource,
+    plan: ChunkPlan,
+    out: Path,
+    executor: Executor,
+    state: StateFolder | None = None,
 ) -> ImageOutcome:
     """Count one image and fit, or take, its palette; what that took is given up here."""
+    if state is None:
+        return _count_and_fit(job, source, plan, out, executor, None)
+    kept = find_outcome(state)
+    if kept is None:
+        forget_output(state)
+        kept = _count_and_fit(job, source, plan, out, executor, state)
+        keep_outcome(state, kept)
+    drop_counts(state)
+    return kept
+
+
+def _count_and_fit(
+    job: Job,
+    source: ChunkedSource,
+    plan: ChunkPlan,
+    out: Path,
+    executor: Executor,
+    state: StateFolder | None,
+) -> ImageOutcome:
+    """Count one image, with checkpoints where there is a state, and fit or take its palette."""
     image = None
     if source.histogram is None or job.fit.fits_pixels:
         image = _open_to_count(job, source, plan)
     with job.watch.measure("count"):
-        counted = source.histogram or count_image(image, executor)
+        counted = source.histogram or _count_colors(image, executor, state)
         histogram = job.saved.extend(counted)
     n_found = max(len(histogram), len(job.saved.earlier))
     n_entries = max(len(job.fit.refit), min(job.fit.n_colors, n_found))
@@ -211,9 +264,20 @@ def _fit_source(
         return describe_fit(histogram, fit)
 
 
+def _count_colors(image: Any, executor: Executor, state: StateFolder | None) -> ColorHistogram:
+    """Count the colours of a Dask array, with checkpoints where there is a state."""
+    return count_image(image, executor) if state is None else count_kept(image, executor, state)
+
+
 @contextmanager
 def _prepare_source(
-    job: Job, image: Any, out: Path, executor: Executor, *, reads_again: bool = True
+    job: Job,
+    image: Any,
+    out: Path,
+    executor: Executor,
+    *,
+    reads_again: bool = True,
+    state: StateFolder | None = None,
 ) -> Iterator[tuple[ChunkedSource, ChunkPlan, int]]:
     """Give the source to read, its plan, and the bytes of the image as it was given.
 
@@ -242,13 +306,19 @@ def _prepare_source(
     elif given.stream is None:
         yield given, plan, given.input_bytes
     else:
-        with _decode_source(job, given, out, executor, reads_again=reads_again) as source:
+        decoding = _decode_source(job, given, out, executor, reads_again, state)
+        with decoding as source:
             yield source, plan, given.input_bytes
 
 
 @contextmanager
 def _decode_source(
-    job: Job, given: ChunkedSource, out: Path, executor: Executor, *, reads_again: bool
+    job: Job,
+    given: ChunkedSource,
+    out: Path,
+    executor: Executor,
+    reads_again: bool,
+    state: StateFolder | None,
 ) -> Iterator[ChunkedSource]:
     """Give a source that is read in strips, counted, and decoded if it is read again."""
     assert given.stream is not None, "only streams are decoded"
@@ -259,9 +329,12 @@ def _decode_source(
         return
     with ExitStack() as stack:
         with job.watch.measure(STAGE):
-            decoding = decode_stream(given.stream, out, executor)
-            scratch, histogram = stack.enter_context(decoding)
-        yield replace(given, image=scratch, histogram=histogram)
+            if state is None:
+                decoding = decode_stream(given.stream, out, executor)
+                found: tuple[ScratchImage, ColorHistogram | None] = stack.enter_context(decoding)
+            else:
+                found = decode_kept(given.stream, state, executor)
+        yield replace(given, image=found[0], histogram=found[1])
 
 
 def _check_palette_size(palette: Palette | None, out: Path) -> None:
@@ -306,6 +379,8 @@ def plan_source(
     )
     n_pixels = source.shape[0] * source.shape[1]
     saved_bytes = plan_saved_bytes(job, n_pixels, has_alpha=source.has_alpha)
+    if job.run.resume:
+        saved_bytes += plan_kept_counts(n_pixels)
     plan = replace(plan, projected_bytes=plan.projected_bytes + saved_bytes)
     if job.outline is not None and out is not None:
         needed = plan_outline_bytes(

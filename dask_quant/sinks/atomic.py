@@ -32,6 +32,10 @@ _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errn
 """What opening or syncing a folder answers where that is not supported or not allowed."""
 
 
+_TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR})
+"""What renaming a folder answers when its new name is taken."""
+
+
 @contextmanager
 def report_os_errors(path: Path) -> Iterator[None]:
     """Turn an `OSError` of the block into an `OutputError` of one line that names ``path``.
@@ -241,6 +245,16 @@ def _rename_to_free_name(temporary: Path, path: Path) -> None:
         os.rename(temporary, path)  # leaves a moment for a race, where there are no hard links
     else:
         temporary.unlink()
+
+
+def rename_folder(temporary: Path, final: Path) -> None:
+    """Rename a folder, or raise `OutputExistsError` when ``final`` has come to hold something."""
+    try:
+        os.rename(temporary, final)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            raise OutputExistsError(exists_message(final)) from None
+        raise
 
 
 def sync_file(path: Path) -> None:

@@ -40,6 +40,9 @@ class LabelFile(Protocol):
     def put(self, folder: Path, labels: Labels, at: tuple[int, int]) -> int:
         """Write parts: whole units of labels whose first pixel is ``at`` a row and a column."""
 
+    def name_part(self, at: tuple[int, int]) -> str:
+        """Return the name of the part of the unit whose first pixel is at a row and a column."""
+
     def join(self, folder: Path, palette: Palette) -> Iterator[bytes]:
         """Yield the bytes of the file from all of its parts."""
 

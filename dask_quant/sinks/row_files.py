@@ -43,19 +43,23 @@ class _RowFile:
         """Rows and columns of what one task writes."""
         return strip_rows(self.shape[1]), self.shape[1]
 
+    def name_part(self, at: tuple[int, int]) -> str:
+        """Return the name of the part of the strip whose first pixel is at a row and a column."""
+        return f"{at[0]}.part"
+
     def _put_strips(
         self, folder: Path, labels: Labels, first_row: int, encode: Callable[[Labels], bytes]
     ) -> int:
         """Write whole strips, one part each, named by its first row; return their pixels."""
         for top in range(0, len(labels), self.unit[0]):
             strip = labels[top : top + self.unit[0]]
-            write_part(folder / f"{first_row + top}.part", [encode(strip)])
+            write_part(folder / self.name_part((first_row + top, 0)), [encode(strip)])
         return labels.size
 
     def _read_strips(self, folder: Path) -> Iterator[bytes]:
         """Yield what was encoded, from top to bottom."""
         for row in range(0, self.shape[0], self.unit[0]):
-            with open_part(folder / f"{row}.part") as part:
+            with open_part(folder / self.name_part((row, 0))) as part:
                 yield part.read(0)
 
     def _read_rows(self, folder: Path) -> Iterator[Labels]:

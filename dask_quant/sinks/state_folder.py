@@ -75,6 +75,35 @@ class StateFolder:
         """Return the value of a name, None where there is none or it is torn. **Eager**."""
         return _read_json(self.path / name)
 
+    def make_folder(self, name: str) -> Path:
+        """Return the absolute path of a folder below this one, made unless it is there. **Eager**.
+
+        What killed writers left in it is removed.
+        """
+        folder = self.path.absolute() / name
+        with report_os_errors(folder):
+            if folder.is_symlink() or folder.is_file():
+                folder.unlink()
+            folder.mkdir(exist_ok=True)
+            _clear(folder, only_torn=True)
+        return folder
+
+    def discard(self, *names: str) -> None:
+        """Remove files and folders in the folder, those that are there. **Eager**."""
+        with report_os_errors(self.path):
+            for name in names:
+                _remove(self.path / name)
+
+    def is_bare(self) -> bool:
+        """Return whether there is nothing in the folder but what the job is. **Eager**."""
+        return {each.name for each in self.path.iterdir()} <= {LOCK_NAME, JOB_NAME}
+
+    def tidy(self, *keep: str) -> None:
+        """Remove all but what the job is, and the files ``keep``. **Eager**."""
+        with os.scandir(self.path) as entries:
+            names = [each.name for each in entries]
+        self.discard(*(name for name in names if name not in (LOCK_NAME, JOB_NAME, *keep)))
+
     def remove(self) -> None:
         """Remove the folder with all that is in it, the lock last. **Eager**."""
         with report_os_errors(self.path):
@@ -245,16 +274,18 @@ def _clear(path: Path, *, only_torn: bool = False) -> None:
     if not only_torn:
         (path / JOB_NAME).unlink(missing_ok=True)
     with os.scandir(path) as entries:
-        names = [
-            (entry.name, entry.is_dir(follow_symlinks=False))
-            for entry in entries
-            if entry.name != LOCK_NAME
-        ]
-    for name, is_folder in names:
-        if is_folder and not only_torn:
-            shutil.rmtree(path / name)
-        elif not is_folder and (not only_torn or name.endswith(_PARTIAL_SUFFIX)):
-            (path / name).unlink()
+        names = [entry.name for entry in entries if entry.name != LOCK_NAME]
+    for name in names:
+        if not only_torn or name.endswith(_PARTIAL_SUFFIX):
+            _remove(path / name)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, a symlink itself, or a folder with all that is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _read_job(path: Path) -> dict[str, Any] | None:

@@ -28,6 +28,7 @@ from dask_quant.sinks.atomic import (
     check_parent,
     partial_folder,
     partial_path,
+    rename_folder,
     report_os_errors,
 )
 from dask_quant.sinks.ome_labels import describe_labels, ome_attributes, wants_levels
@@ -48,7 +49,6 @@ from dask_quant.sinks.zarr_store import (
     check_store,
     discard_store,
     level_name,
-    rename_to_free_name,
 )
 
 if TYPE_CHECKING:
@@ -204,11 +204,13 @@ def start_store(
     *,
     overwrite: bool,
     grid: PixelGrid = PLAIN_GRID,
+    temporary: Path | None = None,
 ) -> Path:
     """Check ``final`` and create an empty label store under a temporary name beside it.
 
     **Eager.** Parameters and errors are those of `check_store` and `create_label_store`. The name
-    says whether there are smaller levels: ``.ome.zarr``.
+    says whether there are smaller levels: ``.ome.zarr``. ``temporary`` is another place for it, on
+    the same file system.
 
     Returns
     -------
@@ -216,7 +218,7 @@ def start_store(
         The temporary folder, for `store_block` and then `finish_store` or `discard_store`.
     """
     check_store(final, overwrite=overwrite)
-    temporary = partial_path(final)
+    temporary = temporary or partial_path(final)
     create = partial(create_label_store, levels=wants_levels(final), grid=grid)
     _create_or_discard(temporary, create, shape, palette)
     return temporary
@@ -339,7 +341,7 @@ def make_raster_group(path: Path) -> None:
         with partial_folder(path) as folder, report_os_errors(path):
             _create_or_discard(folder, _create_group)
             with suppress(OutputExistsError):  # it has come to be there meanwhile
-                rename_to_free_name(folder, path)
+                rename_folder(folder, path)
     if not holds_rasters(path):
         message = (
             f"{str(path)!r} exists and holds something else than samples of rasters; choose "

@@ -78,13 +78,17 @@ class TiffFile:
         """Rows and columns of what one task writes."""
         return self.layout.block
 
+    def name_part(self, at: tuple[int, int]) -> str:
+        """Return the name of the part of the block whose first pixel is at a row and a column."""
+        return _name_part(at[0] // self.layout.block[0], at[1] // self.layout.block[1])
+
     def put(self, folder: Path, labels: Labels, at: tuple[int, int]) -> int:
         """Deflate whole blocks of labels, one part each, and return their pixels. **Eager**."""
         rows, columns = self.layout.block
         for top in range(0, labels.shape[0], rows):
             for left in range(0, labels.shape[1], columns):
                 block = labels[top : top + rows, left : left + columns]
-                name = _name_part((at[0] + top) // rows, (at[1] + left) // columns)
+                name = self.name_part((at[0] + top, at[1] + left))
                 write_part(folder / name, self._list_pieces(block))
         return labels.size
 

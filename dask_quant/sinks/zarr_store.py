@@ -13,11 +13,10 @@ Zarr v3 core specification, and "Sharding codec" (ZEP 2), zarr-specs.readthedocs
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 import shutil
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +28,13 @@ from dask_quant.sinks.atomic import (
     check_parent,
     exists_message,
     partial_path,
+    rename_folder,
     report_os_errors,
     sync_file,
     sync_folder,
 )
 from dask_quant.sinks.store_marker import is_our_store
+from dask_quant.sources.zarr_shards import is_whole_shard
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,9 +44,6 @@ ARRAY_NAME = "0"
 
 STORE_CONFIG = {"write_empty_chunks": True}
 """A chunk of zeros is written like any other: a missing shard is a lost task."""
-
-_TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR})
-"""What renaming a folder answers when its new name is taken."""
 
 _TORN_SUFFIX = ".partial"
 """How zarr names a file until it is whole; a worker that is killed leaves it behind."""
@@ -107,6 +105,51 @@ def store_block(
     with report_os_errors(path):
         array[rows, columns] = block
     return math.prod(block.shape[:2])
+
+
+def keep_block(
+    path: Path, offset: tuple[int, int], shape: tuple[int, int], *, level: int = 0
+) -> bool:
+    """Return whether the shards of a part of labels are there and whole. **Eager**.
+
+    One that is torn is removed: to write a part of it again, zarr would read it.
+
+    Parameters
+    ----------
+    path : Path
+        A store of labels that `store_start` made.
+    offset, shape : tuple of int
+        First row and column, rows and columns: whole shards.
+    level : int, default 0
+        Which level it is a part of.
+
+    Notes
+    -----
+    Nothing is decoded; peak memory: a chunk, compressed.
+    """
+    folder = path / level_name(level)
+    with report_os_errors(path):
+        array = zarr.open_array(folder, mode="r")
+    sides, chunks = _file_shape(array), array.chunks
+    grid = [side // chunk for side, chunk in zip(sides, chunks, strict=True)]
+    rows, columns = (
+        range(start, start + size, side)
+        for start, size, side in zip(offset, shape, sides, strict=True)
+    )
+    return all([_keep_shard(array, folder, grid, place) for place in product(rows, columns)])
+
+
+def _keep_shard(array: Any, folder: Path, grid: list[int], place: tuple[int, int]) -> bool:
+    """Return whether the shard at a row and a column is whole, and remove it where it is not."""
+    sides = _file_shape(array)
+    axes = zip(place, sides, array.shape, array.chunks, strict=True)
+    inside = [-(-(min(start + side, n) - start) // chunk) for start, side, n, chunk in axes]
+    shard = _shard_path(folder, place[0] // sides[0], place[1] // sides[1], array.ndim)
+    if is_whole_shard(shard, grid, inside):
+        return True
+    with report_os_errors(shard):
+        shard.unlink(missing_ok=True)
+    return False
 
 
 def _open_for_writing(path: Path, level: int) -> Any:
@@ -203,7 +246,7 @@ def finish_store(temporary: Path, final: Path, *, overwrite: bool) -> int:
         if overwrite and os.path.lexists(final):
             _replace_store(temporary, final)
         else:
-            rename_to_free_name(temporary, final)
+            rename_folder(temporary, final)
         sync_folder(final.parent)
     return n_bytes
 
@@ -257,16 +300,6 @@ def _sync_tree(folder: Path) -> int:
             n_bytes += file.stat().st_size
         sync_folder(Path(parent))
     return n_bytes
-
-
-def rename_to_free_name(temporary: Path, final: Path) -> None:
-    """Rename a folder, or raise `OutputExistsError` when ``final`` has come to hold something."""
-    try:
-        os.rename(temporary, final)
-    except OSError as error:
-        if error.errno in _TAKEN:
-            raise OutputExistsError(exists_message(final)) from None
-        raise
 
 
 def _replace_store(temporary: Path, final: Path) -> None:

@@ -138,6 +138,34 @@ def can_read(array: zarr.Array) -> bool:
     )
 
 
+def is_whole_shard(
+    path: str | os.PathLike[str], grid: Sequence[int], inside: Sequence[int]
+) -> bool:
+    """Return whether a shard is there and all checksums of it agree; nothing is decoded. **Eager**.
+
+    Parameters
+    ----------
+    path : str or path
+        File whose index ends it, each chunk of which ends with a CRC-32C.
+    grid : sequence of int
+        Chunks of the shard along each axis.
+    inside : sequence of int
+        How many of them, from the first on, are within the array; those have to be there.
+    """
+    try:
+        with open(path, "rb") as file:
+            index = _read_index(file, list(grid))
+            for at in np.ndindex(*inside):
+                offset, n_bytes = index[at].tolist()
+                if offset == _MISSING:
+                    return False
+                file.seek(offset)
+                _read_checked(file, n_bytes)
+    except (_Unexpected, OSError, ValueError, IndexError):
+        return False
+    return True
+
+
 def _numbers_within(box: Box, sides: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
     """Yield the numbers of the grid cells that hold some of ``box``."""
     return product(*(range(b.start // s, -(-b.stop // s)) for b, s in zip(box, sides, strict=True)))
@@ -201,6 +229,7 @@ def _read_checked(file: BinaryIO, n_bytes: int) -> NDArray[np.uint8]:
     """Return what comes next in a file, without its checksum; raise when that is wrong."""
     data = np.fromfile(file, dtype=np.uint8, count=n_bytes)
     payload, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
-    if google_crc32c.value(payload) != int.from_bytes(checksum.tobytes(), "little"):
+    is_whole = len(data) == n_bytes >= _CHECKSUM_BYTES
+    if not is_whole or google_crc32c.value(payload) != int.from_bytes(checksum.tobytes(), "little"):
         raise _Unexpected
     return payload

@@ -6,14 +6,14 @@ import zarr
 from dask.callbacks import Callback
 from PIL import Image
 
-from dask_quant import array_flow
+from dask_quant import array_flow, engine_flow
 from dask_quant.array_flow import (
     check_label_output,
     count_image,
-    fit_image,
     run_on_blocks,
     write_labels,
 )
+from dask_quant.engine_flow import fit_image
 from dask_quant.errors import OutputError, OutputExistsError, SourceError
 from dask_quant.execute import Executor
 from dask_quant.fit.fitting import fit_histogram
@@ -158,8 +158,8 @@ def test_the_histogram_engine_reads_no_pixel(executor):
 
 @pytest.mark.parametrize("engine", PIXEL_ENGINES)
 def test_no_engine_is_asked_for_colors_that_fit(executor, monkeypatch, engine):
-    monkeypatch.setattr(array_flow, "fit_dask_ml", None)
-    monkeypatch.setattr(array_flow, "fit_rows", None)
+    monkeypatch.setattr(engine_flow, "fit_dask_ml", None)
+    monkeypatch.setattr(engine_flow, "fit_rows", None)
     options = FitOptions(n_colors=5000, engine=engine)
     histogram = ColorHistogram.from_pixels(PIXELS)
     fit = fit_image(da.from_array(PIXELS), histogram, options, executor)

@@ -11,7 +11,7 @@ from sklearn.datasets import load_sample_images
 
 import dask_quant as dq
 from dask_quant import row_flow
-from dask_quant.array_flow import fit_image
+from dask_quant.engine_flow import fit_image
 from dask_quant.errors import OptionError
 from dask_quant.execute import Executor
 from dask_quant.fit.row_block import find_nearest
