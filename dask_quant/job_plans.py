@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from dask_quant.alpha_options import as_alpha
 from dask_quant.events import ignore_event
-from dask_quant.options import as_path, make_run_options
+from dask_quant.options import make_run_options
 from dask_quant.routes.choose import plan_sources
-from dask_quant.routes.common import check_sources
+from dask_quant.routes.common import as_target, check_sources
 from dask_quant.routes.job_options import make_job
 
 if TYPE_CHECKING:
@@ -120,4 +120,4 @@ def plan_job(
         recolor=recolor,
         refit=refit,
     )
-    return plan_sources(job, check_sources(sources), as_path(out, "out"))
+    return plan_sources(job, check_sources(sources), as_target(out))

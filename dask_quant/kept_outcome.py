@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -25,7 +25,17 @@ _PALETTES = ("palette", "classes")
 """Fields of an outcome that are palettes."""
 
 
-def keep_outcome(state: StateFolder, outcome: ImageOutcome, name: str = OUTCOME_NAME) -> None:
+class JsonState(Protocol):
+    """What keeps values by name; see `StateFolder`."""
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Keep a JSON-ready value."""
+
+    def read_json(self, name: str) -> Any:
+        """Return the value of a name, None where there is none."""
+
+
+def keep_outcome(state: JsonState, outcome: ImageOutcome, name: str = OUTCOME_NAME) -> None:
     """Keep a palette and its figures. **Eager**."""
     values = {each.name: getattr(outcome, each.name) for each in fields(outcome)}
     values |= {name: _show_palette(values[name]) for name in _PALETTES}
@@ -33,7 +43,7 @@ def keep_outcome(state: StateFolder, outcome: ImageOutcome, name: str = OUTCOME_
     state.write_json(name, values)
 
 
-def find_outcome(state: StateFolder, name: str = OUTCOME_NAME) -> ImageOutcome | None:
+def find_outcome(state: JsonState, name: str = OUTCOME_NAME) -> ImageOutcome | None:
     """Return what `keep_outcome` kept, None where there is nothing, or it is torn. **Eager**."""
     values = state.read_json(name)
     try:

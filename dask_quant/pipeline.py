@@ -10,7 +10,14 @@ from dask_quant.fit_options import FitOptions, check_dither
 from dask_quant.options import as_path, make_run_options
 from dask_quant.palette import as_palette, check_opaque
 from dask_quant.routes.choose import fit_sources, relabel_sources
-from dask_quant.routes.common import Job, check_any_sources, check_sources, choose_suffix
+from dask_quant.routes.common import (
+    Job,
+    as_file,
+    as_target,
+    check_any_sources,
+    check_sources,
+    choose_suffix,
+)
 from dask_quant.routes.job_options import fit_alpha_to, make_fit, make_job
 from dask_quant.routes.outlining import as_outline
 from dask_quant.saved_counts import read_counts
@@ -237,7 +244,7 @@ def quantize(
         refit=refit,
     )
     with job.saved.keep():
-        return relabel_sources(job, check_sources(sources), as_path(out, "out"))
+        return relabel_sources(job, check_sources(sources), as_target(out))
 
 
 def apply_palette(
@@ -312,9 +319,9 @@ def apply_palette(
         dither=chosen,
         suffix=suffix,
         outline=lines,
-        alpha=fit_alpha_to(as_alpha(alpha, matte), suffix, as_path(out, "out")),
+        alpha=fit_alpha_to(as_alpha(alpha, matte), suffix, as_file(as_target(out))),
     )
-    return relabel_sources(job, check_sources(sources), as_path(out, "out"))
+    return relabel_sources(job, check_sources(sources), as_target(out))
 
 
 def make_palette(

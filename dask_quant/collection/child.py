@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-from dask_quant.collection.work import do_work
+from dask_quant.collection.work import do_work, find_source
 from dask_quant.errors import DaskQuantError
 from dask_quant.process import claim_process, peak_rss_bytes
 from dask_quant.sources.decode_limits import PLANNED, limit_decoding
@@ -27,6 +27,7 @@ from dask_quant.sources.header import show_path
 from dask_quant.sources.helper_process import explain_memory
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterator, Sequence
 
     from dask_quant.collection.items import Item
@@ -62,7 +63,7 @@ def _answer(pipe: Connection, work: Work, items: Sequence[Item]) -> None:
     """Do a task and send what came of it."""
 
     @contextmanager
-    def limit(item: Item, path: str) -> Iterator[None]:
+    def limit(item: Item, source: str | io.BytesIO) -> Iterator[None]:
         limit_bytes = 0
 
         def tell(seconds: float, n_bytes: int) -> None:
@@ -71,11 +72,11 @@ def _answer(pipe: Connection, work: Work, items: Sequence[Item]) -> None:
             _send(pipe, {"at": item.position, "seconds": seconds})
 
         try:
-            with limit_decoding(path, PLANNED, tell):
+            with limit_decoding(source, PLANNED, tell):
                 yield
         except (MemoryError, DaskQuantError) as error:
             if isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError):
-                raise explain_memory(show_path(path), limit_bytes) from error
+                raise explain_memory(show_path(find_source(work, item)), limit_bytes) from error
             raise
         finally:
             _send(pipe, {"at": None})

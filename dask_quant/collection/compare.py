@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dask_quant.collection.items import WRITTEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator
 
     from dask_quant.collection.index import Index
     from dask_quant.collection.items import ImageRow
@@ -63,12 +61,17 @@ def _others(n: int) -> str:
     return f" and {n - 1:,} more" if n > 1 else ""
 
 
-def compare_rows(index: Index, rows: Iterable[ImageRow], root: Path) -> Comparison:
-    """Have the index take over the rows of a manifest, and return what is not as they say."""
+def compare_rows(
+    index: Index, rows: Iterable[ImageRow], measure: Callable[[str], int | None]
+) -> Comparison:
+    """Have the index take over the rows of a manifest, and return what is not as they say.
+
+    ``measure`` tells the bytes of an output, None where it is gone, -1 where it is not asked for.
+    """
     found, waiting = Comparison(), []
     for row in rows:
         waiting.append(row)
-        _compare(found, row, index, root)
+        _compare(found, row, index, measure)
         if len(waiting) == _ROWS:
             index.note_rows(waiting)
             waiting = []
@@ -76,7 +79,9 @@ def compare_rows(index: Index, rows: Iterable[ImageRow], root: Path) -> Comparis
     return found
 
 
-def _compare(found: Comparison, row: ImageRow, index: Index, root: Path) -> None:
+def _compare(
+    found: Comparison, row: ImageRow, index: Index, measure: Callable[[str], int | None]
+) -> None:
     """Add what is not as one row says."""
     now = index.find(row.id)
     if now is None:
@@ -85,16 +90,8 @@ def _compare(found: Comparison, row: ImageRow, index: Index, root: Path) -> None
     out, modified = now
     if modified != row.modified:
         found.n_changed, found.changed = found.n_changed + 1, found.changed or row.path
-    elif row.status == WRITTEN and _stat_size(root / out) != row.output_bytes:
+    elif row.status == WRITTEN and measure(out) not in (row.output_bytes, -1):
         found.n_lost, found.lost = found.n_lost + 1, found.lost or row.output
     else:
         return
     found.again.append(row.id)
-
-
-def _stat_size(path: Path) -> int | None:
-    """Return the bytes of a file, None where there is none."""
-    try:
-        return os.lstat(path).st_size
-    except OSError:
-        return None

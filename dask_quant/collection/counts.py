@@ -1,29 +1,27 @@
 """The colours that were counted so far, kept so that a long count can go on after a kill.
 
-Two files: lines that say which images were counted, and what their pixels were, and an ``.npz`` of
-the counts of all that stand in the first so many bytes of these lines, a number that is in its
-name. Its rename is what makes them true: the images of lines beyond are counted again.
+Each time, two names more: lines that say which images were counted since the last time, and what
+their pixels were; then an ``.npz`` of the counts of all so far. That is what makes the lines true,
+up to its number: the images of others are counted again.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
+import tempfile
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dask_quant.errors import DaskQuantError
 from dask_quant.histogram import ColorHistogram
-from dask_quant.sinks.atomic import report_os_errors, sync_file, write_file_atomically
 from dask_quant.sinks.histogram_file import histogram_chunks
 from dask_quant.sources.histogram_file import read_histogram
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from dask_quant.collection.index import Index
+    from dask_quant.collection.output import State
     from dask_quant.collection.work import Done
 
 CHECKPOINT_S = 20.0
@@ -61,54 +59,50 @@ class GrowingCounts:
 
 
 class KeptCounts:
-    """Counts that are kept in a folder as they grow. **Eager**.
+    """Counts that are kept in the state of a job as they grow. **Eager**.
 
     Parameters
     ----------
-    folder : Path
-        Of the state of the job.
+    state : State
+        Of the job.
     name : str
-        Beginning of the names of the files.
+        Beginning of the names.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder, self._name = folder, name
-        self._lines_path = folder / f"{name}.jsonl"
+    def __init__(self, state: State, name: str) -> None:
+        self._state, self._name = state, name
         self._growing = GrowingCounts()
         self._kept_at = time.monotonic()
         self._cost = 0.0
-        self._n_bytes = 0
+        self._n_kept = 0
         self._lines: list[bytes] = []
 
     def load(self, index: Index) -> None:
         """Take over what an earlier run kept."""
-        found = self._find_kept()
-        if found is None:
-            self._lines_path.unlink(missing_ok=True)
-            return
-        self._n_bytes, histogram = found
-        self._growing.add(histogram)
-        with report_os_errors(self._lines_path):
-            os.truncate(self._lines_path, self._n_bytes)
-            with open(self._lines_path, "rb") as file:
-                index.note_checksums(tuple(json.loads(line)) for line in file)
+        for number in sorted(self._list_kept(), reverse=True):
+            histogram = self._read_counts(number)
+            if histogram is not None:
+                self._growing.add(histogram)
+                self._n_kept = number
+                break
+        for number in range(1, self._n_kept + 1):
+            lines = self._state.read(f"{self._name}-{number}.jsonl") or b""
+            index.note_checksums(tuple(json.loads(line)) for line in lines.splitlines())
 
-    def _find_kept(self) -> tuple[int, ColorHistogram] | None:
-        """Return the most that was kept: how many bytes of lines, and their counts."""
+    def _list_kept(self) -> list[int]:
+        """Return the numbers of all counts that are there."""
         pattern = re.compile(rf"{re.escape(self._name)}-(\d+)\.npz")
-        numbers = [
-            int(match[1]) for name in os.listdir(self._folder) if (match := pattern.fullmatch(name))
-        ]
-        size = self._lines_path.stat().st_size if self._lines_path.is_file() else 0
-        for number in sorted(numbers, reverse=True):
-            with suppress(DaskQuantError):
-                if number <= size:
-                    return number, read_histogram(self._path_of(number))
-        return None
+        matches = map(pattern.fullmatch, self._state.list_names())
+        return [int(match[1]) for match in matches if match]
 
-    def _path_of(self, n_bytes: int) -> Path:
-        """Return the file of the counts of so many bytes of lines."""
-        return self._folder / f"{self._name}-{n_bytes}.npz"
+    def _read_counts(self, number: int) -> ColorHistogram | None:
+        """Return counts, None where they are damaged."""
+        data = self._state.read(f"{self._name}-{number}.npz")
+        with tempfile.NamedTemporaryFile(suffix=".npz") as file, suppress(DaskQuantError):
+            file.write(data or b"")
+            file.flush()
+            return read_histogram(file.name)
+        return None
 
     def add(self, done: Done) -> None:
         """Add what a task counted, and keep all so far once in a while."""
@@ -120,26 +114,15 @@ class KeptCounts:
             self.keep()
 
     def keep(self) -> ColorHistogram:
-        """Keep all so far on disk, and return the counts."""
+        """Keep all so far, and return the counts."""
         begin = time.monotonic()
         histogram = self._growing.merge()
-        data, self._lines = b"".join(self._lines), []
-        earlier = self._path_of(self._n_bytes)
-        with report_os_errors(self._lines_path):
-            with open(self._lines_path, "ab") as file:
-                file.truncate(self._n_bytes)
-                file.write(data)
-            sync_file(self._lines_path)
-        self._n_bytes += len(data)
-        path = self._path_of(self._n_bytes)
-        write_file_atomically(path, histogram_chunks(histogram), overwrite=True)
-        if earlier != path:
-            earlier.unlink(missing_ok=True)
+        if self._lines:
+            self._n_kept += 1
+            self._state.write(f"{self._name}-{self._n_kept}.jsonl", self._lines)
+            self._state.write(f"{self._name}-{self._n_kept}.npz", histogram_chunks(histogram))
+            self._state.discard(f"{self._name}-{self._n_kept - 1}.npz")
+            self._lines = []
         self._kept_at = time.monotonic()
         self._cost = self._kept_at - begin
         return histogram
-
-    def remove(self) -> None:
-        """Forget what was kept, which is of no more use."""
-        for path in (self._lines_path, self._path_of(self._n_bytes)):
-            path.unlink(missing_ok=True)

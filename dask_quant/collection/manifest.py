@@ -22,7 +22,6 @@ from dask_quant.sinks.atomic import report_os_errors, sync_folder, write_file_at
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
-    from typing import IO
 
     from numpy.typing import NDArray
 
@@ -86,28 +85,19 @@ class Manifest:
                 os.ftruncate(self._descriptor, start)
                 raise
 
-    def drop(self, is_dropped: Callable[[ImageRow], bool]) -> int:
-        """Remove rows, all at once, and return how many. What is no row of ours goes as well.
-
-        Of several rows of an image, which there are when a run was killed at the wrong moment, the
-        last one stays.
-        """
-        last = {row.id: number for number, row in enumerate(read_rows(self.path))}
-        n_dropped = 0
-
-        def choose() -> Iterator[bytes]:
-            nonlocal n_dropped
-            for number, row in enumerate(read_rows(self.path)):
-                if last[row.id] != number or is_dropped(row):
-                    n_dropped += 1
-                else:
-                    yield row.to_line()
-
-        write_file_atomically(self.path, choose(), overwrite=True)
+    def drop(self, is_dropped: Callable[[ImageRow], bool]) -> None:
+        """Remove rows, all at once, and what is no row of ours."""
+        if not any(map(is_dropped, self.read_rows())):
+            return
+        kept = (row.to_line() for row in self.read_rows() if not is_dropped(row))
+        write_file_atomically(self.path, kept, overwrite=True)
         os.close(self._descriptor)
         with report_os_errors(self.path):
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-        return n_dropped
+
+    def read_rows(self) -> Iterator[ImageRow]:
+        """Yield all rows, one after another."""
+        return read_rows(self.path)
 
     def close(self) -> None:
         """Close the file."""
@@ -129,10 +119,10 @@ def _find_last_end(descriptor: int) -> int:
 def read_rows(path: Path) -> Iterator[ImageRow]:
     """Yield the rows of a manifest, one after another; torn ones are passed over. **Eager**."""
     with report_os_errors(path), open(path, "rb") as file:
-        yield from _parse_rows(file)
+        yield from parse_rows(file)
 
 
-def _parse_rows(file: IO[bytes]) -> Iterator[ImageRow]:
+def parse_rows(file: Iterable[bytes]) -> Iterator[ImageRow]:
     """Yield the rows that lines hold."""
     for line in file:
         row = ImageRow.from_line(line)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from dask_quant.collection.index import Index
     from dask_quant.collection.items import ImageRow, Item
-    from dask_quant.collection.manifest import Manifest
+    from dask_quant.collection.output import Rows
     from dask_quant.collection.work import Done, Work
     from dask_quant.execute import Executor
     from dask_quant.histogram import ColorHistogram
@@ -64,7 +64,7 @@ class CollectionRun:
     """Where tasks run; its listener is told of progress."""
     work: Work
     """What all tasks have in common."""
-    manifest: Manifest | None = None
+    manifest: Rows | None = None
     """Where rows go; None: nothing is written."""
     strict: bool = False
     """Whether the first image that is set aside ends the job."""

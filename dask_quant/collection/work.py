@@ -11,6 +11,7 @@ when it is to be written would belie them, and ends the job.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import time
 import warnings
@@ -19,7 +20,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dask_quant.alpha_options import KEEP, AlphaRule
 from dask_quant.collection.items import QUARANTINED, ImageRow, Item, show_text
@@ -31,8 +32,9 @@ from dask_quant.flow import label_and_describe
 from dask_quant.histogram import ColorHistogram, ImageCounter
 from dask_quant.options import format_bytes
 from dask_quant.sinks.label_file import encode_labels
-from dask_quant.sources.addresses import hide_secrets, is_url
+from dask_quant.sources.addresses import hide_secrets, is_store_url, is_url
 from dask_quant.sources.header import show_path
+from dask_quant.sources.image_file import fetch_file
 from dask_quant.sources.reading import Origin, read_any_header, read_pixels
 
 if TYPE_CHECKING:
@@ -44,9 +46,9 @@ if TYPE_CHECKING:
 
     from dask_quant.fit.palette_fit import PaletteFit
     from dask_quant.palette import Palette
-    from dask_quant.sinks.batch_files import BatchFiles, LocalPlace
+    from dask_quant.sinks.batch_files import Batch, Place
 
-    Limit = Callable[[Item, str], AbstractContextManager[object]]
+    Limit = Callable[[Item, str | io.BytesIO], AbstractContextManager[object]]
 
 COUNT, RELABEL, QUANTIZE = "count", "relabel", "quantize"
 """What a task does: count colours, relabel with one palette, or give each group its own."""
@@ -84,7 +86,7 @@ class Work:
     """Palette to relabel with."""
     classes: Palette | None = None
     """Colours by which pixels are labelled, where those are others."""
-    place: LocalPlace | None = None
+    place: Place | None = None
     """Where outputs go."""
     max_pixels: int | None = None
     """Largest image that fits the memory limit; None: there is no limit."""
@@ -127,7 +129,7 @@ def do_work(work: Work, items: Sequence[Item], limit: Limit | None = None) -> Do
     items : sequence of Item
         To which images; those of a group one after another.
     limit : callable, optional
-        Given an image and its path, returns what limits memory and time while it is decoded.
+        Given an image and its source, returns what limits memory and time while it is decoded.
 
     Raises
     ------
@@ -138,13 +140,22 @@ def do_work(work: Work, items: Sequence[Item], limit: Limit | None = None) -> Do
     """
     begin = time.perf_counter()
     actions = {COUNT: _count, RELABEL: _relabel, QUANTIZE: _quantize}
-    reader = _Reader(work, limit or (lambda item, path: nullcontext()))
+    reader = _Reader(work, limit or (lambda item, source: nullcontext()))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         done = actions[work.action](reader, items)
     warned = tuple((each.category.__name__, str(each.message)) for each in caught)
     seconds = time.perf_counter() - begin
     return replace(done, warned=warned, n_seconds=seconds, n_images=len(items))
+
+
+class _Image(NamedTuple):
+    """An image that was read."""
+
+    pixels: NDArray[np.uint8]
+    """Its pixels."""
+    source: str | io.BytesIO
+    """Its path, or what was fetched from its address."""
 
 
 @dataclass(frozen=True)
@@ -156,23 +167,25 @@ class _Reader:
     limit: Limit
     """As in `do_work`."""
 
-    def read(self, item: Item) -> NDArray[np.uint8]:
-        """Return the pixels of an image; raise one of `_UNREADABLE`."""
+    def read(self, item: Item) -> _Image:
+        """Return an image; raise one of `_UNREADABLE`."""
         path = find_source(self.work, item)
+        source = _open_source(path)
         try:
-            with self.limit(item, path):
-                self._check_size(path)
-                return read_pixels(path, frame=item.frame, alpha=self.work.alpha)
+            with self.limit(item, source):
+                self._check_size(path, source)
+                pixels = read_pixels(source, frame=item.frame, alpha=self.work.alpha)
         except MemoryError as error:
             message = f"Cannot read {show_path(path)}: it takes more memory than there is."
             raise SourceError(message) from error
+        return _Image(pixels, source)
 
-    def _check_size(self, path: str) -> None:
+    def _check_size(self, path: str, source: str | io.BytesIO) -> None:
         """Raise `SourceError` for an image that does not fit the memory limit."""
         most = self.work.max_pixels
         if most is None:
             return
-        n_pixels = read_any_header(path).n_pixels
+        n_pixels = read_any_header(source).n_pixels
         if n_pixels > most:
             limit = format_bytes(self.work.memory_limit_bytes or 0)
             message = (
@@ -196,34 +209,46 @@ def set_aside(work: Work, item: Item, error: Exception, seconds: float = 0.0) ->
     )
 
 
-def _start_row(work: Work, item: Item) -> ImageRow:
-    """Return a row with what is known of an image before it is read."""
+def _start_row(work: Work, item: Item, source: str | io.BytesIO | None = None) -> ImageRow:
+    """Return a row with what is known of an image before it is written."""
+    source = find_source(work, item) if source is None else source
     return ImageRow(
         path=show_text(hide_secrets(item.source)),
         frame=item.frame,
         group=item.group,
-        input_bytes=_count_bytes(find_source(work, item)),
+        input_bytes=_count_bytes(source),
         modified=item.modified,
         finished=round(time.time(), 3),
         id=item.id,
     )
 
 
-def _count_bytes(path: str) -> int | None:
+def _open_source(path: str) -> str | io.BytesIO:
+    """Return a path as it is, and of an address what is there, fetched by one request."""
+    if not is_url(path) or is_store_url(path):
+        return path
+    return fetch_file(path)
+
+
+def _count_bytes(source: str | io.BytesIO) -> int | None:
     """Return the bytes of a file; of a store, those of all its files; None when it is gone."""
+    if isinstance(source, io.BytesIO):
+        return source.getbuffer().nbytes
     try:
-        if is_url(path) or os.path.isdir(path):
-            return read_any_header(path).input_bytes
-        return os.stat(path).st_size
+        if os.path.isdir(source):
+            return read_any_header(source).input_bytes
+        return None if is_url(source) else os.stat(source).st_size
     except (OSError, ValueError, DaskQuantError):
         return None
 
 
-def _digest_file(path: str) -> str | None:
-    """Return the SHA-256 of a file of this machine, None for anything else."""
-    if is_url(path) or not os.path.isfile(path):
+def _digest(source: str | io.BytesIO) -> str | None:
+    """Return the SHA-256 of a file, None for what is none."""
+    if isinstance(source, io.BytesIO):
+        return f"sha256:{hashlib.sha256(source.getbuffer()).hexdigest()}"
+    if is_url(source) or not os.path.isfile(source):
         return None
-    with open(path, "rb") as file:
+    with open(source, "rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
@@ -233,7 +258,7 @@ def _count(reader: _Reader, items: Sequence[Item]) -> Done:
     for item in items:
         begin = time.perf_counter()
         try:
-            pixels = reader.read(item)
+            pixels = reader.read(item).pixels
         except _UNREADABLE as error:
             rows.append(reader.set_aside(item, error, time.perf_counter() - begin))
             continue
@@ -256,29 +281,29 @@ def _relabel(reader: _Reader, items: Sequence[Item]) -> Done:
         for item in items:
             begin = time.perf_counter()
             try:
-                pixels = _read_counted(reader, item)
+                image = _read_counted(reader, item)
             except _UNREADABLE as error:
                 rows.append(reader.set_aside(item, error, time.perf_counter() - begin))
                 continue
-            histogram = ColorHistogram.from_pixels(pixels)
+            histogram = ColorHistogram.from_pixels(image.pixels)
             fit = fit_painted(histogram, work.palette, work.classes, work.options.space)
-            row = _write_image(work, item, pixels, (histogram, fit), files)
+            row = _write_image(work, item, image, (histogram, fit), files)
             rows.append(replace(row, seconds=time.perf_counter() - begin))
     return Done(rows=tuple(rows))
 
 
-def _read_counted(reader: _Reader, item: Item) -> NDArray[np.uint8]:
-    """Return the pixels of an image, those that were counted, where it was."""
+def _read_counted(reader: _Reader, item: Item) -> _Image:
+    """Return an image, with the pixels that were counted, where it was."""
     try:
-        pixels = reader.read(item)
+        image = reader.read(item)
     except _UNREADABLE as error:
         if item.checksum is None:
             raise
         reason = reader.set_aside(item, error, 0).error or ""
         raise JobError(_changed_message(item, reason)) from error
-    if item.checksum is not None and _checksum(pixels) != item.checksum:
+    if item.checksum is not None and _checksum(image.pixels) != item.checksum:
         raise JobError(_changed_message(item, "its pixels are others"))
-    return pixels
+    return image
 
 
 def _changed_message(item: Item, how: str) -> str:
@@ -304,13 +329,13 @@ class _Found:
 
     item: Item
     """Which."""
-    pixels: NDArray[np.uint8] | None
-    """Its pixels; None where the group is too large to keep them."""
+    image: _Image | None
+    """It; None where the group is too large to keep its pixels."""
     seconds: float
     """What it took to read."""
 
 
-def _quantize_group(reader: _Reader, items: Sequence[Item], files: BatchFiles) -> list[ImageRow]:
+def _quantize_group(reader: _Reader, items: Sequence[Item], files: Batch) -> list[ImageRow]:
     """Write the images of one group, those that can be read, with a palette of their own."""
     counter = ImageCounter() if len(items) > 1 else None
     rows: list[ImageRow] = []
@@ -322,13 +347,13 @@ def _quantize_group(reader: _Reader, items: Sequence[Item], files: BatchFiles) -
         shared = fit_histogram(counter.finish(), options, ignore_event)
     for each in found:
         begin = time.perf_counter()
-        pixels = _read_counted(reader, each.item) if each.pixels is None else each.pixels
-        histogram = ColorHistogram.from_pixels(pixels)
+        image = _read_counted(reader, each.item) if each.image is None else each.image
+        histogram = ColorHistogram.from_pixels(image.pixels)
         if shared is None:
             fit = fit_histogram(histogram, options, ignore_event)
         else:
             fit = fit_painted(histogram, shared.palette, shared.classes, options.space)
-        row = _write_image(reader.work, each.item, pixels, (histogram, fit), files)
+        row = _write_image(reader.work, each.item, image, (histogram, fit), files)
         seconds = each.seconds + time.perf_counter() - begin
         rows.append(replace(row, n_iter=(shared or fit).n_iter, seconds=seconds))
     return rows
@@ -342,20 +367,20 @@ def _read_group(
     for item in items:
         begin = time.perf_counter()
         try:
-            pixels = reader.read(item)
+            image = reader.read(item)
         except _UNREADABLE as error:
             rows.append(reader.set_aside(item, error, time.perf_counter() - begin))
             continue
         if counter is not None:
-            counter.add(pixels)
-            item = item._replace(checksum=_checksum(pixels))
-            n_pixels += pixels.size // pixels.shape[-1]
-        kept = pixels if n_pixels <= _KEPT_PIXELS else None
+            counter.add(image.pixels)
+            item = item._replace(checksum=_checksum(image.pixels))
+            n_pixels += image.pixels.size // image.pixels.shape[-1]
+        kept = image if n_pixels <= _KEPT_PIXELS else None
         yield _Found(item, kept, time.perf_counter() - begin)
 
 
 @contextmanager
-def _open_files(work: Work) -> Iterator[BatchFiles]:
+def _open_files(work: Work) -> Iterator[Batch]:
     """Yield what writes the files of a task, which get their names when the block is done."""
     assert work.place is not None, "a task that writes is told where"
     files = work.place.open_batch()
@@ -369,26 +394,26 @@ def _open_files(work: Work) -> Iterator[BatchFiles]:
 def _write_image(
     work: Work,
     item: Item,
-    pixels: NDArray[np.uint8],
+    image: _Image,
     fitted: tuple[ColorHistogram, PaletteFit],
-    files: BatchFiles,
+    files: Batch,
 ) -> ImageRow:
     """Write one image, of which colours and palette are given, and return its row."""
     histogram, fit = fitted
-    path, is_shared = find_source(work, item), work.action == RELABEL
+    is_shared = work.action == RELABEL
     labels, outcome, tally = label_and_describe(
-        *(pixels, histogram, fit, work.dither), keeps_table=is_shared
+        *(image.pixels, histogram, fit, work.dither), keeps_table=is_shared
     )
     written = work.palette if is_shared and work.palette is not None else fit.palette
-    chunks = encode_labels(labels, written, Path(item.out), Origin(path))
+    chunks = encode_labels(labels, written, Path(item.out), Origin(image.source))
     n_bytes = files.write(item.out, chunks)
     counts = outcome.palette.counts
     return replace(
-        _start_row(work, item),
+        _start_row(work, item, image.source),
         output=show_text(item.out),
-        width=pixels.shape[1],
-        height=pixels.shape[0],
-        digest=_digest_file(path),
+        width=image.pixels.shape[1],
+        height=image.pixels.shape[0],
+        digest=_digest(image.source),
         n_unique_colors=outcome.n_unique_colors,
         n_colors=len(outcome.palette) if counts is None else int((counts > 0).sum()),
         mse=outcome.squared_error / outcome.n_pixels,

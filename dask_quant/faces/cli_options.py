@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 PATH = click.Path(path_type=Path)
+
+
+class _Target(click.Path):
+    """A path, or an address."""
+
+    def convert(self, value: Any, *others: Any) -> Any:
+        """Return an address as it is, anything else as a `Path`."""
+        return value if "://" in str(value) else Path(os.fsdecode(super().convert(value, *others)))
 
 
 def _combine(*options: Decorator) -> Decorator:
@@ -202,9 +211,9 @@ RESUME_NAMES = ("resume", "retry_quarantined", "strict")
 """What these leave in the parsed options."""
 
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Print the plan and do nothing.")
-OUT = click.option("-o", "--out", type=PATH, required=True, metavar="OUT",
+OUT = click.option("-o", "--out", type=_Target(), required=True, metavar="OUT",
                    help="For one image a .png, .gif, .tif, .npz or .zarr, "
-                        "else a folder.")  # fmt: skip
+                        "else a folder, or its address.")  # fmt: skip
 FORMAT = click.option("--format", metavar="NAME",
                       help="What images of a folder become: png, gif, tif, "
                            "npz. [default: png]")  # fmt: skip

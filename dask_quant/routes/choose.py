@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dask_quant.errors import OptionError
 from dask_quant.routes.common import (
     SMALL_PIXELS,
+    as_file,
     check_label_suffix,
     discover_images,
     is_array,
@@ -40,8 +41,9 @@ if TYPE_CHECKING:
     from dask_quant.sources.header import ImageHeader
 
 
-def relabel_sources(job: Job, sources: Sources | Any, out: Path) -> Report:
+def relabel_sources(job: Job, sources: Sources | Any, target: Path | str) -> Report:
     """Fit (unless a palette is given), relabel and write whatever ``sources`` are. **Eager**."""
+    out = as_file(target)
     if is_array(sources):
         check_label_suffix(out, n_inputs=1)
         check_resumable(job, sources)
@@ -54,7 +56,7 @@ def relabel_sources(job: Job, sources: Sources | Any, out: Path) -> Report:
             refuse_outline(out)
         from dask_quant.routes.collections import relabel_many
 
-        return relabel_many(job, sources, out)
+        return relabel_many(job, sources, target)
     found = _take_frames(job, discover_images(sources, exclude=out))
     check_label_suffix(out, n_inputs=len(found.inputs))
     _check_outline(job, found, out)
@@ -129,17 +131,18 @@ def describe_sources(job: Job, sources: Sources) -> list[ImageInfo]:
     return describe_inputs(job, discover_images(sources), count_large)
 
 
-def plan_sources(job: Job, sources: Sources | Any, out: Path) -> JobPlan:
+def plan_sources(job: Job, sources: Sources | Any, target: Path | str) -> JobPlan:
     """Plan what `relabel_sources` would do, from headers alone. **Eager**."""
     from dask_quant.routes.planning import plan_array, plan_many, plan_single
 
+    out = as_file(target)
     if is_array(sources):
         _check_outline(job, None, out)
         return plan_array(job, sources, out)
     if not names_file(out):
         if job.outline is not None:
             refuse_outline(out)
-        return plan_many(job, sources, out)
+        return plan_many(job, sources, target)
     found = _take_frames(job, discover_images(sources, exclude=out))
     check_label_suffix(out, n_inputs=len(found.inputs))
     _check_outline(job, found, out)

@@ -13,8 +13,10 @@ from dask_quant.collection.index import Index
 from dask_quant.errors import DaskQuantError, OptionError, OutputError
 from dask_quant.events import Event
 from dask_quant.routes.common import LABEL_SUFFIXES, plan_saved_bytes
+from dask_quant.sources.addresses import is_url
 from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.found import STDIN
+from dask_quant.sources.header import show_path
 from dask_quant.sources.listing import find_images
 from dask_quant.sources.reading import read_any_header
 
@@ -61,7 +63,7 @@ class MemoryPlan:
 
 
 @contextmanager
-def open_index(job: Job, sources: Sources, out: Path | None) -> Iterator[tuple[Index, int]]:
+def open_index(job: Job, sources: Sources, out: Path | str | None) -> Iterator[tuple[Index, int]]:
     """Find the images of sources; yield their index and how many other entries were ignored.
 
     Raises
@@ -124,18 +126,25 @@ def _single_message(name: str) -> str:
     )
 
 
-def _check_apart(sources: Sources, out: Path | None) -> None:
+def _check_apart(sources: Sources, out: Path | str | None) -> None:
     """Raise `OutputError` where a folder is a source and the output."""
     named = [sources] if isinstance(sources, (str, Path)) else list(sources)
     for source in named:
-        if out is None or not os.path.isdir(source) or is_zarr_store(source):
+        if out is None or not _is_same_folder(source, out):
             continue
-        if os.path.realpath(source) == os.path.realpath(out):
+        if not is_zarr_store(source):
             message = (
-                f"Got the folder {str(source)!r} both as a source and as the output, where images "
-                "would replace each other; name another output folder."
+                f"Got the folder {show_path(str(source))!r} both as a source and as the output, "
+                "where images would replace each other; name another output folder."
             )
             raise OutputError(message)
+
+
+def _is_same_folder(source: str | Path, out: Path | str) -> bool:
+    """Return whether two names, or two addresses, are of one folder."""
+    if is_url(source) or is_url(out):
+        return str(source).rstrip("/") == str(out).rstrip("/")
+    return os.path.isdir(source) and os.path.realpath(source) == os.path.realpath(out)
 
 
 def read_headers(paths: Iterable[str]) -> Iterator[ImageHeader]:

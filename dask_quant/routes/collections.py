@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-import shutil
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from dask_quant.collection.children import close_processes, start_processes
 from dask_quant.collection.compare import compare_rows
 from dask_quant.collection.counts import KeptCounts
-from dask_quant.collection.manifest import MANIFEST_NAME, Manifest, add_up, read_rows
+from dask_quant.collection.manifest import add_up
+from dask_quant.collection.output import check_target, open_output
 from dask_quant.collection.run import MAX_GROUP, CollectionRun
 from dask_quant.collection.work import COUNT, Work
-from dask_quant.errors import JobError, OutputExistsError
+from dask_quant.errors import JobError
 from dask_quant.events import Notice
 from dask_quant.flow import describe_fit
 from dask_quant.kept_outcome import OUTCOME_NAME, find_outcome, keep_outcome
@@ -33,10 +33,7 @@ from dask_quant.routes.common import (
 )
 from dask_quant.routes.executing import open_executor
 from dask_quant.routes.job_identity import describe_job
-from dask_quant.sinks.atomic import report_os_errors
-from dask_quant.sinks.batch_files import LocalPlace
 from dask_quant.sinks.label_file import check_palette
-from dask_quant.sinks.state_folder import holds_state, open_state
 from dask_quant.sources.header import show_path
 
 if TYPE_CHECKING:
@@ -45,15 +42,12 @@ if TYPE_CHECKING:
     from dask_quant.collection.index import Index
     from dask_quant.collection.items import ImageRow
     from dask_quant.collection.manifest import Totals
+    from dask_quant.collection.output import Output, State
     from dask_quant.execute import Executor
     from dask_quant.flow import ImageOutcome
     from dask_quant.histogram import ColorHistogram
     from dask_quant.results import Report
     from dask_quant.routes.common import Job, Sources
-    from dask_quant.sinks.state_folder import StateFolder
-
-STATE_NAME = ".dask-quant"
-"""Folder of an output folder that holds the state of its job."""
 
 MIN_ISOLATED = 100
 """Images from which on tasks run in processes of their own even where there is no cluster: to start
@@ -62,44 +56,35 @@ these takes a second (arbitrary)."""
 MAX_NAMED_OUTPUTS = 10_000
 """Outputs that a report names; of more, it names their folder, and the manifest names them."""
 
-_SCRATCH_NAME = "scratch"
-"""Folder of the state in which outputs wait for their names."""
 
-
-def relabel_many(job: Job, sources: Sources, out: Path) -> Report:
+def relabel_many(job: Job, sources: Sources, out: Path | str) -> Report:
     """Relabel many images, with one palette, one each, or one for each group. **Eager**."""
     _check_palette_size(job)
-    check_folder(out, job)
+    reusing = {"resume": job.run.resume, "overwrite": job.run.overwrite}
+    check_target(out, **reusing)
     with ExitStack() as stack:
         index, n_ignored = stack.enter_context(open_index(job, sources, out))
         executor = stack.enter_context(open_executor(job.run.cluster, job.listener, job.watch))
         work = _plan_work(job, index, executor)
-        state = stack.enter_context(
-            open_state(
-                out / STATE_NAME,
-                describe_job(job),
-                shown=str(out),
-                resume=job.run.resume,
-                overwrite=job.run.overwrite,
-            )
-        )
-        manifest = Manifest(out / MANIFEST_NAME, keeps=state.is_resumed)
-        stack.callback(manifest.close)
-        work = replace(work, place=stack.enter_context(_open_place(out, state)))
+        output = stack.enter_context(open_output(out, describe_job(job), **reusing))
+        work = replace(work, place=output.place)
         stack.enter_context(_working(work, executor, len(index)))
         run = CollectionRun(
-            index=index, executor=executor, work=work, manifest=manifest, strict=job.run.strict
+            index=index,
+            executor=executor,
+            work=work,
+            manifest=output.manifest,
+            strict=job.run.strict,
         )
-        n_skipped, n_again = _go_on(job, run, state) if state.is_resumed else (0, 0)
+        state = output.state
+        n_skipped, n_again = _go_on(job, run, output) if state.is_resumed else (0, 0)
         outcome = _write_all(job, run, state, n_again)
-        _tidy_up(state)
+        state.discard(*(name for name in state.list_names() if name.startswith("counts")))
         run.tell_warnings()
-        return _report(job, run, outcome, out, n_ignored=n_ignored, n_skipped=n_skipped)
+        return _report(job, run, outcome, output, n_ignored=n_ignored, n_skipped=n_skipped)
 
 
-def _write_all(
-    job: Job, run: CollectionRun, state: StateFolder, n_again: int
-) -> ImageOutcome | None:
+def _write_all(job: Job, run: CollectionRun, state: State, n_again: int) -> ImageOutcome | None:
     """Write what is not written yet; return the palette of all and its figures, if there is one."""
     if job.group_by is None and not job.per_image:
         return _write_shared(job, run, state, n_again)
@@ -113,13 +98,13 @@ def _write_all(
 
 
 def _write_shared(
-    job: Job, run: CollectionRun, state: StateFolder, n_again: int, group: str | None = None
+    job: Job, run: CollectionRun, state: State, n_again: int, group: str | None = None
 ) -> ImageOutcome | None:
     """Fit one palette to all images, or to those of a group, and write them with it."""
     suffix = "" if group is None else f"-{_digest(group)}"
     name = OUTCOME_NAME.replace(".json", f"{suffix}.json")
     outcome = find_outcome(state, name) if state.is_resumed else None
-    kept = KeptCounts(state.path, f"counts{suffix}")
+    kept = KeptCounts(state, f"counts{suffix}")
     if outcome is None:
         histogram = _count_shared(job, run, kept, group)
         if histogram is None:
@@ -133,12 +118,6 @@ def _write_shared(
     with job.watch.measure("relabel"):
         run.relabel(outcome.palette, outcome.classes, group)
     return outcome
-
-
-def _tidy_up(state: StateFolder) -> None:
-    """Remove what a job that is done has no more use for."""
-    for path in state.path.glob("counts*"):
-        path.unlink()
 
 
 def _count_shared(
@@ -183,18 +162,17 @@ def _report(
     job: Job,
     run: CollectionRun,
     outcome: ImageOutcome | None,
-    out: Path,
+    output: Output,
     *,
     n_ignored: int,
     n_skipped: int,
 ) -> Report:
     """Return the report of a job that is done, from its manifest."""
-    assert run.manifest is not None, "images were written"
-    totals = add_up(read_rows(run.manifest.path), job.fit.n_colors)
+    totals = add_up(output.manifest.read_rows(), job.fit.n_colors)
     if totals.n_written == 0:
         raise JobError(_nothing_left_message(totals.quarantined))
     names = run.index.list_outputs() if totals.n_written <= MAX_NAMED_OUTPUTS else []
-    outputs = tuple(str(out / name) for name in names) or (str(out),)
+    outputs = tuple(map(output.name, names)) or (show_path(str(output.target)),)
     others: dict[str, Any] = {
         "n_images": totals.n_written,
         "n_ignored": n_ignored,
@@ -246,10 +224,10 @@ def _retell(outcome: ImageOutcome, totals: Totals) -> ImageOutcome:
     )
 
 
-def _go_on(job: Job, run: CollectionRun, state: StateFolder) -> tuple[int, int]:
+def _go_on(job: Job, run: CollectionRun, output: Output) -> tuple[int, int]:
     """Take over what an earlier run did: how many images it wrote, and how many are done again."""
-    assert run.manifest is not None, "images are written"
-    found = compare_rows(run.index, read_rows(run.manifest.path), run.manifest.path.parent)
+    state = output.state
+    found = compare_rows(run.index, output.manifest.read_rows(), output.measure)
     has_palette = job.group_by is None and not job.per_image and find_outcome(state) is not None
     if found.changed and has_palette:
         message = (
@@ -266,22 +244,8 @@ def _go_on(job: Job, run: CollectionRun, state: StateFolder) -> tuple[int, int]:
     run.index.reopen(again)
     if job.group_by is not None:
         run.index.open_groups(MAX_GROUP)
-    run.manifest.drop(lambda row: run.index.is_pending(row.id))
+    output.manifest.drop(lambda row: run.index.is_pending(row.id))
     return run.index.count_written(), len(again)
-
-
-@contextmanager
-def _open_place(out: Path, state: StateFolder) -> Iterator[LocalPlace]:
-    """Yield where outputs go, and remove what waits there for its name, before and after."""
-    scratch = state.path / _SCRATCH_NAME
-    with report_os_errors(scratch):
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir()
-    try:
-        root, waiting = os.path.abspath(out), os.path.abspath(scratch)
-        yield LocalPlace(root, waiting, keeps_same=state.is_resumed)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager
@@ -378,21 +342,3 @@ def _check_palette_size(job: Job) -> None:
     """Raise `OutputError` when a palette that is given has too many colours for the files."""
     if job.palette is not None:
         check_palette(Path(f"x{job.suffix}"), job.palette)
-
-
-def check_folder(out: Path, job: Job) -> None:
-    """Raise `OutputExistsError` where something is in the way of an output folder."""
-    if os.path.lexists(out) and not out.is_dir():
-        message = f"Got the output {str(out)!r} for images in a folder, but it is a file."
-        raise OutputExistsError(message)
-    if job.run.overwrite or not out.is_dir() or not any(out.iterdir()):
-        return
-    is_ours = holds_state(out / STATE_NAME)
-    if job.run.resume and is_ours:
-        return
-    way_out = "use --overwrite to write into it"
-    way_out += ", or --resume to go on with the job that it holds" if is_ours else ""
-    if job.run.resume:
-        way_out = "it holds no job to go on with; use --overwrite to write into it"
-    message = f"{str(out)!r} exists and is not empty; {way_out}."
-    raise OutputExistsError(message)

@@ -22,8 +22,9 @@ from dask_quant.results import Report, explained_variance
 from dask_quant.saved_counts import SavedCounts
 from dask_quant.sinks.label_file import FILE_SUFFIXES
 from dask_quant.sinks.palette_file import write_palette
-from dask_quant.sources.addresses import is_url
+from dask_quant.sources.addresses import is_url, is_web, split_url
 from dask_quant.sources.discover import STDIN, Discovery, discover
+from dask_quant.sources.header import show_path
 from dask_quant.sources.image_file import find_remote
 from dask_quant.sources.named_arrays import is_named
 
@@ -142,6 +143,33 @@ def discover_images(sources: Sources, *, exclude: Path | None = None) -> Discove
     return discover(named, exclude=exclude)
 
 
+def as_target(out: Any) -> Path | str:
+    """Return where outputs go: a path, or the address of a folder in an object store.
+
+    Raises
+    ------
+    OptionError
+        When it is neither, or the address of a file.
+    """
+    if not is_url(out):
+        return as_path(out, "out")
+    if is_web(out):
+        message = f"Got the output {show_path(out)}, where nothing can be written; use s3://..."
+        raise OptionError(message)
+    if names_file(as_file(out)):
+        message = (
+            f"Got the output {show_path(out)}, a file by its address; give the address of a "
+            "folder, such as s3://bucket/out/, or a file of this machine."
+        )
+        raise OptionError(message)
+    return out
+
+
+def as_file(target: Path | str) -> Path:
+    """Return a path that is named as ``target`` is, which is looked at for its suffix alone."""
+    return target if isinstance(target, Path) else Path(split_url(target)[1])
+
+
 def names_file(out: Path) -> bool:
     """Return whether ``out`` names a file, one that labels cannot be written to included."""
     suffix = out.suffix.lower()
@@ -164,7 +192,7 @@ def choose_suffix(name: str | None, out: str | Path) -> str:
     """
     if name is None:
         return ".png"
-    path = as_path(out, "out")
+    path = as_file(as_target(out))
     suffix = f".{str(name).lower().removeprefix('.')}"
     if suffix not in FILE_SUFFIXES:
         known = ", ".join(known.removeprefix(".") for known in FILE_SUFFIXES)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from dask_quant.errors import OptionError
 from dask_quant.fit_options import FitOptions, check_dither, make_target
-from dask_quant.options import MAX_COLORS, as_path, require
+from dask_quant.options import MAX_COLORS, require
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.refit_options import count_refit
-from dask_quant.routes.common import LABEL_SUFFIXES, Job, choose_suffix
+from dask_quant.routes.common import LABEL_SUFFIXES, Job, as_file, as_target, choose_suffix
 from dask_quant.routes.outlining import as_outline
 from dask_quant.saved_counts import read_counts
 from dask_quant.sinks.label_file import holds_any_alpha
@@ -59,7 +59,7 @@ def make_job(
     **given: Any,
 ) -> Job:
     """Return a job that fits and relabels; what is ``given`` besides is for `make_fit`."""
-    path, suffix = as_path(out, "out"), choose_suffix(format, out)
+    path, suffix = as_file(as_target(out)), choose_suffix(format, out)
     fit = make_fit(path.suffix or suffix, **given)
     rule, chosen = fit_alpha_to(alpha, suffix, path), check_dither(dither, fit.recolor)
     lines = as_outline(outline, chosen)

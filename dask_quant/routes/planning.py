@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dask_quant.array_flow import check_label_output
 from dask_quant.chunking import check_budget
+from dask_quant.collection.output import check_target, name_output
 from dask_quant.collection.run import count_tasks
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.process import count_cpus
@@ -19,12 +20,13 @@ from dask_quant.routes.collection_inputs import (
     plan_memory,
     read_headers,
 )
-from dask_quant.routes.collections import MAX_NAMED_OUTPUTS, check_folder, is_isolated
+from dask_quant.routes.collections import MAX_NAMED_OUTPUTS, is_isolated
 from dask_quant.routes.common import (
     check_label_suffix,
     read_source,
 )
 from dask_quant.routes.memory import plan_in_memory
+from dask_quant.sources.header import show_path
 from dask_quant.sources.image_file import count_held_bytes, read_header
 
 if TYPE_CHECKING:
@@ -102,9 +104,9 @@ def _plan_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> JobPlan
     )
 
 
-def plan_many(job: Job, sources: Sources, out: Path) -> JobPlan:
+def plan_many(job: Job, sources: Sources, out: Path | str) -> JobPlan:
     """Plan the images that go to a folder, from all their headers. **Eager**."""
-    check_folder(out, job)
+    check_target(out, resume=job.run.resume, overwrite=job.run.overwrite)
     with open_index(job, sources, out) as (index, n_ignored):
         n_processes, n_threads = _count_side_by_side(job)
         n_helpers = n_threads if is_isolated(index, on_cluster=n_processes > 0) else 0
@@ -113,7 +115,7 @@ def plan_many(job: Job, sources: Sources, out: Path) -> JobPlan:
         if len(index) > N_LOOKED_AT:
             n_pixels = sum(each.n_pixels for each in read_headers(index.list_largest(len(index))))
         names = index.list_all_outputs() if len(index) <= MAX_NAMED_OUTPUTS else []
-        outputs = [str(out / name) for name in names] or [str(out)]
+        outputs = [name_output(out, name) for name in names] or [show_path(str(out))]
         return JobPlan(
             len(index),
             n_ignored,

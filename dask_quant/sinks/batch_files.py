@@ -14,13 +14,59 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from dask_quant.errors import OutputError
 from dask_quant.sinks.atomic import report_os_errors, resolve_below, sync_file, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from dask_quant.sinks.object_folder import ObjectFolder
+
+
+class Batch(Protocol):
+    """Writes the files of a task."""
+
+    def write(self, relative: str, chunks: Iterable[bytes]) -> int:
+        """Write a file, which may wait for its name, and return its bytes."""
+
+    def commit(self) -> None:
+        """Have all files under their names, and where no failure of power reaches them."""
+
+    def close(self) -> None:
+        """Remove what waits."""
+
+
+class Place(Protocol):
+    """Where the outputs of tasks go; it can be pickled."""
+
+    def open_batch(self) -> Batch:
+        """Return what writes the files of a task."""
+
+
+@dataclass(frozen=True)
+class ObjectPlace:
+    """A folder of an object store, where each output is whole from the first: it is one request."""
+
+    folder: ObjectFolder
+    """It."""
+
+    def open_batch(self) -> Batch:
+        """Return what writes the files of a task."""
+        return self
+
+    def write(self, relative: str, chunks: Iterable[bytes]) -> int:
+        """Put a file, and return its bytes; errors are those of `ObjectFolder.write`."""
+        data = b"".join(chunks)
+        self.folder.write(relative, data)
+        return len(data)
+
+    def commit(self) -> None:
+        """Do nothing: what was put is there."""
+
+    def close(self) -> None:
+        """Do nothing: nothing waits."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +80,7 @@ class LocalPlace:
     keeps_same: bool = False
     """Whether a file that is there already, with the very same bytes, is left as it is."""
 
-    def open_batch(self) -> BatchFiles:
+    def open_batch(self) -> Batch:
         """Return what writes the files of a task."""
         return BatchFiles(self)
 

@@ -30,7 +30,7 @@ from dask_quant.sinks.atomic import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 LOCK_NAME = "lock"
@@ -74,6 +74,20 @@ class StateFolder:
     def read_json(self, name: str) -> Any:
         """Return the value of a name, None where there is none or it is torn. **Eager**."""
         return _read_json(self.path / name)
+
+    def write(self, name: str, chunks: Iterable[bytes]) -> None:
+        """Keep bytes, whole and on disk, or raise `OutputError`. **Eager**."""
+        write_file_atomically(self.path / name, chunks, overwrite=True)
+
+    def read(self, name: str) -> bytes | None:
+        """Return the bytes of a name, None where there are none. **Eager**."""
+        path = self.path / name
+        return path.read_bytes() if _is_plain_file(path) else None
+
+    def list_names(self) -> list[str]:
+        """Return all names. **Eager**."""
+        with report_os_errors(self.path):
+            return os.listdir(self.path)
 
     def make_folder(self, name: str) -> Path:
         """Return the absolute path of a folder below this one, made unless it is there. **Eager**.
@@ -152,18 +166,21 @@ def open_state(
             with report_os_errors(path):
                 _clear(path)
             state = StateFolder(path, is_resumed=False)
-            software = _list_software()
-            job = {"version": _VERSION, "identity": dict(identity), "software": software}
-            state.write_json(JOB_NAME, job)
+            state.write_json(JOB_NAME, describe_job(identity))
         else:
-            _check_identity(earlier["identity"], identity, shown)
+            check_identity(earlier["identity"], identity, shown)
             with report_os_errors(path):
                 _clear(path, only_torn=True)
-            notice = _compare_software(earlier.get("software"), shown)
+            notice = compare_software(earlier.get("software"), shown)
             state = StateFolder(path, is_resumed=True, notice=notice)
         yield state
     finally:
         os.close(descriptor)
+
+
+def describe_job(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the file says that says what a job is."""
+    return {"version": _VERSION, "identity": dict(identity), "software": _list_software()}
 
 
 def holds_state(path: Path) -> bool:
@@ -313,7 +330,7 @@ def _is_plain_file(path: Path) -> bool:
         return False
 
 
-def _check_identity(earlier: Mapping[str, Any], identity: Mapping[str, Any], shown: str) -> None:
+def check_identity(earlier: Mapping[str, Any], identity: Mapping[str, Any], shown: str) -> None:
     """Raise `JobError` unless two jobs are the same."""
     now = json.loads(json.dumps(dict(identity)))
     names = [name for name in {**now, **earlier} if now.get(name) != earlier.get(name)]
@@ -342,7 +359,7 @@ def _list_software() -> dict[str, str]:
     return found
 
 
-def _compare_software(earlier: Any, shown: str) -> str | None:
+def compare_software(earlier: Any, shown: str) -> str | None:
     """Return a line that says which versions are others than those of the earlier run."""
     before = earlier if isinstance(earlier, dict) else {}
     others = [

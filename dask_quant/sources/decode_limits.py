@@ -19,6 +19,7 @@ from dask_quant.sources.addresses import is_url
 from dask_quant.sources.reading import read_any_header
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Callable, Iterator
 
 _LINUX_STATUS = Path("/proc/self/status")
@@ -59,7 +60,7 @@ PLANNED = DecodeLimits()
 
 @contextmanager
 def limit_decoding(
-    path: str, limits: DecodeLimits, tell: Callable[[float, int], None]
+    source: str | io.BytesIO, limits: DecodeLimits, tell: Callable[[float, int], None]
 ) -> Iterator[int]:
     """Limit time and memory while the block decodes a file; yield its pixels by its header.
 
@@ -67,10 +68,10 @@ def limit_decoding(
     that is large by its header.
     """
     try:
-        _limit_and_tell(path, limits, tell, 0)
-        n_pixels = read_any_header(path).n_pixels
+        _limit_and_tell(source, limits, tell, 0)
+        n_pixels = read_any_header(source).n_pixels
         if n_pixels > _PIXELS_PER_S:  # for smaller ones, what is spared is enough
-            _limit_and_tell(path, limits, tell, n_pixels)
+            _limit_and_tell(source, limits, tell, n_pixels)
         yield n_pixels
     finally:
         _limit_address_space(0)
@@ -78,10 +79,13 @@ def limit_decoding(
 
 
 def _limit_and_tell(
-    path: str, limits: DecodeLimits, tell: Callable[[float, int], None], n_pixels: int
+    source: str | io.BytesIO,
+    limits: DecodeLimits,
+    tell: Callable[[float, int], None],
+    n_pixels: int,
 ) -> None:
     """Limit time and memory, and say by how much."""
-    spare = _FETCH_S if is_url(path) else _SPARE_S
+    spare = _FETCH_S if is_url(source) else _SPARE_S
     seconds = limits.max_seconds or spare + n_pixels / _PIXELS_PER_S
     n_bytes = limits.max_bytes or _SPARE_BYTES + _PIXEL_BYTES * n_pixels
     tell(seconds, n_bytes)

@@ -182,6 +182,18 @@ def _fetch(source: Source) -> Source:
     return file
 
 
+def fetch_file(url: str) -> io.BytesIO:
+    """Return a file by its address, all of it fetched by one request, with its name.
+
+    Errors are those of `dask_quant.sources.remote_file.fetch_bytes`.
+    """
+    from dask_quant.sources.remote_file import fetch_bytes
+
+    file = _Fetched(fetch_bytes(url))
+    file.name = url
+    return file
+
+
 def _begins_as_tiff(source: Source) -> bool:
     """Return whether the first bytes of a file are those of a TIFF."""
     if is_store_url(source):

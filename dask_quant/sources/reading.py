@@ -38,7 +38,7 @@ NO_ORIGIN = Origin()
 """Of labels that are read from nothing that is known."""
 
 
-def read_any_header(source: str | Path, *, page: Page = FIRST_PAGE) -> ImageHeader:
+def read_any_header(source: str | Path | io.BytesIO, *, page: Page = FIRST_PAGE) -> ImageHeader:
     """Read what an image file or a Zarr store says about itself, without decoding it.
 
     Raises
@@ -46,7 +46,7 @@ def read_any_header(source: str | Path, *, page: Page = FIRST_PAGE) -> ImageHead
     SourceNotFoundError, SourceError, PixelFormatError
         As `read_header` and `read_zarr_header` do.
     """
-    if not is_zarr_store(source):
+    if isinstance(source, io.BytesIO) or not is_zarr_store(source):
         return read_header(source, page=page)
     from dask_quant.sources.zarr_store import read_zarr_header
 
@@ -73,7 +73,7 @@ def list_any_pages(
 
 
 def read_pixels(
-    path: str | Path, *, frame: int = 0, alpha: AlphaRule = REFUSE
+    path: str | Path | io.BytesIO, *, frame: int = 0, alpha: AlphaRule = REFUSE
 ) -> NDArray[np.uint8]:
     """Read a whole image file, or a frame of it, or a Zarr store. **Eager**.
 
@@ -90,7 +90,7 @@ def read_pixels(
     SourceNotFoundError, SourceError, PixelFormatError
         As `read_image` and `read_zarr_image` do.
     """
-    if not is_zarr_store(path):
+    if isinstance(path, io.BytesIO) or not is_zarr_store(path):
         return read_image(path, frame=frame, alpha=alpha)
     from dask_quant.sources.zarr_store import read_zarr_image
 

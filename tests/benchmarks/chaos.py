@@ -280,7 +280,9 @@ def note_done(out: Path) -> dict[Path, tuple[int, int]]:
     return {file: (file.stat().st_ino, file.stat().st_mtime_ns) for file in files}
 
 
-def start(source: Path, out: Path, options: list[str], file_bytes: int | None) -> subprocess.Popen[bytes]:
+def start(
+    source: Path, out: Path, options: list[str], file_bytes: int | None
+) -> subprocess.Popen[bytes]:
     """Start the command."""
 
     def limit() -> None:
@@ -400,7 +402,9 @@ def judge(job: Job, fault: Fault, run: Run, code: int, said: str) -> Verdict | N
         if not run.is_begun() or n_rows >= job.n_images:
             return None  # before it began, or at its very end
         begin = time.monotonic()
-        again, said = finish(start(job.source, out, [*job.options, *fault.options, "--resume"], None))
+        again, said = finish(
+            start(job.source, out, [*job.options, *fault.options, "--resume"], None)
+        )
         seconds = time.monotonic() - begin
         if again != 0:
             problems.append(f"resumed: exit code {again}: {said}")
@@ -419,7 +423,9 @@ def compare(job: Job, out: Path, done: dict[Path, tuple[int, int]]) -> list[str]
         if not path.exists() or (path.stat().st_ino, path.stat().st_mtime_ns) != noted
     ]
     if touched:
-        problems.append(f"{len(touched)} finished outputs were rewritten, such as {touched[0].name}")
+        problems.append(
+            f"{len(touched)} finished outputs were rewritten, such as {touched[0].name}"
+        )
     ids = [row.id for row in read_rows(out / MANIFEST_NAME)]
     if len(ids) != job.n_images or len(set(ids)) != job.n_images:
         problems.append(f"{len(ids)} rows of {len(set(ids))} images in the manifest")
@@ -441,7 +447,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """Return the options."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--images", type=int, default=300)
-    parser.add_argument("--points", type=int, default=10, help="moments at which the driver is killed")
+    parser.add_argument(
+        "--points", type=int, default=10, help="moments at which the driver is killed"
+    )
     parser.add_argument("--modes", default=",".join(MODES), help="some of: " + ", ".join(MODES))
     parser.add_argument("--only", default="", help="faults whose names hold one of these words")
     parser.add_argument("--seed", type=int, default=0)
@@ -481,7 +489,10 @@ def print_verdict(verdict: Verdict, n_images: int) -> None:
     recorded = f"{verdict.n_rows} of {n_images} recorded"
     went_on = f"resumed in {verdict.seconds:.1f} s" if verdict.seconds else "went on by itself"
     how = "; ".join(verdict.problems) or "same bytes, nothing rewritten, nothing left"
-    print(f"{verdict.mode}, {verdict.fault}: {recorded}, exit {verdict.code}, {went_on}: {how}", flush=True)
+    print(
+        f"{verdict.mode}, {verdict.fault}: {recorded}, exit {verdict.code}, {went_on}: {how}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

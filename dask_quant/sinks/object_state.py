@@ -1,0 +1,109 @@
+"""The state of a job whose output is in an object store, kept beside the outputs.
+
+It is to `ObjectFolder` what `state_folder` is to a folder of this machine: ``job.json`` is put last
+of what starting does.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dask_quant.errors import OutputExistsError
+from dask_quant.sinks.object_folder import LOCK, MANIFEST, STATE, ObjectFolder
+from dask_quant.sinks.state_folder import JOB_NAME, check_identity, compare_software, describe_job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+
+@dataclass(frozen=True)
+class ObjectState:
+    """What a run has of the state of its job; methods are those of `StateFolder`."""
+
+    folder: ObjectFolder
+    """Where outputs go."""
+    is_resumed: bool
+    """Whether it holds what an earlier run of the same job left."""
+    notice: str | None = None
+    """A line for the user where the earlier run had other software; None otherwise."""
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Keep a JSON-ready value, or raise `OutputError`. **Eager**."""
+        self.write(name, [json.dumps(value, indent=1).encode(), b"\n"])
+
+    def read_json(self, name: str) -> Any:
+        """Return the value of a name, None where there is none. **Eager**."""
+        data = self.read(name)
+        return None if data is None else json.loads(data)
+
+    def write(self, name: str, chunks: Iterable[bytes]) -> None:
+        """Keep bytes, by one request, or raise `OutputError`. **Eager**."""
+        self.folder.write(f"{STATE}/{name}", b"".join(chunks))
+
+    def read(self, name: str) -> bytes | None:
+        """Return the bytes of a name, None where there are none. **Eager**."""
+        return self.folder.read(f"{STATE}/{name}")
+
+    def list_names(self) -> list[str]:
+        """Return all names. **Eager**."""
+        return [path.removeprefix(f"{STATE}/") for path in self.folder.list(STATE)]
+
+    def discard(self, *names: str) -> None:
+        """Forget names, those that are there. **Eager**."""
+        for name in names:
+            self.folder.remove(f"{STATE}/{name}")
+
+
+@contextmanager
+def open_object_state(
+    folder: ObjectFolder, identity: Mapping[str, Any], *, resume: bool, overwrite: bool
+) -> Iterator[ObjectState]:
+    """Make or find the state of a job, and keep other runs away during the block. **Eager**.
+
+    Parameters are those of `dask_quant.sinks.state_folder.open_state`.
+
+    Raises
+    ------
+    OutputExistsError
+        When there are objects below the folder that are to be neither replaced nor gone on with.
+    JobError
+        When another run is at it, or the one to go on with is of another job.
+    """
+    _check_empty(folder, resume=resume, overwrite=overwrite)
+    with folder.lock():
+        data = folder.read(f"{STATE}/{JOB_NAME}") if resume else None
+        if data is None:
+            names = [path for path in folder.list(STATE) if path != LOCK]
+            for path in (*names, MANIFEST):
+                folder.remove(path)
+            state = ObjectState(folder, is_resumed=False)
+            state.write_json(JOB_NAME, describe_job(identity))
+        else:
+            earlier = json.loads(data)
+            check_identity(earlier["identity"], identity, folder.name)
+            notice = compare_software(earlier.get("software"), folder.name)
+            state = ObjectState(folder, is_resumed=True, notice=notice)
+        yield state
+
+
+def _check_empty(folder: ObjectFolder, *, resume: bool, overwrite: bool) -> None:
+    """Raise `OutputExistsError` where something is in the way."""
+    if overwrite or next(folder.list(), None) is None:
+        return
+    is_ours = any(folder.exists(f"{STATE}/{name}") for name in (JOB_NAME, "lock"))
+    if resume and is_ours:
+        return
+    raise OutputExistsError(explain_taken(folder.name, is_ours=is_ours, resume=resume))
+
+
+def explain_taken(shown: str, *, is_ours: bool, resume: bool) -> str:
+    """Return the message for an output folder that is not empty."""
+    way_out = "use --overwrite to write into it"
+    if resume:
+        way_out = f"it holds no job to go on with; {way_out}"
+    elif is_ours:
+        way_out += ", or --resume to go on with the job that it holds"
+    return f"{shown!r} exists and is not empty; {way_out}."
