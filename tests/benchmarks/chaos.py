@@ -3,11 +3,11 @@
     python tests/benchmarks/chaos.py                     # every fault, 300 images: some minutes
     python tests/benchmarks/chaos.py --images 40 --points 2 --only kill,full
 
-Each fault is done to the real command at a moment drawn by ``--seed``: processes are killed, stopped
-or starved of disk. That it struck in the middle of the job is shown by the manifest that it left.
-Then the same command is run with ``--resume``. It has to end with the very tree that an undisturbed
-run makes, byte for byte, without having touched a file that was recorded as done, and with nothing
-temporary left. Exit code 1 when any of that does not hold.
+Each fault is done to the real command at a moment drawn by ``--seed``: processes are killed,
+stopped or starved of disk. That it struck in the middle of the job is shown by the state and the
+manifest that it left. Then the same command is run with ``--resume``. It has to end with the very
+tree that an undisturbed run makes, byte for byte, without having touched a file that was recorded
+as done, and with nothing temporary left. Exit code 1 when any of that does not hold.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import random
 import resource
 import shutil
@@ -25,20 +24,19 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import psutil
+from chaos_faults import FAULTS, STATE, TIMEOUT_S, Cluster, Fault, Run
 from machine import describe_machine
 from PIL import Image
 
 from dask_quant.collection.manifest import MANIFEST_NAME, read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 COMMAND = (sys.executable, "-m", "dask_quant.faces.cli", "quantize")
 """The command, of the package that this process would import."""
@@ -49,12 +47,6 @@ PROGRAMS = ("Python", "NumPy", "Numba", "Pillow", "distributed", "dask_quant")
 SIDE = 96
 """Rows and columns of an image."""
 
-TIMEOUT_S = 600
-"""Seconds after which a run is taken to hang."""
-
-STATE = ".dask-quant"
-"""Folder of the state of a job."""
-
 MODES = {
     "shared": ["-k", "16", "--effort", "fast"],
     "per image": ["-k", "16", "--effort", "fast", "--per-image"],
@@ -62,161 +54,6 @@ MODES = {
     "dithered": ["-k", "16", "--effort", "fast", "--dither", "floyd-steinberg"],
 }
 """What is asked for, in turn."""
-
-
-@dataclass
-class Run:
-    """One run of the command, under way."""
-
-    process: subprocess.Popen[bytes]
-    """It."""
-    out: Path
-    """Its output folder."""
-    n_images: int
-    """Images of the job."""
-    seconds: float
-    """How long an undisturbed run takes."""
-    rng: random.Random
-    """What moments are drawn from."""
-    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    """Workers of a cluster that was there before."""
-
-    def count_rows(self) -> int:
-        """Return how many images were recorded so far."""
-        path = self.out / MANIFEST_NAME
-        return sum(1 for _ in read_rows(path)) if path.exists() else 0
-
-    def is_begun(self) -> bool:
-        """Return whether the state of the job is there."""
-        return (self.out / STATE / "job.json").exists()
-
-    def wait_for_rows(self, share: float) -> bool:
-        """Wait until a share of the images was recorded; return whether the job still runs."""
-        goal = share * self.n_images
-        deadline = time.monotonic() + TIMEOUT_S
-        while self.process.poll() is None and time.monotonic() < deadline:
-            if self.is_begun() and self.count_rows() >= goal:
-                return True
-            time.sleep(0.005)
-        return False
-
-    def wait_for_moment(self) -> bool:
-        """Wait for a moment after the job began; return whether it still runs."""
-        if not self.wait_for_rows(0):
-            return False
-        time.sleep(self.rng.uniform(0, 0.6 * self.seconds))
-        return self.process.poll() is None
-
-    def list_helpers(self) -> list[psutil.Process]:
-        """Return the processes that this one started and that do tasks for it."""
-        found = psutil.Process(self.process.pid).children(recursive=True)
-        return [each for each in found if "collection.child" in " ".join(_command_of(each))]
-
-    def list_workers(self) -> list[psutil.Process]:
-        """Return the worker processes that it started."""
-        found = psutil.Process(self.process.pid).children(recursive=True)
-        return [each for each in found if "spawn_main" in " ".join(_command_of(each))]
-
-
-def _command_of(process: psutil.Process) -> list[str]:
-    """Return the command line of a process; nothing when it is gone."""
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
-
-
-def strike_driver(run: Run, number: int) -> bool:
-    """Send the command a signal at any moment after it began."""
-    if not run.wait_for_moment():
-        return False
-    run.process.send_signal(number)
-    return True
-
-
-def strike_rows(run: Run, number: int) -> bool:
-    """Send the command a signal once some images were recorded."""
-    if not run.wait_for_rows(run.rng.uniform(0.05, 0.9)):
-        return False
-    run.process.send_signal(number)
-    return True
-
-
-def stop_and_kill(run: Run) -> bool:
-    """Have the command stand still for a while, then kill it."""
-    if not run.wait_for_rows(run.rng.uniform(0.05, 0.9)):
-        return False
-    run.process.send_signal(signal.SIGSTOP)
-    time.sleep(1)
-    run.process.kill()
-    return True
-
-
-def strike_helpers(run: Run, number: int) -> bool:
-    """Send a signal to a process that does tasks, now and then, three times."""
-    n_struck = 0
-    for share in (0.05, 0.3, 0.6):
-        if not run.wait_for_rows(share):
-            break
-        for helper in run.list_helpers()[:1]:
-            helper.send_signal(number)
-            n_struck += 1
-    return n_struck > 0
-
-
-def kill_workers(run: Run, *, all_of_them: bool) -> bool:
-    """Kill workers that the command started, twice."""
-    n_struck = 0
-    for share in (0.1, 0.5):
-        if not run.wait_for_rows(share):
-            break
-        workers = run.list_workers()
-        for worker in workers if all_of_them else workers[:1]:
-            worker.kill()
-            n_struck += 1
-    return n_struck > 0
-
-
-def change_nothing(run: Run) -> bool:
-    """Let limits that were set before strike."""
-    run.process.wait(TIMEOUT_S)
-    return True
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One thing that happens to a job."""
-
-    name: str
-    """What."""
-    strike: Callable[[Run], bool]
-    """Does it to a run; returns whether it struck in time."""
-    codes: tuple[int, ...]
-    """Exit codes that the run may have: 0 where it goes on by itself."""
-    options: tuple[str, ...] = ()
-    """Further options of the command."""
-    file_bytes: int | None = None
-    """Limit on the size of a file, for the command and its processes."""
-    needs_small_disk: bool = False
-    """Whether OUT is on a file system that is too small for it."""
-
-
-FAULTS = (
-    Fault("kill -9 at any moment", partial(strike_driver, number=signal.SIGKILL), (-9,)),
-    Fault("kill -9 while it writes", partial(strike_rows, number=signal.SIGKILL), (-9,)),
-    Fault("kill -9 of the driver of workers", partial(strike_rows, number=signal.SIGKILL), (-9,),
-          ("--workers", "2")),
-    Fault("SIGTERM", partial(strike_rows, number=signal.SIGTERM), (143, -15)),
-    Fault("SIGINT", partial(strike_rows, number=signal.SIGINT), (130,)),
-    Fault("SIGSTOP, then kill -9", stop_and_kill, (-9,)),
-    Fault("kill -9 of processes that do tasks", partial(strike_helpers, number=signal.SIGKILL), (0,)),
-    Fault("SIGSTOP of processes that do tasks", partial(strike_helpers, number=signal.SIGSTOP), (0,)),
-    Fault("kill -9 of a worker", partial(kill_workers, all_of_them=False), (0,), ("--workers", "2")),
-    Fault("kill -9 of all workers", partial(kill_workers, all_of_them=True), (0,), ("--workers", "2")),
-    Fault("file too large (RLIMIT_FSIZE)", change_nothing, (1,), file_bytes=1),
-    Fault("disk full (tmpfs)", change_nothing, (1,), needs_small_disk=True),
-)  # fmt: skip
-"""All that can happen here; faults of a cluster that was there before are beside them."""
 
 
 @dataclass(frozen=True)
@@ -296,7 +133,7 @@ def start(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        preexec_fn=limit,  # noqa: PLW1509 - this process has one thread
+        preexec_fn=limit,  # this process has one thread
     )
 
 
@@ -375,8 +212,14 @@ def try_fault(job: Job, fault: Fault, root: Path, rng: random.Random) -> Verdict
         out = folder / "struck"
         shutil.rmtree(out, ignore_errors=True)
         limit = None if fault.file_bytes is None else int(0.6 * job.manifest_bytes)
-        process = start(job.source, out, [*job.options, *fault.options], limit)
-        run = Run(process, out, job.n_images, job.seconds, rng)
+        cluster = None
+        if fault.needs_cluster:
+            (root / "cluster").mkdir(exist_ok=True)
+            cluster = Cluster.start(root / "cluster")
+            stack.callback(cluster.close)
+        options = [*job.options, *fault.options, *(cluster.options if cluster else ())]
+        process = start(job.source, out, options, limit)
+        run = Run(process, out, job.n_images, job.seconds, rng, cluster)
         if not fault.strike(run):
             process.kill()
             finish(process)
@@ -480,7 +323,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(json.dumps({"is_good": is_good, "verdicts": [vars(each) for each in verdicts]}))
     else:
         print(f"{len(verdicts)} faults, {sum(bool(each.problems) for each in verdicts)} problems")
-        print(describe_machine(PROGRAMS))
+        print(describe_machine(*PROGRAMS))
     return 0 if is_good else 1
 
 
