@@ -77,6 +77,10 @@ class Report:
     """Working colour space."""
     dither: str = "none"
     """Dithering applied while relabelling."""
+    n_done_before: int = 0
+    """How many of the images an earlier run had written, which this one went on with."""
+    manifest: str | None = None
+    """Table of the images of a collection, a JSON object in each line; None for one image."""
 
     @property
     def psnr_db(self) -> float | None:
@@ -112,6 +116,8 @@ class Report:
             "quarantined": [{"path": q.path, "reason": q.reason} for q in self.quarantined],
             "seconds": dict(self.seconds),
             "peak_rss_bytes": self.peak_rss_bytes,
+            "n_done_before": self.n_done_before,
+            "manifest": self.manifest,
             "version": self.version,
         }
 

@@ -39,6 +39,8 @@ LAYERS = (
     "histogram",
     "palette",
     "results",
+    "report_rows",
+    "report_page",
     "knee",
     "palette_formats",
     "point_groups",
@@ -79,6 +81,9 @@ LAYERS = (
     "persist",
     "job",
     "routes",
+    # Pages about jobs that are done.
+    "report_pictures",
+    "job_report",
     # What users call. The faces come last, for they call what the package exports.
     "comparison",
     "color_choice",
