@@ -123,7 +123,7 @@ thead th { color: var(--soft); font-size: 0.82rem; white-space: nowrap; }
   header, main, footer { max-width: none; padding: 0; }
   section { border: 0; padding: 0; }
   .strip li, .figures div, tr, svg, .charts figure { break-inside: avoid; }
-  h2 { break-after: avoid; }
+  h2, .note { break-after: avoid; }
   .strip { grid-template-columns: 1fr 1fr; }
   .chip b, .spread i, .share, svg .bar { print-color-adjust: exact;
     -webkit-print-color-adjust: exact; }
