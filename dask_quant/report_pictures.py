@@ -25,7 +25,6 @@ from dask_quant.sources.addresses import is_url
 from dask_quant.sources.discover import STDIN, is_zarr_store
 from dask_quant.sources.image_file import read_image
 from dask_quant.sources.reading import list_any_pages, read_pixels
-from dask_quant.sources.small_labels import read_npz_labels, read_store_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,12 +102,14 @@ def _read_source(source: str | Path, side: int, frame: int, page: Page) -> NDArr
 def _read_output(path: str | Path, side: int) -> NDArray[np.uint8]:
     """Return the pixels that labels and palette of an output stand for."""
     suffix = Path(path).suffix.lower()
+    if suffix not in (".npz", ".zarr"):
+        return read_pixels(path, alpha=KEEP)
+    from dask_quant.sources.small_labels import read_npz_labels, read_store_labels
+
     if suffix == ".zarr":
         labels = read_store_labels(Path(path), side=side, max_pixels=MAX_PIXELS)
         return _paint(labels, read_palette(Path(path)).colors)
-    if suffix == ".npz":
-        return _paint(*read_npz_labels(Path(path), max_pixels=MAX_PIXELS))
-    return read_pixels(path, alpha=KEEP)
+    return _paint(*read_npz_labels(Path(path), max_pixels=MAX_PIXELS))
 
 
 def _paint(labels: Labels, colors: NDArray[np.uint8]) -> NDArray[np.uint8]:

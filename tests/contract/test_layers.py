@@ -183,6 +183,7 @@ IMPORTS_WITHIN = {
     f"{ROOT}.sources.zarr_nodes": "local stores must not wait for what fetches others",
     f"{ROOT}.sources.tiff": "local files must not wait for what fetches others",
     f"{ROOT}.sources.tiff_samples": "what finds images has no use for Numba",
+    f"{ROOT}.report_pictures": "a photograph must not wait for Zarr, whether it has a page or not",
     f"{ROOT}.sources.reading": "a folder of photographs must not wait for Dask arrays and Zarr",
 }
 """Modules that import modules of ours inside functions, and why."""
