@@ -196,7 +196,7 @@ def _render_worst(worst: tuple[ShownImage, ...]) -> str:
     if not worst:
         return ""
     items = "\n".join(f"<li>{_render_image(image)}</li>" for image in worst)
-    note = "Those that the palette serves worst: a look at them tells whether it will do."
+    note = "The images that their palette serves worst: a look at them tells whether it will do."
     return make_section("worst", "Highest error", f'<ol class="strip">\n{items}\n</ol>', note)
 
 
