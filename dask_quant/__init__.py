@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from dask_quant.histogram import ColorHistogram
     from dask_quant.image_infos import describe_images
     from dask_quant.job_plans import plan_job
+    from dask_quant.job_report import write_report
     from dask_quant.options import ClusterOptions
     from dask_quant.palette import Palette
     from dask_quant.pipeline import apply_palette, make_palette, quantize
@@ -137,6 +138,7 @@ __all__ = [
     "write_class_model",
     "write_histogram",
     "write_palette",
+    "write_report",
 ]
 
 _HOMES = {
@@ -159,6 +161,7 @@ _HOMES = {
     "dask_quant.histogram": ("ColorHistogram",),
     "dask_quant.image_infos": ("describe_images",),
     "dask_quant.job_plans": ("plan_job",),
+    "dask_quant.job_report": ("write_report",),
     "dask_quant.options": ("ClusterOptions",),
     "dask_quant.palette": ("Palette",),
     "dask_quant.pipeline": ("apply_palette", "make_palette", "quantize"),

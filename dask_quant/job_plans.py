@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dask_quant.alpha_options import as_alpha
 from dask_quant.events import ignore_event
+from dask_quant.job_report import check_report
 from dask_quant.options import make_run_options
 from dask_quant.routes.choose import plan_sources
 from dask_quant.routes.common import as_target, check_sources
@@ -49,6 +50,7 @@ def plan_job(
     histogram: Counts = (),
     save_histogram: str | Path | None = None,
     outline: str | Path | None = None,
+    report: str | Path | None = None,
     alpha: str | AlphaRule = "keep",
     matte: Any = None,
     overwrite: bool = False,
@@ -72,7 +74,7 @@ def plan_job(
         As in `quantize`.
     n_init, max_iter, tol, init, weight_power, keep, recolor
         As in `quantize`.
-    target_psnr, target_mse, target_delta_e, refit, histogram, save_histogram, outline
+    target_psnr, target_mse, target_delta_e, refit, histogram, save_histogram, outline, report
         As in `quantize`.
     alpha, matte, overwrite, resume, retry_quarantined, strict, chunks, page, level, frames
         As in `quantize`.
@@ -120,4 +122,5 @@ def plan_job(
         recolor=recolor,
         refit=refit,
     )
+    check_report(report, out, run)
     return plan_sources(job, check_sources(sources), as_target(out))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dask_quant.alpha_options import as_alpha
 from dask_quant.events import ignore_event
 from dask_quant.fit_options import FitOptions, check_dither
+from dask_quant.job_report import check_report, finish_report
 from dask_quant.options import as_path, make_run_options
 from dask_quant.palette import as_palette, check_opaque
 from dask_quant.routes.choose import fit_sources, relabel_sources
@@ -66,6 +67,7 @@ def quantize(
     histogram: Counts = (),
     save_histogram: str | Path | None = None,
     outline: str | Path | None = None,
+    report: str | Path | None = None,
     overwrite: bool = False,
     resume: bool = False,
     retry_quarantined: bool = False,
@@ -160,6 +162,9 @@ def quantize(
     outline : str or Path, optional
         ``.png`` or ``.zarr`` to draw the borders of the labels of one image to, black on white, as
         `find_borders` finds them. Not with ``dither``.
+    report : str or Path, optional
+        ``.html`` file for a page about the job, see `write_report`. Where the job is resumed, it
+        replaces the page of the earlier run.
     alpha : {"keep", "cut", "drop", "matte"}, default "keep"
         What becomes of pixels that are not opaque. ``keep``: colours of the palette have an alpha,
         all pixels that are fully transparent share one, and differences are the mean of those over
@@ -243,8 +248,11 @@ def quantize(
         recolor=recolor,
         refit=refit,
     )
+    told = check_report(report, out, run)
     with job.saved.keep():
-        return relabel_sources(job, check_sources(sources), as_target(out))
+        done = relabel_sources(job, check_sources(sources), as_target(out))
+    finish_report(done, told, sources, run)
+    return done
 
 
 def apply_palette(
@@ -258,6 +266,7 @@ def apply_palette(
     alpha: str | AlphaRule = "keep",
     matte: Any = None,
     outline: str | Path | None = None,
+    report: str | Path | None = None,
     overwrite: bool = False,
     resume: bool = False,
     retry_quarantined: bool = False,
@@ -279,7 +288,7 @@ def apply_palette(
         sRGB integers 0 to 255 ``(n_colors, 3)``.
     space : {"srgb", "linear", "oklab", "lab"}, default "srgb"
         Where the nearest colour of a pixel is found.
-    sources, out, format, dither, outline, alpha, matte, overwrite, chunks
+    sources, out, format, dither, outline, report, alpha, matte, overwrite, chunks
         As in `quantize`.
     resume, retry_quarantined, strict
         As in `quantize`.
@@ -321,7 +330,10 @@ def apply_palette(
         outline=lines,
         alpha=fit_alpha_to(as_alpha(alpha, matte), suffix, as_file(as_target(out))),
     )
-    return relabel_sources(job, check_sources(sources), as_target(out))
+    told = check_report(report, out, run)
+    done = relabel_sources(job, check_sources(sources), as_target(out))
+    finish_report(done, told, sources, run)
+    return done
 
 
 def make_palette(

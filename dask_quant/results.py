@@ -79,6 +79,8 @@ class Report:
     """Dithering applied while relabelling."""
     n_skipped: int = 0
     """Images that an earlier run had written."""
+    manifest: str | None = None
+    """Table of the images of a collection, a JSON object in each line; None for one image."""
 
     @property
     def psnr_db(self) -> float | None:
@@ -115,6 +117,7 @@ class Report:
             "n_skipped": self.n_skipped,
             "seconds": dict(self.seconds),
             "peak_rss_bytes": self.peak_rss_bytes,
+            "manifest": self.manifest,
             "version": self.version,
         }
 

@@ -1,6 +1,8 @@
 """What all tests share: the Hypothesis profile, a photograph, slow and obvious oracles."""
 
 import hashlib
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -100,3 +102,57 @@ def small_units(monkeypatch):
     monkeypatch.setattr(tiff_layout, "BLOCK_SIDE", 32)
     assert png.strip_rows(70) == 8
     assert store_layout.label_shards((50, 70)) == (32, 32)
+
+
+EMPTY_ELEMENTS = ("br", "img", "meta")
+"""Elements of pages about jobs that have no end."""
+
+
+@dataclass
+class ParsedPage(HTMLParser):
+    """A page, taken apart by the parser of the standard library; its elements must be nested."""
+
+    open_tags: list = field(default_factory=list)
+    elements: list = field(default_factory=list)
+    texts: list = field(default_factory=list)
+
+    def __post_init__(self):
+        super().__init__()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in EMPTY_ELEMENTS:
+            self.open_tags.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open_tags.pop() == tag
+
+    def handle_data(self, data):
+        if self.open_tags and self.open_tags[-1] != "style" and data.strip():
+            self.texts.append(data.strip())
+
+    def find(self, tag):
+        """Return the attributes of every element of a kind."""
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def text(self):
+        """All that is read on it, parts one to a line."""
+        return "\n".join(self.texts)
+
+
+@pytest.fixture(scope="session")
+def parse_page():
+    """Return a function that takes a page of HTML apart, having seen that it is whole."""
+
+    def parse(text):
+        page = ParsedPage()
+        page.feed(text)
+        page.close()
+        assert page.open_tags == []
+        return page
+
+    return parse

@@ -35,6 +35,7 @@ from dask_quant.faces.cli_options import (
     PATH,
     RECOLOR,
     REFIT,
+    REPORT,
     RESUME_NAMES,
     RESUME_OPTIONS,
     SCORE_OPTIONS,
@@ -115,6 +116,7 @@ def cli() -> None:
 @DITHER
 @ALPHA
 @OUTLINE
+@REPORT
 @SEARCH_OPTIONS
 @CHUNK_OPTIONS
 @FRAME_CHOICE
@@ -189,6 +191,7 @@ def palette(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **g
 @DITHER
 @ALPHA
 @OUTLINE
+@REPORT
 @CHUNK_OPTIONS
 @FRAME_CHOICE
 @PAGE_OPTIONS
@@ -221,6 +224,7 @@ def apply(
                 *(("space", space, "srgb"), ("dither", dither, "none")),
                 *(("format", chosen, None), ("frames", frames, "first")),
                 *(("alpha", alpha, "keep"), ("matte", matte, None)),
+                ("report", given.pop("report"), None),
                 *((name.replace("_", "-"), given.pop(name), False) for name in RESUME_NAMES),
             ):
                 if value != default:

@@ -105,6 +105,9 @@ DITHER = click.option("--dither", type=click.Choice(DITHERS), default="none", sh
 OUTLINE = click.option("--outline", type=PATH, metavar="FILE",
                        help="Draw the borders of one image to this .png or .zarr; of classes also "
                             ".tif.")  # fmt: skip
+REPORT = click.option("--report", type=PATH, metavar="FILE.html",
+                      help="Write a page about the job: figures, palette, images of the highest "
+                           "error.")  # fmt: skip
 ALPHA = _combine(
     click.option("--alpha", default="keep", show_default=True, metavar="keep|cut|drop|matte",
                  help="Keep transparency, cut it at half (as for .gif and .tif), ignore "

@@ -120,12 +120,16 @@ def cut_crops(data: Path, folder: Path, *, n_images: int, size: int, suffix: str
     pictures = find_pictures(data, size)
     files = []
     for i in range(n_images):
-        pixels = pictures[i % len(pictures)]
-        room = np.array(pixels.shape[:2]) - size
-        top, left = ((0.5 + (i + 1) * np.array(GOLDEN)) % 1 * (room + 1)).astype(int)
         files.append(folder / f"{i:05}{suffix}")
-        Image.fromarray(pixels[top : top + size, left : left + size]).save(files[-1])
+        Image.fromarray(cut_crop(pictures[i % len(pictures)], i, size)).save(files[-1])
     return Folder(folder, tuple(files))
+
+
+def cut_crop(pixels: NDArray[np.uint8], number: int, size: int) -> NDArray[np.uint8]:
+    """Return a crop of a picture, at the place that its number in the sequence says."""
+    room = np.array(pixels.shape[:2]) - size
+    top, left = ((0.5 + (number + 1) * np.array(GOLDEN)) % 1 * (room + 1)).astype(int)
+    return pixels[top : top + size, left : left + size]
 
 
 def run_ours(*arguments: str) -> Run:

@@ -2,6 +2,7 @@
 
 import json
 
+import collection
 import decode_memory
 import dither
 import folder
@@ -131,6 +132,75 @@ def test_folder_benchmark_reports_every_tool(capsys, tmp_path):
             assert (row["mse"] is None) == what.startswith("floor")
     ours = [what for what in rows if what.startswith("dask_quant")]
     assert all(rows[what]["images_per_s"] for what in [*ours, "Pillow, median cut, a loop"])
+
+
+@pytest.fixture
+def pictures(tmp_path, photo):
+    """A folder of two pictures, and one that is too small to be cut up."""
+    (tmp_path / "data").mkdir()
+    for name, pixels in (("a", photo), ("b", photo[::-1]), ("c", photo[:20])):
+        Image.fromarray(pixels).save(tmp_path / "data" / f"{name}.png")
+    return tmp_path / "data"
+
+
+def run_collection(capsys, *arguments):
+    code = collection.main([*map(str, arguments), "--json"])
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert code == (0 if all(row["met"] for row in rows) else 1)
+    return rows
+
+
+@pytest.mark.slow
+def test_collection_benchmark_times_the_tools(capsys, tmp_path, pictures):
+    small = ["--n-images", "4", "--size", "40", "-k", "4", "--work", tmp_path]
+    rows = run_collection(capsys, "speed", "--data", pictures, *small)
+    assert all(row["images_per_s"] > 0 and row["peak_mb"] > 0 for row in rows)
+    error = {row["tool"]: row["mse"] for row in rows}
+    per_image = error["dask_quant --per-image --effort default"]
+    assert 0 < per_image < error["dask_quant --effort default"]
+    ours = [row for row in rows if row["tool"].startswith("dask_quant")]
+    assert len(ours) == 4
+    assert all((row["times"] > 0) == (len(rows) > 4) for row in ours)
+
+
+@pytest.mark.slow
+def test_collection_benchmark_measures_memory_by_the_number_of_images(capsys, tmp_path, pictures):
+    small = ["--sizes", "6", "3", "--size", "40", "-k", "4", "--workers", "0", "--work", tmp_path]
+    rows = run_collection(capsys, "memory", "--data", pictures, *small)
+    told = [(row["palette"], row["n_images"]) for row in rows]
+    assert told == [("shared", 3), ("shared", 6), ("per image", 3), ("per image", 6)]
+    assert [row["growth"] for row in rows[::2]] == [1, 1]
+    assert all(row["peak_mb"] > 50 for row in rows)
+
+
+@pytest.mark.slow
+def test_collection_benchmark_counts_tasks(capsys, tmp_path):
+    given = ["--n-images", "40", "-k", "4", "--workers", "1", "--work", tmp_path]
+    rows = {row["step"]: row for row in run_collection(capsys, "tasks", *given)}
+    assert {"list", "plan", "job", "job: total"} <= set(rows)
+    assert 0 < rows["job"]["most_tasks"] < 40
+    assert 50 < rows["job"]["driver_mb"] < rows["job"]["peak_mb"]
+    assert 0 < rows["list"]["seconds"] < rows["job"]["seconds"]
+
+
+def test_crops_of_a_collection_are_the_same_every_time_and_of_all_pictures(tmp_path, pictures):
+    contents = []
+    for name in ("first", "second"):
+        sizes = {"n_images": 7, "size": 32, "suffix": ".png"}
+        crops = collection.write_crops([pictures], tmp_path / name, **sizes)
+        contents.append([file.read_bytes() for file in crops.files])
+    assert contents[0] == contents[1]
+    assert len(set(contents[0])) == 7
+    alone = {"n_images": 1, "size": 32, "suffix": ".png"}
+    first = collection.write_crops([pictures / "a.png"], tmp_path / "third", **alone)
+    assert first.files[0].read_bytes() == contents[0][0]
+
+
+def test_memory_that_grows_is_an_aim_missed():
+    assert collection.MemoryRow("shared", 2, 13, 1.3, 1).met
+    assert not collection.MemoryRow("shared", 2, 14, 1.4, 1).met
+    assert not collection.TasksRow("job", 1, 1, 1, 10_001).met
+    assert not collection.SpeedRow("dask_quant", 1, 1, 1, 0.9).met
 
 
 def test_crops_are_the_same_every_time_and_spread(tmp_path):

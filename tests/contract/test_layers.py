@@ -39,6 +39,8 @@ LAYERS = (
     "histogram",
     "palette",
     "results",
+    "report_rows",
+    "report_page",
     "knee",
     "palette_formats",
     "point_groups",
@@ -85,6 +87,9 @@ LAYERS = (
     "kept_outcome",
     "collection",
     "routes",
+    # Pages about jobs that are done.
+    "report_pictures",
+    "job_report",
     # What users call. The faces come last, for they call what the package exports.
     "comparison",
     "color_choice",
@@ -187,6 +192,7 @@ IMPORTS_WITHIN = {
     f"{ROOT}.sources.zarr_nodes": "local stores must not wait for what fetches others",
     f"{ROOT}.sources.tiff": "local files must not wait for what fetches others",
     f"{ROOT}.sources.tiff_samples": "what finds images has no use for Numba",
+    f"{ROOT}.report_pictures": "a photograph must not wait for Zarr, whether it has a page or not",
     f"{ROOT}.sources.reading": "a folder of photographs must not wait for Dask arrays and Zarr",
 }
 """Modules that import modules of ours inside functions, and why."""

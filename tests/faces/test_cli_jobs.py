@@ -38,6 +38,8 @@ FIELDS = {
     "n_skipped": int,
     "seconds": dict,
     "peak_rss_bytes": int,
+    "n_skipped": int,
+    "manifest": (str, type(None)),  # of a collection
     "version": str,
 }
 
@@ -45,7 +47,7 @@ FIELDS = {
 def assert_fields(report, nulls=()):
     assert list(report) == list(FIELDS)
     for name, kind in FIELDS.items():
-        assert type(report[name]) is (type(None) if name in nulls else kind), name
+        assert isinstance(report[name], type(None) if name in nulls else kind), name
     assert report["version"] == dask_quant.__version__
     assert next(iter(report["seconds"])) == "total"
     assert all(type(seconds) is float for seconds in report["seconds"].values())

@@ -11,7 +11,7 @@ REPORT_KEYS = {
     "command", "n_images", "n_ignored", "n_pixels", "n_unique_colors", "n_colors", "palette",
     "counts", "mse", "psnr_db", "explained_variance", "inertia", "method", "engine", "space",
     "dither", "seed", "n_iter", "input_bytes", "output_bytes", "outputs", "quarantined", "seconds",
-    "peak_rss_bytes", "version", "n_skipped",
+    "peak_rss_bytes", "version", "n_skipped", "manifest",
 }  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""Pages about jobs: one HTML file that needs nothing else, from plain values."""
