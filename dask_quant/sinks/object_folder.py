@@ -36,7 +36,7 @@ from dask_quant.sources.object_ranges import insist, read_object
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-from dask_quant.sinks.object_lock import ObjectLock
+    from dask_quant.sinks.object_lock import ObjectLock
 
 STATE = ".dask-quant"
 """Folder of what a job keeps for itself."""

@@ -179,13 +179,15 @@ def _is_within(identity: str, folder: str) -> bool:
 
 
 def _place_below(path: str, start: str) -> str:
-    """Return the path of a match below the fixed part; where it leads out of it, its name."""
+    """Return the path of a match below the fixed part; where it does not lie in it, its name."""
     prefix = "" if start == os.curdir else os.path.join(start, "")
-    if os.pardir not in path and path.startswith(prefix):  # nearly always; the rest takes long
-        return os.path.normpath(path[len(prefix) :])
-    below = os.path.relpath(path, start)
-    # Of "*/../x" the output must not leave OUT.
-    return os.path.basename(path) if below.startswith(os.pardir) else below
+    is_plain = os.pardir not in path and path.startswith(
+        prefix
+    )  # nearly always; else it takes long
+    below = os.path.normpath(path[len(prefix) :]) if is_plain else os.path.relpath(path, start)
+    # Of "*/../x" the output must not leave OUT; "x/**" matches x itself, which may be a store.
+    is_outside = below == os.curdir or below.startswith(os.pardir)
+    return os.path.basename(os.path.abspath(path)) if is_outside else below
 
 
 def find_fixed_part(pattern: str) -> str:

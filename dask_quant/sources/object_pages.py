@@ -153,7 +153,7 @@ class _KeyPages:
         """Yield pages."""
         bucket, prefix = self._split()
         options = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": _PAGE_KEYS}
-        options["Delimiter"] = self.delimiter
+        options |= {"Delimiter": self.delimiter, **self.file_system.req_kw}
         while True:
             ask = partial(self.file_system.call_s3, "list_objects_v2", **options, **self._start)
             page = insist(self.url, ask)

@@ -5,7 +5,10 @@ import logging
 import multiprocessing
 import os
 import pickle
+import signal
 import socket
+import subprocess
+import sys
 import time
 
 import fsspec
@@ -71,6 +74,10 @@ def test_an_object_is_put_by_one_request(remote, bucket):
     remote.write("x/a.png", bytes(1_000_000))
     assert [method for method, _ in bucket.requests] == ["PUT"]
     assert bucket.read("out/x/a.png") == bytes(1_000_000)
+    remote.put_rows(b"1\n")
+    bucket.forget()
+    remote.put_rows(b"2\n")
+    assert [method for method, _ in bucket.requests] == ["PUT"]
 
 
 def test_rows_come_back_in_the_order_in_which_runs_put_them(folder):
@@ -269,6 +276,28 @@ def test_a_lock_whose_process_is_gone_is_taken_over(folder, monkeypatch):
     folder.write(".dask-quant/lock", b"nonsense")
     with pytest.raises(JobError, match="holds something else"), folder.lock():
         pass
+
+
+def test_a_lock_outlives_its_run_and_is_taken_over_once_that_is_killed(file_url, monkeypatch):
+    monkeypatch.setattr(object_lock, "_SETTLE_S", 0.01)
+    code = (
+        "import sys, time\n"
+        "from dask_quant.sinks.object_folder import ObjectFolder\n"
+        "with ObjectFolder(sys.argv[1]).lock():\n"
+        "    print('held', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    folder = ObjectFolder(file_url)
+    with subprocess.Popen([sys.executable, "-c", code, file_url], stdout=subprocess.PIPE) as run:
+        assert run.stdout.readline() == b"held\n"
+        with pytest.raises(JobError, match=f"another run, process {run.pid} on"), folder.lock():
+            pass
+        run.kill()
+        assert run.wait() == -signal.SIGKILL
+    assert folder.exists(".dask-quant/lock")
+    with folder.lock():
+        pass
+    assert not folder.exists(".dask-quant/lock")
 
 
 def test_of_two_that_take_over_one_gives_way(folder, monkeypatch):

@@ -123,6 +123,11 @@ def test_matches_are_sorted_part_by_part():
     assert places(["d/*/*.png"]) == ["a/1.png", "a b/1.png", "a.b/1.png"]
 
 
+def test_a_pattern_that_matches_its_own_folder_takes_a_store_by_its_name():
+    make("s/zarr.json")
+    assert places(["s/**"]) == ["s"]
+
+
 def test_what_is_excluded_is_ignored_once_a_source():
     make("d/a.png", "d/out/b.png", "d/out/x/c.png")
     for source in ("d", "d/**/*"):
