@@ -17,7 +17,7 @@ from dask_quant.collection.counts import KeptCounts
 from dask_quant.collection.manifest import MANIFEST_NAME, Manifest, add_up, read_rows
 from dask_quant.collection.run import MAX_GROUP, CollectionRun
 from dask_quant.collection.work import COUNT, Work
-from dask_quant.errors import JobError, OutputExistsError
+from dask_quant.errors import JobError, OutputExistsError, PixelFormatError
 from dask_quant.events import Notice
 from dask_quant.flow import describe_fit
 from dask_quant.kept_outcome import OUTCOME_NAME, find_outcome, keep_outcome
@@ -106,10 +106,20 @@ def _write_all(
     with job.watch.measure("relabel"):
         groups = run.index.list_groups() if job.group_by is not None else []
         for name, n_images in groups:
-            if n_images > MAX_GROUP:
-                _write_shared(job, run, state, n_again, name)
+            if name is not None and n_images > MAX_GROUP:
+                _write_group(job, run, state, n_again, name)
         run.quantize()
     return None
+
+
+def _write_group(
+    job: Job, run: CollectionRun, state: StateFolder, n_again: int, group: str
+) -> None:
+    """Fit one palette to a group that is too large for one task, and write its images with it."""
+    try:
+        _write_shared(job, run, state, n_again, group)
+    except PixelFormatError as error:  # as a task does with a group that is small
+        run.give_up(group, error)
 
 
 def _write_shared(
