@@ -7,6 +7,7 @@ beyond; it goes with the process. What lasts is the manifest.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sqlite3
@@ -242,6 +243,16 @@ class Index:
     def list_quarantined(self) -> list[str]:
         """Return what images are known by that were set aside."""
         return [id for (id,) in self._database.execute("SELECT id FROM items WHERE status = 2")]
+
+    def sort_rows(self, rows: Iterable[ImageRow]) -> list[ImageRow]:
+        """Return rows in the order of the sources, those of images that are gone last."""
+        query = "SELECT position FROM items WHERE id = ?"
+
+        def find(row: ImageRow) -> float:
+            found: tuple[int] | None = self._database.execute(query, (row.id,)).fetchone()
+            return math.inf if found is None else found[0]
+
+        return sorted(rows, key=find)
 
     def list_counted(self) -> Iterator[tuple[str, int | None]]:
         """Yield path and size of every image that was counted."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dask_quant.collection.children import close_processes, start_processes
 from dask_quant.collection.compare import compare_rows
 from dask_quant.collection.counts import KeptCounts
+from dask_quant.collection.items import QUARANTINED
 from dask_quant.collection.manifest import MANIFEST_NAME, Manifest, add_up, read_rows
 from dask_quant.collection.run import MAX_GROUP, CollectionRun
 from dask_quant.collection.work import COUNT, Work
@@ -161,7 +162,7 @@ def _count_shared(
     if len(histogram):
         return histogram
     if group is None:
-        raise JobError(_nothing_left_message(run.quarantined))
+        raise JobError(_nothing_left_message(_list_quarantined(run)))
     return None
 
 
@@ -184,6 +185,14 @@ def _digest(group: str) -> str:
     return hashlib.blake2b(group.encode(), digest_size=8).hexdigest()
 
 
+def _list_quarantined(run: CollectionRun) -> list[ImageRow]:
+    """Return the rows of images that were set aside, by this run or before, as the sources go."""
+    rows = run.quarantined
+    if run.manifest is not None:
+        rows = [row for row in read_rows(run.manifest.path) if row.status == QUARANTINED]
+    return run.index.sort_rows(rows)
+
+
 def _nothing_left_message(rows: Sequence[ImageRow]) -> str:
     """Return the message for a job of which every image was set aside."""
     return f"None of {len(rows)} images can be read; the first: {rows[0].error}"
@@ -202,7 +211,7 @@ def _report(
     assert run.manifest is not None, "images were written"
     totals = add_up(read_rows(run.manifest.path), job.fit.n_colors)
     if totals.n_written == 0:
-        raise JobError(_nothing_left_message(totals.quarantined))
+        raise JobError(_nothing_left_message(_list_quarantined(run)))
     names = run.index.list_outputs() if totals.n_written <= MAX_NAMED_OUTPUTS else []
     outputs = tuple(str(out / name) for name in names) or (str(out),)
     others: dict[str, Any] = {
@@ -210,7 +219,7 @@ def _report(
         "n_ignored": n_ignored,
         "input_bytes": totals.input_bytes,
         "outputs": outputs,
-        "quarantined": tuple(row.quarantined for row in totals.quarantined),
+        "quarantined": tuple(row.quarantined for row in _list_quarantined(run)),
         "peak": run.executor.peak_rss_bytes(),
     }
     if outcome is None:
@@ -336,7 +345,7 @@ def is_isolated(index: Index, *, on_cluster: bool) -> bool:
 def count_many(job: Job, sources: Sources) -> ColorHistogram:
     """Count the colours of many images together; those that cannot be read are warned of."""
     with _counting(job, sources) as (run, histogram, _):
-        for row in run.quarantined:
+        for row in _list_quarantined(run):
             job.listener(Notice(f"Left out {row.path}: {row.error}"))
         return histogram
 
@@ -354,7 +363,7 @@ def fit_many(job: Job, sources: Sources, out: Path) -> Report:
             n_ignored=n_ignored,
             input_bytes=sum(map(_count_stored, run.index.list_counted())),
             outputs=(str(out),),
-            quarantined=tuple(row.quarantined for row in run.quarantined),
+            quarantined=tuple(row.quarantined for row in _list_quarantined(run)),
             peak=run.executor.peak_rss_bytes(),
         )
 
@@ -371,7 +380,7 @@ def _counting(job: Job, sources: Sources) -> Iterator[tuple[CollectionRun, Color
         with job.watch.measure("count"):
             histogram = run.count(None)
         if len(histogram) == 0:
-            raise JobError(_nothing_left_message(run.quarantined))
+            raise JobError(_nothing_left_message(_list_quarantined(run)))
         run.tell_warnings()
         yield run, histogram, n_ignored
 
