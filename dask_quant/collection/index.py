@@ -12,6 +12,7 @@ import os
 import re
 import sqlite3
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -245,14 +246,18 @@ class Index:
         return [id for (id,) in self._database.execute("SELECT id FROM items WHERE status = 2")]
 
     def sort_rows(self, rows: Iterable[ImageRow]) -> list[ImageRow]:
-        """Return rows in the order of the sources, those of images that are gone last."""
-        query = "SELECT position FROM items WHERE id = ?"
+        """Return rows in the order of the sources, with paths as these are, printable or not.
 
-        def find(row: ImageRow) -> float:
-            found: tuple[int] | None = self._database.execute(query, (row.id,)).fetchone()
-            return math.inf if found is None else found[0]
-
-        return sorted(rows, key=find)
+        Those of images that are gone come last, as they are.
+        """
+        query = "SELECT position, path FROM items WHERE id = ?"
+        found = []
+        for row in rows:
+            place, path = self._database.execute(query, (row.id,)).fetchone() or (math.inf, None)
+            if path is not None:
+                row = replace(row, path=hide_secrets(os.fsdecode(path)))
+            found.append((place, row))
+        return [row for _, row in sorted(found, key=lambda each: each[0])]
 
     def list_counted(self) -> Iterator[tuple[str, int | None]]:
         """Yield path and size of every image that was counted."""
