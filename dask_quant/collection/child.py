@@ -15,7 +15,9 @@ import resource
 import select
 import signal
 import threading
+import warnings
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -82,13 +84,16 @@ def _answer(pipe: Connection, work: Work, items: Sequence[Item]) -> None:
             _send(pipe, {"at": None})
 
     try:
-        done = do_work(work, items, limit)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            done = do_work(work, items, limit)
     except DaskQuantError as error:
         _send(pipe, {"error": type(error).__name__, "said": str(error)})
     except Exception as error:  # a fault of ours, which the other process is to tell
         _send(pipe, {"error": "JobError", "said": f"{type(error).__name__}: {error}"})
     else:
-        _send_done(pipe, done)
+        warned = tuple((each.category.__name__, str(each.message)) for each in caught)
+        _send_done(pipe, replace(done, warned=warned))
 
 
 def _send(pipe: Connection, message: dict[str, Any]) -> None:

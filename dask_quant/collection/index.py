@@ -7,10 +7,12 @@ beyond; it goes with the process. What lasts is the manifest.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sqlite3
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -242,6 +244,20 @@ class Index:
     def list_quarantined(self) -> list[str]:
         """Return what images are known by that were set aside."""
         return [id for (id,) in self._database.execute("SELECT id FROM items WHERE status = 2")]
+
+    def sort_rows(self, rows: Iterable[ImageRow]) -> list[ImageRow]:
+        """Return rows in the order of the sources, with paths as these are, printable or not.
+
+        Those of images that are gone come last, as they are.
+        """
+        query = "SELECT position, path FROM items WHERE id = ?"
+        found = []
+        for row in rows:
+            place, path = self._database.execute(query, (row.id,)).fetchone() or (math.inf, None)
+            if path is not None:
+                row = replace(row, path=hide_secrets(os.fsdecode(path)))
+            found.append((place, row))
+        return [row for _, row in sorted(found, key=lambda each: each[0])]
 
     def list_counted(self) -> Iterator[tuple[str, int | None]]:
         """Yield path and size of every image that was counted."""

@@ -156,8 +156,6 @@ class Totals:
     """Most iterations of the fit of one of them."""
     label_counts: NDArray[np.int64] | None
     """Pixels of each entry of a palette that all share; None where rows do not say."""
-    quarantined: tuple[ImageRow, ...]
-    """Rows of images that were set aside, in their order."""
 
 
 def add_up(rows: Iterable[ImageRow], n_asked: int) -> Totals:
@@ -169,10 +167,8 @@ def add_up(rows: Iterable[ImageRow], n_asked: int) -> Totals:
     numbers = np.zeros(4, dtype=np.int64)
     n_colors = n_poor = n_iter = 0
     counts: NDArray[np.int64] | None = None
-    quarantined = []
     for row in rows:
         if row.status != WRITTEN:
-            quarantined.append(row)
             continue
         numbers += (1, row.n_pixels, row.input_bytes or 0, row.output_bytes or 0)
         for values, value in zip(sums, _list_errors(row), strict=True):
@@ -195,7 +191,6 @@ def add_up(rows: Iterable[ImageRow], n_asked: int) -> Totals:
         n_poor=n_poor,
         n_iter=n_iter,
         label_counts=counts,
-        quarantined=tuple(quarantined),
     )
 
 

@@ -16,7 +16,7 @@ from dask_quant import errors
 from dask_quant.collection.children import do_task, stop_tasks
 from dask_quant.collection.counts import GrowingCounts, KeptCounts
 from dask_quant.collection.items import QUARANTINED
-from dask_quant.collection.work import COUNT, QUANTIZE, RELABEL
+from dask_quant.collection.work import COUNT, QUANTIZE, RELABEL, Done, set_aside
 from dask_quant.errors import JobError
 from dask_quant.events import Event, Notice
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dask_quant.collection.index import Index
     from dask_quant.collection.items import ImageRow, Item
     from dask_quant.collection.output import Rows
-    from dask_quant.collection.work import Done, Work
+    from dask_quant.collection.work import Work
     from dask_quant.execute import Executor
     from dask_quant.histogram import ColorHistogram
     from dask_quant.palette import Palette
@@ -105,6 +105,12 @@ class CollectionRun:
         n_images = self.index.count_pending()
         entries = self.index.iterate_pending(grouped=True)
         self._run(replace(self.work, action=QUANTIZE), entries, n_images)
+
+    def give_up(self, group: str, error: Exception) -> None:
+        """Set all images of a group aside, to which no palette can be fitted. **Eager**."""
+        entries = list(self.index.iterate_pending(group=group))
+        rows = tuple(set_aside(self.work, item, error) for item, _ in entries)
+        self._take_over(Done(rows=rows, n_images=len(rows)))
 
     def _run(
         self,

@@ -14,7 +14,6 @@ import hashlib
 import io
 import os
 import time
-import warnings
 import zlib
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -109,7 +108,7 @@ class Done:
     histogram: ColorHistogram | None = None
     """Colours of all that were counted."""
     warned: tuple[tuple[str, str], ...] = ()
-    """Category and words of each warning."""
+    """Category and words of each warning that a process of its own gave."""
     n_images: int = 0
     """Images of the task."""
 
@@ -141,12 +140,8 @@ def do_work(work: Work, items: Sequence[Item], limit: Limit | None = None) -> Do
     begin = time.perf_counter()
     actions = {COUNT: _count, RELABEL: _relabel, QUANTIZE: _quantize}
     reader = _Reader(work, limit or (lambda item, source: nullcontext()))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        done = actions[work.action](reader, items)
-    warned = tuple((each.category.__name__, str(each.message)) for each in caught)
-    seconds = time.perf_counter() - begin
-    return replace(done, warned=warned, n_seconds=seconds, n_images=len(items))
+    done = actions[work.action](reader, items)
+    return replace(done, n_seconds=time.perf_counter() - begin, n_images=len(items))
 
 
 class _Image(NamedTuple):
@@ -282,12 +277,11 @@ def _relabel(reader: _Reader, items: Sequence[Item]) -> Done:
             begin = time.perf_counter()
             try:
                 image = _read_counted(reader, item)
+                histogram = ColorHistogram.from_pixels(image.pixels)
+                fit = fit_painted(histogram, work.palette, work.classes, work.options.space)
+                row = _write_image(work, item, image, (histogram, fit), files)
             except _UNREADABLE as error:
-                rows.append(reader.set_aside(item, error, time.perf_counter() - begin))
-                continue
-            histogram = ColorHistogram.from_pixels(image.pixels)
-            fit = fit_painted(histogram, work.palette, work.classes, work.options.space)
-            row = _write_image(work, item, image, (histogram, fit), files)
+                row = reader.set_aside(item, error, 0)
             rows.append(replace(row, seconds=time.perf_counter() - begin))
     return Done(rows=tuple(rows))
 
@@ -318,9 +312,14 @@ def _quantize(reader: _Reader, items: Sequence[Item]) -> Done:
     """Write images with a palette for each group; those of no group are groups of their own."""
     rows: list[ImageRow] = []
     with _open_files(reader.work) as files:
-        for _, group in groupby(items, key=lambda item: item.group or item.position):
+        for _, group in groupby(items, key=_find_group):
             rows += _quantize_group(reader, list(group), files)
     return Done(rows=tuple(rows))
+
+
+def _find_group(item: Item) -> str | int:
+    """Return what is the same for images of one palette."""
+    return item.position if item.group is None else item.group
 
 
 @dataclass(frozen=True)
@@ -342,21 +341,34 @@ def _quantize_group(reader: _Reader, items: Sequence[Item], files: Batch) -> lis
     found = list(_read_group(reader, items, counter, rows))
     if not found:
         return rows
-    options, shared = reader.work.options, None
-    if counter is not None:
-        shared = fit_histogram(counter.finish(), options, ignore_event)
+    try:
+        options = reader.work.options
+        shared = None if counter is None else fit_histogram(counter.finish(), options, ignore_event)
+    except _UNREADABLE as error:  # too few colours for those that classes are painted in
+        return rows + [reader.set_aside(each.item, error, each.seconds) for each in found]
     for each in found:
         begin = time.perf_counter()
-        image = _read_counted(reader, each.item) if each.image is None else each.image
-        histogram = ColorHistogram.from_pixels(image.pixels)
-        if shared is None:
-            fit = fit_histogram(histogram, options, ignore_event)
-        else:
-            fit = fit_painted(histogram, shared.palette, shared.classes, options.space)
-        row = _write_image(reader.work, each.item, image, (histogram, fit), files)
-        seconds = each.seconds + time.perf_counter() - begin
-        rows.append(replace(row, n_iter=(shared or fit).n_iter, seconds=seconds))
+        try:
+            row = _write_found(reader, each, shared, files)
+        except _UNREADABLE as error:
+            row = reader.set_aside(each.item, error, 0)
+        rows.append(replace(row, seconds=each.seconds + time.perf_counter() - begin))
     return rows
+
+
+def _write_found(
+    reader: _Reader, found: _Found, shared: PaletteFit | None, files: Batch
+) -> ImageRow:
+    """Write an image of a group with the palette that it shares, or one of its own."""
+    options = reader.work.options
+    image = _read_counted(reader, found.item) if found.image is None else found.image
+    histogram = ColorHistogram.from_pixels(image.pixels)
+    if shared is None:
+        fit = fit_histogram(histogram, options, ignore_event)
+    else:
+        fit = fit_painted(histogram, shared.palette, shared.classes, options.space)
+    row = _write_image(reader.work, found.item, image, (histogram, fit), files)
+    return replace(row, n_iter=(shared or fit).n_iter)
 
 
 def _read_group(

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from dask_quant.collection.children import close_processes, start_processes
 from dask_quant.collection.compare import compare_rows
 from dask_quant.collection.counts import KeptCounts
-from dask_quant.collection.manifest import add_up
+from dask_quant.collection.items import QUARANTINED
+from dask_quant.collection.manifest import MANIFEST_NAME, add_up
 from dask_quant.collection.output import check_target, open_output
 from dask_quant.collection.run import MAX_GROUP, CollectionRun
 from dask_quant.collection.work import COUNT, Work
-from dask_quant.errors import JobError
+from dask_quant.errors import JobError, PixelFormatError
 from dask_quant.events import Notice
 from dask_quant.flow import describe_fit
 from dask_quant.kept_outcome import OUTCOME_NAME, find_outcome, keep_outcome
@@ -91,10 +92,18 @@ def _write_all(job: Job, run: CollectionRun, state: State, n_again: int) -> Imag
     with job.watch.measure("relabel"):
         groups = run.index.list_groups() if job.group_by is not None else []
         for name, n_images in groups:
-            if n_images > MAX_GROUP:
-                _write_shared(job, run, state, n_again, name)
+            if name is not None and n_images > MAX_GROUP:
+                _write_group(job, run, state, n_again, name)
         run.quantize()
     return None
+
+
+def _write_group(job: Job, run: CollectionRun, state: State, n_again: int, group: str) -> None:
+    """Fit one palette to a group that is too large for one task, and write its images with it."""
+    try:
+        _write_shared(job, run, state, n_again, group)
+    except PixelFormatError as error:  # as a task does with a group that is small
+        run.give_up(group, error)
 
 
 def _write_shared(
@@ -130,7 +139,7 @@ def _count_shared(
     if len(histogram):
         return histogram
     if group is None:
-        raise JobError(_nothing_left_message(run.quarantined))
+        raise JobError(_nothing_left_message(_list_quarantined(run)))
     return None
 
 
@@ -153,6 +162,14 @@ def _digest(group: str) -> str:
     return hashlib.blake2b(group.encode(), digest_size=8).hexdigest()
 
 
+def _list_quarantined(run: CollectionRun) -> list[ImageRow]:
+    """Return the rows of images that were set aside, by this run or before, as the sources go."""
+    rows = run.quarantined
+    if run.manifest is not None:
+        rows = [row for row in run.manifest.read_rows() if row.status == QUARANTINED]
+    return run.index.sort_rows(rows)
+
+
 def _nothing_left_message(rows: Sequence[ImageRow]) -> str:
     """Return the message for a job of which every image was set aside."""
     return f"None of {len(rows)} images can be read; the first: {rows[0].error}"
@@ -170,7 +187,7 @@ def _report(
     """Return the report of a job that is done, from its manifest."""
     totals = add_up(output.manifest.read_rows(), job.fit.n_colors)
     if totals.n_written == 0:
-        raise JobError(_nothing_left_message(totals.quarantined))
+        raise JobError(_nothing_left_message(_list_quarantined(run)))
     names = run.index.list_outputs() if totals.n_written <= MAX_NAMED_OUTPUTS else []
     outputs = tuple(map(output.name, names)) or (show_path(str(output.target)),)
     others: dict[str, Any] = {
@@ -178,14 +195,14 @@ def _report(
         "n_ignored": n_ignored,
         "input_bytes": totals.input_bytes,
         "outputs": outputs,
-        "quarantined": tuple(row.quarantined for row in totals.quarantined),
+        "quarantined": tuple(row.quarantined for row in _list_quarantined(run)),
         "peak": run.executor.peak_rss_bytes(),
     }
     if outcome is None:
         report = _report_each(job, totals, others)
     else:
         report = make_report(job, _retell(outcome, totals), **others)
-    return replace(report, n_skipped=n_skipped)
+    return replace(report, n_skipped=n_skipped, manifest=output.name(MANIFEST_NAME))
 
 
 def _report_each(job: Job, totals: Totals, others: dict[str, Any]) -> Report:
@@ -290,7 +307,7 @@ def is_isolated(index: Index, *, on_cluster: bool) -> bool:
 def count_many(job: Job, sources: Sources) -> ColorHistogram:
     """Count the colours of many images together; those that cannot be read are warned of."""
     with _counting(job, sources) as (run, histogram, _):
-        for row in run.quarantined:
+        for row in _list_quarantined(run):
             job.listener(Notice(f"Left out {row.path}: {row.error}"))
         return histogram
 
@@ -308,7 +325,7 @@ def fit_many(job: Job, sources: Sources, out: Path) -> Report:
             n_ignored=n_ignored,
             input_bytes=sum(map(_count_stored, run.index.list_counted())),
             outputs=(str(out),),
-            quarantined=tuple(row.quarantined for row in run.quarantined),
+            quarantined=tuple(row.quarantined for row in _list_quarantined(run)),
             peak=run.executor.peak_rss_bytes(),
         )
 
@@ -325,7 +342,7 @@ def _counting(job: Job, sources: Sources) -> Iterator[tuple[CollectionRun, Color
         with job.watch.measure("count"):
             histogram = run.count(None)
         if len(histogram) == 0:
-            raise JobError(_nothing_left_message(run.quarantined))
+            raise JobError(_nothing_left_message(_list_quarantined(run)))
         run.tell_warnings()
         yield run, histogram, n_ignored
 

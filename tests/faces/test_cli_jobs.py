@@ -35,7 +35,6 @@ FIELDS = {
     "output_bytes": int,
     "outputs": list,
     "quarantined": list,
-    "n_skipped": int,
     "seconds": dict,
     "peak_rss_bytes": int,
     "n_skipped": int,
