@@ -61,7 +61,7 @@ JOINED_NAME = "joined"
 def count_image(image: da.Array, executor: Executor) -> ColorHistogram:
     """Count the colours of ``(y, x, 3)`` uint8, exactly, in one pass. **Eager**."""
     n_pixels = image.shape[0] * image.shape[1]
-    if n_pixels >= DENSE_MIN_PIXELS and executor.shares_memory:
+    if shares_tables(n_pixels, executor):
         return _count_together(image, executor)
     total, n_done = ColorHistogram.empty(), 0
     for part in split_blocks(image, MAX_TASKS_PER_GRAPH):
@@ -76,11 +76,21 @@ def count_image(image: da.Array, executor: Executor) -> ColorHistogram:
     return total
 
 
+def shares_tables(n_pixels: int, executor: Executor) -> bool:
+    """Return whether so many pixels are counted in tables that all tasks share."""
+    return n_pixels >= DENSE_MIN_PIXELS and executor.shares_memory
+
+
+def add_to_counter(counter: ColorCounter, image: da.Array, executor: Executor) -> None:
+    """Count an image in the tables of a counter, by tasks of this process. **Eager**."""
+    add = delayed(counter.add, pure=False)
+    run_on_blocks(image, executor, lambda block, at: add(block), stage="count")
+
+
 def _count_together(image: da.Array, executor: Executor) -> ColorHistogram:
     """Count a large image in tables that the tasks of this process share."""
     counter = ColorCounter()
-    add = delayed(counter.add, pure=False)
-    run_on_blocks(image, executor, lambda block, at: add(block), stage="count")
+    add_to_counter(counter, image, executor)
     histogram = counter.finish()
     n_pixels = image.shape[0] * image.shape[1]
     assert histogram.n_pixels == n_pixels, "every block was added exactly once"

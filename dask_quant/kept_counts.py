@@ -6,18 +6,21 @@ many these are; it holds for any chunks, and costs far less than what it saves.
 
 from __future__ import annotations
 
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from dask_quant.array_flow import count_image
+from dask_quant.array_flow import add_to_counter, count_image, shares_tables
 from dask_quant.errors import SourceError
-from dask_quant.histogram import BYTES_PER_COLOR, ColorHistogram
+from dask_quant.histogram import BYTES_PER_COLOR, ColorCounter, ColorHistogram
 from dask_quant.kernels.cells import N_CODES
 from dask_quant.sinks.atomic import write_file_atomically
 from dask_quant.sinks.histogram_file import histogram_chunks
 from dask_quant.sources.histogram_file import read_histogram
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import dask.array as da
 
     from dask_quant.execute import Executor
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 COUNTED_NAME = "counted.json"
 """How many rows were counted."""
 
-MIN_CHECKPOINT_S = 10.0
+MIN_CHECKPOINT_S = 5.0
 """Seconds of counting between checkpoints at least (arbitrary)."""
 
 CHECKPOINT_SHARE = 50
@@ -56,20 +59,44 @@ def count_kept(image: da.Array, executor: Executor, state: StateFolder) -> Color
     total, row = find_counts(state, width) or (ColorHistogram.empty(), 0)
     left, n_pixels = image[row:], height * width
     n_blocks = max(1, BLOCKS_PER_THREAD * executor.n_threads // max(1, image.numblocks[1]))
+    add, finish = _choose_counter(n_pixels, executor)
     first, kept_at, cost = 0, perf_counter(), 0.0
     while row < height:
         began = perf_counter()
         part = left.blocks[first : first + n_blocks]
-        total = total.merge(count_image(part, executor.part_of(n_pixels, row * width)))
+        add(part, executor.part_of(n_pixels, row * width))
         first, row = first + n_blocks, row + part.shape[0]
         now = perf_counter()
         if row == height or now - kept_at >= max(MIN_CHECKPOINT_S, CHECKPOINT_SHARE * cost):
+            total = total.merge(finish())
             keep_counts(state, total, row)
             kept_at = perf_counter()
             cost = kept_at - now
         if now - began < MIN_CHECKPOINT_S / 4:
-            n_blocks *= 2  # each time, tables are made and looked through
+            n_blocks *= 2
     return total
+
+
+def _choose_counter(
+    n_pixels: int, executor: Executor
+) -> tuple[Callable[[da.Array, Executor], None], Callable[[], ColorHistogram]]:
+    """Return what counts parts of an image, and what gives their counts and starts again.
+
+    Tables that tasks share are looked through when counts are asked for, and not before.
+    """
+    if shares_tables(n_pixels, executor):
+        counter = ColorCounter()
+        return partial(add_to_counter, counter), counter.finish
+    found: list[ColorHistogram] = []
+
+    def add(part: da.Array, executor: Executor) -> None:
+        found[:] = [ColorHistogram.merge_all([*found, count_image(part, executor)])]
+
+    def finish() -> ColorHistogram:
+        counts, found[:] = ColorHistogram.merge_all(found), []
+        return counts
+
+    return add, finish
 
 
 def keep_counts(state: StateFolder, counts: ColorHistogram, n_rows: int) -> None:

@@ -81,7 +81,7 @@ class Workplace:
         ``start`` is asked to make it at the path ``temporary``, or anywhere.
         """
         if self.state is not None:
-            yield self._restart_store(self.state, start, discard)
+            yield self._restart_store(self.state, start)
             return
         store = start()
         try:
@@ -89,13 +89,12 @@ class Workplace:
         finally:
             discard(store)
 
-    def _restart_store(
-        self, state: StateFolder, start: Callable[..., Path], discard: Callable[[Path], None]
-    ) -> Path:
+    def _restart_store(self, state: StateFolder, start: Callable[..., Path]) -> Path:
         """Return the store in the state, made unless it is there."""
         store = state.path.absolute() / STORE_FOLDER
-        if state.read_json(STARTED_NAME) is None or not store.is_dir():
-            discard(store)
+        is_there = store.is_dir() and not store.is_symlink()
+        if state.read_json(STARTED_NAME) is None or not is_there:
+            state.discard(STORE_FOLDER)
             start(temporary=store)
             state.write_json(STARTED_NAME, True)
         return store

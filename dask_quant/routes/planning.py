@@ -144,7 +144,7 @@ def _check_outputs(job: Job, out: Path) -> tuple[str, ...]:
     """Return what would be written of one image, or raise where that cannot be."""
     paths = [path for path in (out, job.outline) if path is not None]
     for path in paths:
-        check_label_output(path, overwrite=job.run.overwrite)
+        check_label_output(path, overwrite=job.run.overwrite or job.run.resume)
     return (*map(str, paths), *job.saved.outputs)
 
 

@@ -351,3 +351,37 @@ def test_a_full_disk_is_told_and_leaves_nothing_to_go_on_with(path, monkeypatch)
             pass
     with open_for(path) as state:
         assert not state.is_resumed
+
+
+def test_a_folder_below_is_made_once_and_loses_what_is_torn(path, tmp_path):
+    with open_for(path) as state:
+        folder = state.make_folder("parts")
+        assert folder.is_absolute()
+        (folder / "0.part").write_bytes(b"whole")
+        (folder / ".0.part.12.partial").write_bytes(b"torn")
+        (folder / ".store.12.partial").mkdir()
+        assert names_in(state.make_folder("parts")) == ["0.part"]
+
+
+def test_a_symlink_to_a_folder_is_not_taken_for_one(path, tmp_path):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "photo").write_bytes(b"mine")
+    with open_for(path) as state:
+        (path / "parts").symlink_to(tmp_path / "precious")
+        folder = state.make_folder("parts")
+        assert not folder.is_symlink()
+        assert names_in(folder) == []
+        (path / "more").symlink_to(tmp_path / "precious")
+        state.discard("more", "nowhere")
+    assert names_in(tmp_path / "precious") == ["photo"]
+
+
+def test_tidying_keeps_what_the_job_is_and_what_is_named(left):
+    with open_for(left) as state:
+        assert not state.is_bare()
+        state.tidy("far.json")
+        assert names_in(left) == ["far.json", "job.json", "lock"]
+        state.tidy()
+        assert state.is_bare()
+    with open_for(left) as state:
+        assert state.is_resumed

@@ -23,6 +23,7 @@ from dask_quant.sinks.zarr_store import (
     check_store,
     discard_store,
     finish_store,
+    keep_block,
     store_block,
 )
 
@@ -395,3 +396,31 @@ def test_blocks_are_stored_from_several_processes(tmp_path):
     assert [process.wait() for process in running] == [0] * 4
     finish_store(temporary, tmp_path / "a", overwrite=False)
     np.testing.assert_array_equal(read_labels(tmp_path / "a"), labels)
+
+
+@pytest.mark.parametrize("place", [(0, 0), (64, 64), (128, 128)])
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "index", "gone", "none"])
+def test_a_shard_that_is_torn_is_removed_and_written_again(tmp_path, place, damage):
+    labels = make_labels((150, 140))
+    temporary = start_store(tmp_path / "a.zarr", labels.shape, PALETTE, overwrite=False)
+    store_block(temporary, labels, offset=(0, 0))
+    before = read_tree(temporary)
+    shard = temporary / "0" / "c" / str(place[0] // 64) / str(place[1] // 64)
+    data = shard.read_bytes()
+    damaged = {
+        "cut": data[:-7],
+        "flip": data[:20] + bytes([data[20] ^ 4]) + data[21:],
+        "empty": b"",
+        "index": data[:-3] + bytes([data[-3] ^ 4]) + data[-2:],
+        "none": data,
+    }
+    shard.unlink() if damage == "gone" else shard.write_bytes(damaged[damage])
+    part = labels[place[0] : place[0] + 64, place[1] : place[1] + 64]
+    is_whole = damage == "none"
+    assert keep_block(temporary, place, part.shape) is is_whole
+    assert shard.exists() is is_whole
+    assert keep_block(temporary, (0, 0), labels.shape) is is_whole
+    assert len(read_tree(temporary)) == len(before) - (not is_whole)
+    store_block(temporary, part, offset=place)
+    assert keep_block(temporary, (0, 0), labels.shape)
+    assert read_tree(temporary) == before
