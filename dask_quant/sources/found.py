@@ -60,6 +60,7 @@ class Search:
 
     def __init__(self, exclude: str | Path | None, on_ignored: Callable[[str], object]) -> None:
         self.n_ignored = 0
+        self.n_shards = 0
         self.own_parts: dict[str, int] = {}
         self.resolve = lru_cache(maxsize=_MAX_FOLDERS)(os.path.realpath)
         self._on_ignored = on_ignored
