@@ -34,7 +34,7 @@ class Input:
     """One image to read."""
 
     path: str
-    """Where it is, as the user named it or below a folder that the user named; ``-`` is stdin."""
+    """Where it is, as in `dask_quant.sources.found.Found`."""
     relative: PurePosixPath
     """Its place below OUT, with the input's own suffix."""
     frame: int = 0

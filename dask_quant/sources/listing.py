@@ -1,8 +1,8 @@
 """One image after another of what a user names: files, folders, globs, stores, lists, addresses.
 
-Nothing that grows with the number of images is held, but the names in one folder at a time, and
-the matches of a glob. Folders that are named are known before anything is listed, since where
-outputs go depends on all of them: lists are gone through twice.
+Nothing that grows with the number of images is held, but the names in one folder or shard at a
+time, and the matches of a glob. Folders that are named are known before anything is listed, since
+where outputs go depends on all of them: lists are gone through twice.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ def find_images(
 
     Notes
     -----
-    Peak memory: the names in one folder, and those not yet come to in the folders above it; the
-    matches of one glob; the folders that are named.
+    Peak memory: the names in one folder or shard, and those not yet come to in the folders above
+    it; the matches of one glob; the folders that are named.
     """
     search = Search(exclude, on_ignored)
     with ExitStack() as stack:

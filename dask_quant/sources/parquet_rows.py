@@ -2,7 +2,8 @@
 
 Data sets of Hugging Face have a column of structs with the ``bytes`` of a file and its ``path``; a
 plain column of bytes will do. Rows of a group are decoded one after another, so that whoever asks
-for them in their order decodes each once.
+for them in their order decodes each once. That takes some three times the bytes of a page, which
+is all of a row group where whoever wrote the file made it so.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _LISTED_ROWS = 4096
 """Rows of which the paths are listed together (arbitrary)."""
 
 _BUFFER_BYTES = 1 << 20
-"""Bytes of a column that are read at a time, so that a row group is never held (arbitrary)."""
+"""Bytes of a column that are read at a time (arbitrary)."""
 
 
 class Row(NamedTuple):
@@ -209,7 +210,8 @@ def read_row(source: ByteSource, held: Held) -> bytes:
 
     Notes
     -----
-    A thread keeps the table that it read last: rows in their order are decoded once.
+    A thread keeps the table that it read last: rows in their order are decoded once. Peak memory:
+    three times the images of a row group, of 1,000 images of 100 kB 300 MB.
     """
     if _kept.table is None or _kept.table.source != source:
         if _kept.table is not None:

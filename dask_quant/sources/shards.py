@@ -10,7 +10,6 @@ import os
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING
 
 from dask_quant.errors import SourceError, SourceNotFoundError
@@ -177,9 +176,9 @@ def _is_image_name(name: str) -> bool:
     >>> _is_image_name("./a/b.seg.PNG"), _is_image_name("a/._b.png"), _is_image_name("a/b.cls")
     (True, False, False)
     """
-    path = PurePosixPath(name)
-    is_hidden = any(part.startswith(".") and part not in (".", "..") for part in path.parts)
-    return path.suffix.lower() in SUFFIXES and not is_hidden
+    if os.path.splitext(name)[1].lower() not in SUFFIXES:
+        return False
+    return not any(part.startswith(".") and part not in (".", "..") for part in name.split("/"))
 
 
 def _open_ahead(container: ByteSource) -> IO[bytes]:
