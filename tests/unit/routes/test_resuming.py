@@ -52,7 +52,7 @@ CASES = {
     "zarr": ("o.zarr", {}, [*COUNTED, *STORED]),
     "ome": ("o.ome.zarr", {}, [("relabel", 3), ("pyramid", 3)]),
     "npz": ("o.npz", {}, [("relabel", 3)]),
-    "bayer": ("bayer.png", {"dither": "bayer"}, [("relabel", 3), NAMED]),
+    "bayer": ("bayer.png", {"dither": "bayer"}, [("relabel", 3), ("relabel", 2), NAMED]),
     "bayer-zarr": ("bayer.zarr", {"dither": "bayer"}, [("relabel", 3), STORED[-1]]),
     "diffused": ("diffused.tif", {"dither": "floyd-steinberg"}, [("relabel", 3)]),
     "palette": ("given.png", {"palette": [[0, 0, 0], [200, 60, 60]]}, [COUNTED[1], ("relabel", 3)]),
@@ -197,6 +197,16 @@ def test_parts_that_are_whole_are_kept(results, name):
     whole = {file for file in before if "partial" not in file}
     assert 1 <= len(whole) < len([file for file in after if "partial" not in file])
     assert all(after[file] == before[file] for file in whole)
+
+
+def test_dithered_parts_that_were_summed_up_are_kept(results):
+    before, after = (run["files"] for run in results["bayer"][:2])
+    home = ".bayer.png.dask-quant/"
+    tallies = [file for file in before if f"{home}tallies/" in file and "partial" not in file]
+    parts = [f"{home}parts/{Path(file).name.partition('-')[0]}.part" for file in tallies]
+    assert len(parts) >= 1
+    assert all(after[file] == before[file] for file in (*parts, *tallies))
+    assert results["bayer"][2]["told"].count("relabel") < 6  # of five strips
 
 
 def test_strips_are_decoded_once(results):
