@@ -4,14 +4,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import zarr
-from PIL import Image
-
-import dask_quant as dq
-from dask_quant import job
-from dask_quant.errors import JobError, OutputError
-from dask_quant.execute import Executor
-from dask_quant.fit_options import FitOptions
-from dask_quant.histogram import ColorHistogram
 from dask_quant.job import (
     MAX_BATCH,
     Item,
@@ -23,6 +15,14 @@ from dask_quant.job import (
     quantize_each,
     relabel_collection,
 )
+from PIL import Image
+
+import dask_quant as dq
+from dask_quant import job
+from dask_quant.errors import JobError, OutputError
+from dask_quant.execute import Executor
+from dask_quant.fit_options import FitOptions
+from dask_quant.histogram import ColorHistogram
 from dask_quant.palette import Palette
 
 
