@@ -8,6 +8,7 @@ from dask_quant.collection.counts import GrowingCounts, KeptCounts
 from dask_quant.collection.index import Index
 from dask_quant.collection.work import Done
 from dask_quant.histogram import ColorHistogram
+from dask_quant.sinks.state_folder import StateFolder
 from dask_quant.sources.found import Found
 
 
@@ -18,6 +19,11 @@ def index():
     index.add(Found(name, f"/{name}", name, "/", False) for name in names)
     yield index
     index.close()
+
+
+@pytest.fixture
+def state(tmp_path):
+    return StateFolder(tmp_path, is_resumed=True)
 
 
 @pytest.fixture
@@ -38,44 +44,43 @@ def merge(tasks):
     return ColorHistogram.merge_all(done.histogram for done in tasks)
 
 
-def test_what_was_kept_is_taken_over_and_what_was_not_is_counted_again(tmp_path, index, tasks):
-    first = KeptCounts(tmp_path, "counts")
+def test_what_was_kept_is_taken_over_and_what_was_not_is_counted_again(tmp_path, state, index, tasks):
+    first = KeptCounts(state, "counts")
     for done in tasks[:2]:
         first.add(done)
     assert first.keep() == merge(tasks[:2])
     first.add(tasks[2])
     first.keep()
     first.add(tasks[3])  # and then a kill
-    again = KeptCounts(tmp_path, "counts")
+    again = KeptCounts(state, "counts")
     again.load(index)
     assert index.count_counted() == 3
     assert [item.checksum for item, _ in index.iterate_pending()] == [7, 14, 21, None, None, None]
     for done in tasks[3:]:
         again.add(done)
     assert again.keep() == merge(tasks)
-    assert len(list(tmp_path.iterdir())) == 2
-    again.remove()
-    assert list(tmp_path.iterdir()) == []
+    names = ["counts-1.jsonl", "counts-2.jsonl", "counts-3.jsonl", "counts-3.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
-def test_lines_beyond_the_counts_are_cut_wherever_they_are_torn(tmp_path, index, tasks):
-    kept = KeptCounts(tmp_path, "counts")
+def test_lines_without_their_counts_are_counted_again(tmp_path, state, index, tasks):
+    kept = KeptCounts(state, "counts")
     kept.add(tasks[0])
     kept.keep()
-    path = tmp_path / "counts.jsonl"
-    whole = path.read_bytes()
-    for tail in (b"[", b'["' + b"x" * 99, whole.replace(b"7", b"8"), b"\0" * 4096):
-        path.write_bytes(whole + tail)
-        again = KeptCounts(tmp_path, "counts")
-        again.load(index)
-        assert path.read_bytes() == whole
-        assert [item.checksum for item, _ in index.iterate_pending()][:2] == [7, None]
-        assert again.keep() == tasks[0].histogram
+    (tmp_path / "counts-2.jsonl").write_bytes((tmp_path / "counts-1.jsonl").read_bytes())
+    again = KeptCounts(state, "counts")
+    again.load(index)
+    assert [item.checksum for item, _ in index.iterate_pending()][:2] == [7, None]
+    again.add(tasks[1])
+    assert again.keep() == merge(tasks[:2])
+    last = KeptCounts(state, "counts")
+    last.load(index)
+    assert index.count_counted() == 2
 
 
 @pytest.mark.parametrize("n_bytes", [0, 1, 100, -1])
-def test_torn_counts_fall_back_to_those_before(tmp_path, index, tasks, n_bytes):
-    kept = KeptCounts(tmp_path, "counts")
+def test_torn_counts_fall_back_to_those_before(tmp_path, state, index, tasks, n_bytes):
+    kept = KeptCounts(state, "counts")
     kept.add(tasks[0])
     kept.keep()
     (earlier,) = tmp_path.glob("*.npz")
@@ -85,46 +90,49 @@ def test_torn_counts_fall_back_to_those_before(tmp_path, index, tasks, n_bytes):
     (later,) = tmp_path.glob("*.npz")
     later.write_bytes(later.read_bytes()[:n_bytes])
     earlier.write_bytes(saved)  # a kill came before its removal
-    again = KeptCounts(tmp_path, "counts")
+    again = KeptCounts(state, "counts")
     again.load(index)
     assert index.count_counted() == 1
     again.add(tasks[1])
     assert again.keep() == merge(tasks[:2])
 
 
-def test_counts_without_their_lines_are_not_believed(tmp_path, index, tasks):
-    kept = KeptCounts(tmp_path, "counts")
+@pytest.mark.parametrize("left", [None, b"", b"[", b'["a", 7]', b"[]\n"])
+def test_counts_without_their_lines_are_not_believed(tmp_path, state, index, tasks, left):
+    kept = KeptCounts(state, "counts")
     kept.add(tasks[0])
     kept.keep()
-    (tmp_path / "counts.jsonl").write_bytes(b"[")
-    again = KeptCounts(tmp_path, "counts")
+    path = tmp_path / "counts-1.jsonl"
+    path.unlink()
+    if left is not None:
+        path.write_bytes(left)
+    again = KeptCounts(state, "counts")
     again.load(index)
     assert index.count_counted() == 0
     assert again.keep() == ColorHistogram.empty()
-    assert not (tmp_path / "counts.jsonl").read_bytes()
 
 
-def test_other_files_and_other_groups_are_left_alone(tmp_path, index, tasks):
+def test_counts_of_other_groups_are_left_alone(tmp_path, state, index, tasks):
     (tmp_path / "counts-x.npz").write_bytes(b"mine")
     (tmp_path / "counts-b-5.npz").write_bytes(b"of a group")
-    kept = KeptCounts(tmp_path, "counts")
+    kept = KeptCounts(state, "counts")
     kept.load(index)
     kept.add(tasks[0])
     kept.keep()
-    kept.remove()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["counts-b-5.npz", "counts-x.npz"]
+    assert (tmp_path / "counts-b-5.npz").read_bytes() == b"of a group"
+    assert len(list(tmp_path.glob("counts-1.*"))) == 2
 
 
-def test_counts_are_kept_once_in_a_while(tmp_path, index, tasks, monkeypatch):
+def test_counts_are_kept_once_in_a_while(tmp_path, state, index, tasks, monkeypatch):
     monkeypatch.setattr(counts, "CHECKPOINT_S", 0.0)
-    kept = KeptCounts(tmp_path, "counts")
+    kept = KeptCounts(state, "counts")
     kept._kept_at -= 1
     kept.add(tasks[0])
     assert len(list(tmp_path.glob("*.npz"))) == 1
     kept._cost = 1e9  # to keep took so long that it is not worth it
     kept._kept_at -= 1
     kept.add(tasks[1])
-    again = KeptCounts(tmp_path, "counts")
+    again = KeptCounts(state, "counts")
     again.load(index)
     assert index.count_counted() == 1
 
