@@ -426,7 +426,7 @@ def check_folder(out: Path, job: Job) -> None:
     if os.path.lexists(out) and not out.is_dir():
         message = f"Got the output {str(out)!r} for images in a folder, but it is a file."
         raise OutputExistsError(message)
-    if job.run.overwrite or not out.is_dir() or not any(out.iterdir()):
+    if job.run.overwrite or not out.is_dir() or not any(map(_is_in_the_way, out.iterdir())):
         return
     is_ours = holds_state(out / STATE_NAME)
     if job.run.resume and is_ours:
@@ -437,3 +437,10 @@ def check_folder(out: Path, job: Job) -> None:
         way_out = "it holds no job to go on with; use --overwrite to write into it"
     message = f"{str(out)!r} exists and is not empty; {way_out}."
     raise OutputExistsError(message)
+
+
+def _is_in_the_way(path: Path) -> bool:
+    """Return whether an entry of a folder is more than the empty folder that a kill may leave."""
+    if path.name != STATE_NAME or path.is_symlink() or not path.is_dir():
+        return True
+    return any(path.iterdir())
