@@ -136,7 +136,7 @@ def name_outputs(outputs: Sequence[str]) -> str:
     """
     schemes, places = zip(*map(_split_scheme, outputs), strict=True)
     try:
-        common = os.path.commonpath(places) if len(set(schemes)) == 1 else ""
+        common: str = os.path.commonpath(places) if len(set(schemes)) == 1 else ""
     except ValueError:  # some are absolute, some relative
         common = ""
     if common not in ("", os.sep):
