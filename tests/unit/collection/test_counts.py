@@ -44,9 +44,7 @@ def merge(tasks):
     return ColorHistogram.merge_all(done.histogram for done in tasks)
 
 
-def test_what_was_kept_is_taken_over_and_the_rest_counted_again(
-    tmp_path, state, index, tasks
-):
+def test_what_was_kept_is_taken_over_and_the_rest_counted_again(tmp_path, state, index, tasks):
     first = KeptCounts(state, "counts")
     for done in tasks[:2]:
         first.add(done)

@@ -373,3 +373,16 @@ def test_a_job_of_two_processes_is_the_same(store, expected):
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["n_images"] == len(PICTURES)
     assert list_out(store) == (expected["shared"], KEPT)
+
+
+def test_keys_of_any_characters_are_images_of_their_own(bucket):
+    names = ["a#1.png", "a#2.png", "b?1.png", "b?2.png", "c d%20e.png", "f+\xe9.png", "g[1]*.png"]
+    for name, data in zip(names, PICTURES.values(), strict=False):
+        bucket.put(f"photos/{name}", data=data)
+    bucket.put(f"photos/{names[-1]}", data=draw(99))
+    report = quantize(per_image=True)
+    assert (report.n_images, report.quarantined) == (len(names), ())
+    assert sorted(list_out(bucket)[0]) == sorted(names)
+    sizes = {row["output"]: row["input_bytes"] for row in read_manifest(bucket)}
+    assert sizes == {name: len(bucket.read(f"photos/{name}")) for name in names}
+    assert quantize(per_image=True, resume=True).n_skipped == len(names)
