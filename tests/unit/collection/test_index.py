@@ -208,3 +208,21 @@ def test_an_image_that_is_found_twice_is_there_once(tmp_path, open_index):
     assert len(list(find_images(list(map(str, sources))))) == 3
     (entry,) = open_index(*sources).iterate_pending()
     assert entry[0].source == str(tmp_path / "a.png")
+
+
+def ids_of(*urls):
+    index = index_of(find_images(list(urls), on_ignored=print))
+    found = {item.source: item.id for item, _ in index.iterate_pending()}
+    index.close()
+    return found
+
+
+def test_a_query_tells_images_apart_but_for_a_new_signature():
+    first, second = "https://h.invalid/a?id=1", "https://h.invalid/a?id=2"
+    signed, anew = "https://me:p@h.invalid/b.png?sig=1", "https://me:q@h.invalid/b.png?sig=2"
+    found = ids_of(first, second, signed)
+    assert len(set(found.values())) == 3
+    assert ids_of(signed, second, first) == found
+    assert ids_of(first, second, anew)[anew] == found[signed]
+    both = ids_of("https://me:q@h.invalid/b.png", anew)
+    assert len(set(both.values())) == 2
