@@ -157,19 +157,26 @@ def _write_store(
     given = (place.final, labels.shape, palette)
     start = partial(start_store, *given, overwrite=place.overwrite, grid=grid)
     with place.open_store(start, discard_store) as temporary:
-        unit = label_shards(labels.shape)
-        missing = NOTHING_DONE
         if place.is_resumed:
-            missing = find_missing(labels, unit, partial(keep_block, temporary), executor)
-        put = delayed(put_shards, pure=False)
-        run_on_blocks(
-            labels,
-            executor,
-            lambda b, at: put(temporary, unit, b, at, missing.of(at)),
-            is_done=missing.is_done,
-        )
+            _store_missing(labels, temporary, executor)
+        else:
+            store = delayed(store_block, pure=False)
+            run_on_blocks(labels, executor, lambda b, at: store(temporary, b, offset=at))
         fill_levels(temporary, executor, is_resumed=place.is_resumed)
         return name_store(temporary, place)
+
+
+def _store_missing(labels: da.Array, temporary: Path, executor: Executor) -> None:
+    """Write the shards by tasks that an earlier run has not written."""
+    unit = label_shards(labels.shape)
+    missing = find_missing(labels, unit, partial(keep_block, temporary), executor)
+    put = delayed(put_shards, pure=False)
+    run_on_blocks(
+        labels,
+        executor,
+        lambda b, at: put(temporary, unit, b, at, missing.of(at)),
+        is_done=missing.is_done,
+    )
 
 
 def put_shards(
@@ -177,7 +184,7 @@ def put_shards(
     unit: tuple[int, int],
     labels: NDArray[np.uint8],
     at: tuple[int, int],
-    only: tuple[tuple[int, int], ...] | None = None,
+    only: tuple[tuple[int, int], ...] | None,
 ) -> int:
     """Write whole shards of labels, all or ``only`` some, and return their pixels. **Eager**."""
     return sum(

@@ -7,6 +7,7 @@ ahead; labels are kept until there are whole strips, or shards, of them.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -18,6 +19,7 @@ from dask_quant.array_flow import (
     check_label_output,
     fill_levels,
     finish_file,
+    holds_part,
     name_store,
     run_on_blocks,
     write_part_files,
@@ -30,14 +32,15 @@ from dask_quant.graphs.dither import (
     join_bands,
     whole_rows,
 )
-from dask_quant.kept_outcome import keep_tally
+from dask_quant.kept_outcome import find_tally, keep_tally
+from dask_quant.kept_parts import find_missing, list_blocks
 from dask_quant.palette import check_opaque
 from dask_quant.pixel_grid import PLAIN_GRID, PixelGrid
 from dask_quant.sinks.label_file import plan_label_file
 from dask_quant.sinks.store_start import start_store, tell_counts
-from dask_quant.sinks.zarr_store import discard_store, store_block
+from dask_quant.sinks.zarr_store import discard_store, keep_block, store_block
 from dask_quant.sources.reading import NO_ORIGIN
-from dask_quant.workplace import Workplace
+from dask_quant.workplace import TALLIES_FOLDER, Workplace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dask_quant.execute import Executor
+    from dask_quant.kept_parts import Holds
     from dask_quant.kernels.assign import Labels
     from dask_quant.palette import Palette
     from dask_quant.sinks.label_file import LabelFile
@@ -58,8 +62,8 @@ if TYPE_CHECKING:
     Put: TypeAlias = Callable[[Labels, tuple[int, int]], int]
     """Writes labels whose first pixel is at a row and a column, on any worker."""
 
-    Relabel: TypeAlias = Callable[[Put], Tally]
-    """Writes all labels of an image, and returns what they come to."""
+    Relabel: TypeAlias = Callable[[Put, Holds], Tally]
+    """Writes all labels of an image that are not there, and returns what all come to."""
 
 BANDS_PER_WAVE = 2
 """Bands of error diffusion per thread that are read ahead of the one that is worked on."""
@@ -85,7 +89,7 @@ def write_dithered(
     for any part of it. Error diffusion then goes through it in one wave: there is nothing to be
     read ahead, and much to be read again. ``origin`` is what the pixels are read from; ``grid``
     says where they lie, which a store tells. What is written is kept in ``state``, where there is
-    one, until all is; a run that goes on writes it again.
+    one, until all is; what is there is not made again, but where errors are diffused.
 
     Returns
     -------
@@ -104,7 +108,7 @@ def write_dithered(
         relabel = partial(_diffuse, image, palette, space, unit, executor, decodes_whole)
     else:
         blocks = align_blocks(image, unit)
-        relabel = partial(_dither_ordered, blocks, palette, dither, space, executor)
+        relabel = partial(_dither_ordered, blocks, palette, dither, space, unit, executor, state)
     if out.suffix.lower() == ".zarr":
         return _write_store(relabel, shape, palette, place, executor, grid)
     file = plan_label_file(out, shape, palette.label_dtype, len(palette), origin)
@@ -123,8 +127,8 @@ def _write_store(
     given = (place.final, shape, palette)
     start = partial(start_store, *given, overwrite=place.overwrite, grid=grid)
     with place.open_store(start, discard_store) as temporary:
-        tally = relabel(partial(put_in_store, temporary))
-        fill_levels(temporary, executor)
+        tally = relabel(partial(put_in_store, temporary), partial(keep_block, temporary))
+        fill_levels(temporary, executor, is_resumed=place.is_resumed)
         tell_counts(temporary, tally.count_palette(palette))
         keep_tally(place.state, tally)
         return name_store(temporary, place), tally
@@ -139,7 +143,7 @@ def _write_file(
 ) -> tuple[int, Tally]:
     """Write parts, join them, and give the file its name."""
     with place.open_parts() as folder:
-        tally = relabel(partial(write_part_files, folder, file))
+        tally = relabel(partial(write_part_files, folder, file), partial(holds_part, folder, file))
         keep_tally(place.state, tally)
         return finish_file(folder, file, palette, place, executor), tally
 
@@ -150,25 +154,76 @@ def put_in_store(store: Path, labels: NDArray[np.uint8], at: tuple[int, int]) ->
 
 
 def _dither_ordered(
-    blocks: da.Array, palette: Palette, dither: str, space: str, executor: Executor, put: Put
+    blocks: da.Array,
+    palette: Palette,
+    dither: str,
+    space: str,
+    unit: tuple[int, int],
+    executor: Executor,
+    state: StateFolder | None,
+    put: Put,
+    holds: Holds,
 ) -> Tally:
     """Dither and write every block, of whole strips or shards, by a task of its own."""
-    task = delayed(partial(dither_and_put, dither, space, put), pure=False, traverse=False)
+    tallies = _KeptTallies.open(state)
+    done = {} if tallies is None else tallies.find_done(blocks, unit, holds, executor)
+    task = delayed(partial(dither_and_put, dither, space, put, tallies), pure=False, traverse=False)
     shared = delayed(palette, pure=True, traverse=False)
-    tallies = run_on_blocks(
+    found = run_on_blocks(
         blocks,
         executor,
         lambda block, at: task(block, shared, at),
         max_blocks=STRIP_TASKS_PER_THREAD * executor.n_threads,
         merge=Tally.merge,
+        is_done=done.__contains__,
     )
-    return Tally.merge(tallies)
+    return Tally.merge([*done.values(), *found])
+
+
+@dataclass(frozen=True)
+class _KeptTallies:
+    """What blocks come to, kept in the state of a job by the tasks that write them."""
+
+    state: StateFolder
+    """The state, for any worker."""
+
+    @classmethod
+    def open(cls, state: StateFolder | None) -> _KeptTallies | None:
+        """Return those of a state; None where there is none."""
+        if state is None:
+            return None
+        state.make_folder(TALLIES_FOLDER)
+        return cls(replace(state, path=state.path.absolute()))
+
+    def keep(self, at: tuple[int, int], shape: tuple[int, ...], tally: Tally) -> None:
+        """Keep what a block comes to. **Eager**."""
+        keep_tally(self.state, tally, _name_tally(at, shape))
+
+    def find_done(
+        self, blocks: da.Array, unit: tuple[int, int], holds: Holds, executor: Executor
+    ) -> dict[tuple[int, int], Tally]:
+        """Return what those blocks come to that an earlier run has written. **Eager**."""
+        if not self.state.is_resumed:
+            return {}
+        missing = find_missing(blocks, unit, holds, executor)
+        found = {
+            at: find_tally(self.state, _name_tally(at, shape))
+            for at, shape in list_blocks(blocks)
+            if missing.is_done(at)
+        }
+        return {at: tally for at, tally in found.items() if tally is not None}
+
+
+def _name_tally(at: tuple[int, int], shape: tuple[int, ...]) -> str:
+    """Return the name of what a block comes to, by its place, rows and columns."""
+    return f"{TALLIES_FOLDER}/{at[0]}-{at[1]}-{shape[0]}-{shape[1]}.json"
 
 
 def dither_and_put(
     dither: str,
     space: str,
     put: Put,
+    tallies: _KeptTallies | None,
     pixels: NDArray[np.uint8],
     palette: Palette,
     at: tuple[int, int],
@@ -176,7 +231,10 @@ def dither_and_put(
     """Dither a block and write it, inside a task. **Eager**."""
     labels = dither_block(pixels, palette, dither, space=space, first=at)
     put(labels, at)
-    return Tally.of(pixels, labels, palette, space)
+    tally = Tally.of(pixels, labels, palette, space)
+    if tallies is not None:
+        tallies.keep(at, labels.shape, tally)
+    return tally
 
 
 def _diffuse(
@@ -187,8 +245,12 @@ def _diffuse(
     executor: Executor,
     in_one_wave: bool,
     put: Put,
+    holds: Holds,
 ) -> Tally:
-    """Diffuse errors down the image, and write labels as soon as there are whole units of them."""
+    """Diffuse errors down the image, and write labels as soon as there are whole units of them.
+
+    Each depends on all before it, so that none is left out, whatever ``holds`` says is there.
+    """
     bands = whole_rows(image)
     n_ahead = bands.numblocks[0] if in_one_wave else BANDS_PER_WAVE * executor.n_threads
     waiting, band = _Waiting(image, palette, unit, executor, put), None

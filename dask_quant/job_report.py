@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from dask_quant.errors import DaskQuantError, OptionError, SourceError, SourceNotFoundError
 from dask_quant.options import FIRST_PAGE, Page, as_path
@@ -14,13 +14,19 @@ from dask_quant.report_page.page import GENERATOR, render_page
 from dask_quant.report_pictures import picture_output, picture_source
 from dask_quant.report_rows import parse_rows, summarize_rows
 from dask_quant.results import Quarantined
-from dask_quant.routes.common import LABEL_SUFFIXES, check_sources, discover_images, is_array
+from dask_quant.routes.common import (
+    LABEL_SUFFIXES,
+    as_target,
+    check_sources,
+    discover_images,
+    is_array,
+)
 from dask_quant.sinks.atomic import check_output, resolve_below, write_file_atomically
-from dask_quant.sources.addresses import hide_secrets, is_url
-from dask_quant.sources.image_file import find_remote
+from dask_quant.sinks.object_folder import MANIFEST, ObjectFolder
+from dask_quant.sources.addresses import hide_secrets, is_url, join_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from dask_quant.options import RunOptions
     from dask_quant.report_rows import ReportRow, RowSummary
@@ -101,20 +107,30 @@ def check_report(report: str | Path | None, out: str | Path, run: RunOptions) ->
         return None
     path = as_path(report, "report")
     _check_suffix(path)
-    place, taken = path.resolve(), as_path(out, "out").resolve()
-    is_store = taken.suffix.lower() == ".zarr"
-    if place == taken or (is_store and place.is_relative_to(taken)):
+    target = as_target(out)
+    if isinstance(target, Path) and _is_part(path.resolve(), target.resolve()):
         message = f"Got {str(report)!r} for the report, which is the output; give another name."
         raise OptionError(message)
     check_output(path, overwrite=_may_replace(path, run))
     return path
 
 
-def finish_report(report: Report, page: Path | None, sources: Any, run: RunOptions) -> None:
+def _is_part(place: Path, output: Path) -> bool:
+    """Return whether a path is that of an output, or lies in a store that is one."""
+    is_store = output.suffix.lower() == ".zarr"
+    return place == output or (is_store and place.is_relative_to(output))
+
+
+def finish_report(
+    report: Report, page: Path | None, sources: Any, out: str | Path, run: RunOptions
+) -> None:
     """Write the page about a job that is done, where one was asked for. **Eager**."""
-    if page is not None:
-        source = _find_source(sources) if report.manifest is None else None
-        _write_page(report, page, source, run.page, overwrite=_may_replace(page, run))
+    if page is None:
+        return
+    source = _find_source(sources) if report.manifest is None else None
+    if is_url(out) and report.manifest is not None:  # the report's own is without passwords
+        report = replace(report, manifest=join_url(out, MANIFEST))
+    _write_page(report, page, source, run.page, overwrite=_may_replace(page, run))
 
 
 def _check_suffix(path: Path) -> None:
@@ -193,8 +209,8 @@ def _make_single(report: Report, source: Any, page: Page) -> Pair | None:
 
 def _read_summary(manifest: str) -> RowSummary:
     """Return what a manifest says of all images, read row by row; without secrets."""
-    with _open_manifest(manifest) as file:
-        summary = summarize_rows(parse_rows(file))
+    with _open_manifest(manifest) as lines:
+        summary = summarize_rows(parse_rows(lines))
     return replace(
         summary,
         worst=tuple(map(_hide_row, summary.worst)),
@@ -204,10 +220,14 @@ def _read_summary(manifest: str) -> RowSummary:
 
 
 @contextmanager
-def _open_manifest(manifest: str) -> Iterator[IO[bytes]]:
-    """Open a manifest, here or at an address."""
+def _open_manifest(manifest: str) -> Iterator[Iterable[bytes]]:
+    """Yield the lines of a manifest, here or in an object store."""
+    if is_url(manifest):
+        parts = ObjectFolder(manifest.rpartition("/")[0]).read_rows()
+        yield (line for part in parts for line in part.splitlines(keepends=True))
+        return
     try:
-        with find_remote(manifest).open() if is_url(manifest) else open(manifest, "rb") as file:
+        with open(manifest, "rb") as file:
             yield file
     except FileNotFoundError as error:
         message = f"Cannot read the manifest {hide_secrets(manifest)!r}: it is gone."

@@ -53,17 +53,17 @@ def find_outcome(state: JsonState, name: str = OUTCOME_NAME) -> ImageOutcome | N
         return None
 
 
-def keep_tally(state: StateFolder | None, tally: Tally) -> None:
+def keep_tally(state: StateFolder | None, tally: Tally, name: str = TALLY_NAME) -> None:
     """Keep what dithered labels come to, where there is a state. **Eager**."""
     if state is not None:
         values = {each.name: getattr(tally, each.name) for each in fields(tally)}
         values["counts"] = tally.counts.tolist()
-        state.write_json(TALLY_NAME, {name: _as_number(each) for name, each in values.items()})
+        state.write_json(name, {name: _as_number(each) for name, each in values.items()})
 
 
-def find_tally(state: StateFolder) -> Tally | None:
+def find_tally(state: StateFolder, name: str = TALLY_NAME) -> Tally | None:
     """Return what `keep_tally` kept, None where there is nothing, or it is torn. **Eager**."""
-    values = state.read_json(TALLY_NAME)
+    values = state.read_json(name)
     try:
         return Tally(**(values | {"counts": np.array(values["counts"], dtype=np.int64)}))
     except (KeyError, TypeError, ValueError):

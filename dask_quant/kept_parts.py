@@ -55,7 +55,7 @@ def find_missing(
     blocks: da.Array, unit: tuple[int, int], holds: Holds, executor: Executor
 ) -> Missing:
     """Look which units of ``(y, x, ...)`` are missing. **Eager**; the array is not computed."""
-    places = list(_list_blocks(blocks))
+    places = list(list_blocks(blocks))
     look = delayed(partial(list_missing, holds, unit), pure=False, traverse=False)
     found = executor.compute_all(
         [look(at, shape) for at, shape in places],
@@ -97,7 +97,7 @@ def _list_units(
             yield (at[0] + top, at[1] + left), sides
 
 
-def _list_blocks(array: da.Array) -> Iterator[tuple[At, tuple[int, int]]]:
+def list_blocks(array: da.Array) -> Iterator[tuple[At, tuple[int, int]]]:
     """Yield place and shape of each block of an array."""
     row = 0
     for rows in array.chunks[0]:

@@ -251,7 +251,7 @@ def quantize(
     told = check_report(report, out, run)
     with job.saved.keep():
         done = relabel_sources(job, check_sources(sources), as_target(out))
-    finish_report(done, told, sources, run)
+    finish_report(done, told, sources, out, run)
     return done
 
 
@@ -332,7 +332,7 @@ def apply_palette(
     )
     told = check_report(report, out, run)
     done = relabel_sources(job, check_sources(sources), as_target(out))
-    finish_report(done, told, sources, run)
+    finish_report(done, told, sources, out, run)
     return done
 
 

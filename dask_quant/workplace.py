@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from dask_quant.kept_outcome import TALLY_NAME
 from dask_quant.sinks.atomic import (
     partial_folder,
     partial_path,
@@ -43,8 +44,14 @@ STORE_FOLDER = "store"
 WHOLE_FOLDER = "whole"
 """Outputs that are written at once, until they get their names."""
 
-_WRITTEN = (PARTS_FOLDER, STORE_FOLDER, WHOLE_FOLDER, STARTED_NAME, PLACED_NAME)
-"""All of these."""
+TALLIES_FOLDER = "tallies"
+"""What blocks of dithered labels come to, each when it is written."""
+
+_WRITTEN = (
+    *(PARTS_FOLDER, STORE_FOLDER, WHOLE_FOLDER, TALLIES_FOLDER, STARTED_NAME, PLACED_NAME),
+    TALLY_NAME,
+)
+"""What is of no use with another palette."""
 
 
 @dataclass(frozen=True)

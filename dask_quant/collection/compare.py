@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dask_quant.collection.items import WRITTEN
+from dask_quant.collection.items import QUARANTINED, WRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -25,8 +25,10 @@ class Comparison:
     """What images are known by that are to be done again."""
     n_changed: int = 0
     """Those of which the input was changed."""
-    changed: str | None = None
-    """The first of them."""
+    changed: dict[str | None, str] = field(default_factory=dict)
+    """The first of them of every group."""
+    mended: list[tuple[str, str | None]] = field(default_factory=list)
+    """What images are known by that were set aside, and changed since, and their groups."""
     n_lost: int = 0
     """Those of which the output is gone, or of another size."""
     lost: str | None = None
@@ -42,7 +44,7 @@ class Comparison:
         if self.n_changed:
             yield (
                 f"{self.n_changed:,} images changed since they were done, and are done again: "
-                f"{self.changed}{_others(self.n_changed)}."
+                f"{next(iter(self.changed.values()))}{_others(self.n_changed)}."
             )
         if self.n_lost:
             yield (
@@ -88,8 +90,12 @@ def _compare(
         found.n_gone, found.gone = found.n_gone + 1, found.gone or row.path
         return
     out, modified = now
+    if modified != row.modified and row.status == QUARANTINED:
+        found.mended.append((row.id, row.group))
+        return
     if modified != row.modified:
-        found.n_changed, found.changed = found.n_changed + 1, found.changed or row.path
+        found.n_changed += 1
+        found.changed.setdefault(row.group, row.path)
     elif row.status == WRITTEN and measure(out) not in (row.output_bytes, -1):
         found.n_lost, found.lost = found.n_lost + 1, found.lost or row.output
     else:

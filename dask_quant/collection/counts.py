@@ -78,16 +78,26 @@ class KeptCounts:
         self._lines: list[bytes] = []
 
     def load(self, index: Index) -> None:
-        """Take over what an earlier run kept."""
+        """Take over what an earlier run kept, the most that is whole."""
         for number in sorted(self._list_kept(), reverse=True):
             histogram = self._read_counts(number)
-            if histogram is not None:
+            checksums = self._read_lines(number)
+            if histogram is not None and checksums is not None:
                 self._growing.add(histogram)
                 self._n_kept = number
-                break
-        for number in range(1, self._n_kept + 1):
-            lines = self._state.read(f"{self._name}-{number}.jsonl") or b""
-            index.note_checksums(tuple(json.loads(line)) for line in lines.splitlines())
+                index.note_checksums(checksums)
+                return
+
+    def _read_lines(self, number: int) -> list[tuple[str, int]] | None:
+        """Return what the lines up to a number say, None where some are missing or damaged."""
+        found: list[tuple[str, int]] = []
+        for each in range(1, number + 1):
+            lines = self._state.read(f"{self._name}-{each}.jsonl")
+            try:
+                found += [(id, checksum) for id, checksum in map(json.loads, _split(lines))]
+            except (TypeError, ValueError):
+                return None
+        return found
 
     def _list_kept(self) -> list[int]:
         """Return the numbers of all counts that are there."""
@@ -126,3 +136,10 @@ class KeptCounts:
         self._kept_at = time.monotonic()
         self._cost = self._kept_at - begin
         return histogram
+
+
+def _split(lines: bytes | None) -> list[bytes]:
+    """Return lines; raise `ValueError` where there are none, or the last is torn."""
+    if lines is None or not lines.endswith(b"\n"):
+        raise ValueError("torn")
+    return lines.splitlines()

@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from dask_quant.collection.items import QUARANTINED, WRITTEN, Item, make_id
-from dask_quant.sources.addresses import hide_secrets
+from dask_quant.sources.addresses import hide_login, hide_secrets, is_url, is_web
 from dask_quant.sources.found import Found
 from dask_quant.sources.frames import name_frames
 from dask_quant.sources.output_names import fold, fold_folders, name_alone, plan_output_names
@@ -44,14 +44,20 @@ _SCHEMA = """
 CREATE TABLE items (
     position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, path BLOB, identity BLOB, below BLOB,
     folder BLOB, named INTEGER, n_above INTEGER, frame INTEGER, modified TEXT, size INTEGER,
-    place BLOB, out BLOB, folded BLOB, grp TEXT, status INTEGER DEFAULT 0, checksum INTEGER
+    place BLOB, out BLOB, folded BLOB, plain TEXT, grp TEXT, status INTEGER DEFAULT 0,
+    checksum INTEGER
 );
 CREATE TABLE folders (folded BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 
 _INSERT = """
 INSERT OR IGNORE INTO items (id, path, identity, below, folder, named, n_above, frame, modified,
-    size, place, out, folded) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    size, place, out, folded, plain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+_TAKE_PLAIN = """
+UPDATE OR IGNORE items SET id = plain WHERE plain IN
+    (SELECT plain FROM items WHERE plain IS NOT NULL GROUP BY plain HAVING COUNT(*) = 1)
 """
 
 _SHARED_PLACES = """
@@ -96,6 +102,7 @@ class Index:
         """
         with self._transaction():
             self._database.executemany(_INSERT, self._make_rows(found, all_frames))
+            self._database.execute(_TAKE_PLAIN)
             self._database.execute("CREATE INDEX by_place ON items (place)")
             self._tell_apart(_SHARED_PLACES, self._place_anew)
             self._add_folders()
@@ -109,11 +116,13 @@ class Index:
             for frame, below in frames:
                 place = take_parts(each._replace(below=below), each.n_above)
                 out = name_alone(place, self._suffix)
+                id, plain = _identify(each.identity, frame)
                 yield (
-                    make_id(hide_secrets(each.identity), frame),
+                    id,
                     *map(os.fsencode, (each.path, each.identity, below, each.folder)),
                     *(each.named, each.n_above, frame, each.modified, each.size),
                     *map(os.fsencode, (place, out, fold(out))),
+                    plain,
                 )
 
     def _tell_apart(self, clashing: str, rename: Callable[[Sequence[int]], None]) -> None:
@@ -351,6 +360,19 @@ class _Folders:
     def __contains__(self, folded: object) -> bool:
         query = "SELECT 1 FROM folders WHERE folded = ?"
         return self._database.execute(query, (os.fsencode(str(folded)),)).fetchone() is not None
+
+
+def _identify(identity: str, frame: int) -> tuple[str, str | None]:
+    """Return what an image is known by; at an address with a query also what it would be without.
+
+    Queries are signatures, which are others in the next run, or say which image it is; of those
+    that differ in nothing else, it is the latter. In object stores they are a part of the name.
+    """
+    id = make_id(hide_login(identity, identity) if is_url(identity) else identity, frame)
+    if not is_url(identity) or not is_web(identity):
+        return id, None
+    plain = make_id(hide_secrets(identity), frame)
+    return id, plain if plain != id else None
 
 
 def _pending(uncounted: bool, group: str | None) -> tuple[str, tuple[Any, ...]]:

@@ -17,8 +17,8 @@ from dask_quant.collection.manifest import MANIFEST_NAME, Manifest, parse_rows
 from dask_quant.errors import DaskQuantError, OutputExistsError
 from dask_quant.sinks.atomic import report_os_errors
 from dask_quant.sinks.batch_files import LocalPlace, ObjectPlace
-from dask_quant.sinks.object_folder import MANIFEST, ObjectFolder
-from dask_quant.sinks.object_state import explain_taken, open_object_state
+from dask_quant.sinks.object_folder import ObjectFolder
+from dask_quant.sinks.object_state import check_empty, explain_taken, open_object_state
 from dask_quant.sinks.state_folder import holds_state, open_state
 from dask_quant.sources.addresses import join_url
 from dask_quant.sources.header import show_path
@@ -36,8 +36,11 @@ _SCRATCH_NAME = "scratch"
 """Folder of the state in which outputs wait for their names."""
 
 _PUT_S = 5.0
-"""Seconds of rows that are put into an object store together (arbitrary): what a kill loses of
-them is done again."""
+"""Seconds of rows that are put into an object store together at least (arbitrary): what a kill
+loses of them is done again."""
+
+_PUT_SHARE = 0.01
+"""Share of the time so far that such rows may be of (arbitrary): ten hours are 500 segments."""
 
 
 class State(Protocol):
@@ -181,27 +184,29 @@ class _PutRows:
     def __init__(self, folder: ObjectFolder) -> None:
         self._folder = folder
         self._lines: list[bytes] = []
-        self._put_at = time.monotonic()
+        self._begun_at = self._put_at = time.monotonic()
 
     def append(self, rows: Iterable[ImageRow]) -> None:
         """Add rows, which are put once in a while."""
         self._lines += [row.to_line() for row in rows]
-        if time.monotonic() - self._put_at > _PUT_S:
+        now = time.monotonic()
+        if now - self._put_at > max(_PUT_S, _PUT_SHARE * (now - self._begun_at)):
             self.flush()
 
     def flush(self) -> None:
         """Put the rows that wait."""
-        lines, self._lines = b"".join(self._lines), []
-        if lines:
-            self._folder.put_rows(lines)
+        if self._lines:
+            self._folder.put_rows(b"".join(self._lines))
+            self._lines = []  # what could not be put waits on
         self._put_at = time.monotonic()
 
     def drop(self, is_dropped: Callable[[ImageRow], bool]) -> None:
         """Remove rows, all at once."""
         if any(map(is_dropped, self.read_rows())):
             self._folder.join_rows()
-            kept = (row.to_line() for row in self.read_rows() if not is_dropped(row))
-            self._folder.write(MANIFEST, b"".join(kept))
+            self._folder.rewrite_rows(
+                lambda: (row.to_line() for row in self.read_rows() if not is_dropped(row))
+            )
 
     def read_rows(self) -> Iterator[ImageRow]:
         """Yield all rows, one after another."""
@@ -211,14 +216,22 @@ class _PutRows:
 
 
 def check_target(target: Path | str, *, resume: bool, overwrite: bool) -> None:
-    """Raise `OutputExistsError` where something is in the way of a folder of this machine."""
+    """Raise `OutputExistsError` where something is in the way. **Eager**."""
     if not isinstance(target, Path):
+        check_empty(ObjectFolder(target), resume=resume, overwrite=overwrite)
         return
     if os.path.lexists(target) and not target.is_dir():
         message = f"Got the output {str(target)!r} for images in a folder, but it is a file."
         raise OutputExistsError(message)
-    if overwrite or not target.is_dir() or not any(target.iterdir()):
+    if overwrite or not target.is_dir() or not any(map(_is_in_the_way, target.iterdir())):
         return
     is_ours = holds_state(target / STATE_NAME)
     if not (resume and is_ours):
         raise OutputExistsError(explain_taken(str(target), is_ours=is_ours, resume=resume))
+
+
+def _is_in_the_way(path: Path) -> bool:
+    """Return whether an entry of a folder is more than the empty folder that a kill may leave."""
+    if path.name != STATE_NAME or path.is_symlink() or not path.is_dir():
+        return True
+    return any(path.iterdir())

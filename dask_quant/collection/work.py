@@ -303,10 +303,20 @@ def _read_counted(reader: _Reader, item: Item) -> _Image:
         if item.checksum is None:
             raise
         reason = reader.set_aside(item, error, 0).error or ""
+        if is_url(item.source) and not isinstance(error, FileNotFoundError):
+            raise JobError(_unread_message(reason)) from error
         raise JobError(_changed_message(item, reason)) from error
     if item.checksum is not None and _checksum(image.pixels) != item.checksum:
         raise JobError(_changed_message(item, "its pixels are others"))
     return image
+
+
+def _unread_message(reason: str) -> str:
+    """Return the message for an image far away that was read before, and cannot be any more."""
+    return (
+        f"{reason} Its colours were counted before: go on with --resume once it can be read as it "
+        "was, or start again with --overwrite."
+    )
 
 
 def _changed_message(item: Item, how: str) -> str:

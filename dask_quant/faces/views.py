@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dask_quant.options import format_bytes
+from dask_quant.options import URL_SCHEME, format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,15 +127,29 @@ def _show_number(value: float | None) -> str:
 
 
 def name_outputs(outputs: Sequence[str]) -> str:
-    """Return the one output, the folder that holds all of them, or where there is none, a few."""
+    """Return the one output, the folder that holds all of them, or where there is none, a few.
+
+    Examples
+    --------
+    >>> name_outputs(["s3://bucket/out/a/1.png", "s3://bucket/out/b/1.png"])
+    's3://bucket/out'
+    """
+    schemes, places = zip(*map(_split_scheme, outputs), strict=True)
     try:
-        common = os.path.commonpath(outputs)
+        common: str = os.path.commonpath(places) if len(set(schemes)) == 1 else ""
     except ValueError:  # some are absolute, some relative
         common = ""
     if common not in ("", os.sep):
-        return common
+        return schemes[0] + common
     more = len(outputs) - _MAX_OUTPUTS
     return ", ".join(outputs[:_MAX_OUTPUTS]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _split_scheme(name: str) -> tuple[str, str]:
+    """Return the ``scheme://`` of an address, which a path has not, and the rest."""
+    match = re.match(URL_SCHEME, name)
+    n_scheme = match.end() if match else 0
+    return name[:n_scheme], name[n_scheme:]
 
 
 def describe_pages(info: ImageInfo) -> str:

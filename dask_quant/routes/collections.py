@@ -38,8 +38,9 @@ from dask_quant.sinks.label_file import check_palette
 from dask_quant.sources.header import show_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
 
+    from dask_quant.collection.compare import Comparison
     from dask_quant.collection.index import Index
     from dask_quant.collection.items import ImageRow
     from dask_quant.collection.manifest import Totals
@@ -78,42 +79,49 @@ def relabel_many(job: Job, sources: Sources, out: Path | str) -> Report:
             strict=job.run.strict,
         )
         state = output.state
-        n_skipped, n_again = _go_on(job, run, output) if state.is_resumed else (0, 0)
-        outcome = _write_all(job, run, state, n_again)
+        n_skipped, again = _go_on(job, run, output) if state.is_resumed else (0, set[str]())
+        outcome = _write_all(job, run, state, again)
         state.discard(*(name for name in state.list_names() if name.startswith("counts")))
         run.tell_warnings()
         return _report(job, run, outcome, output, n_ignored=n_ignored, n_skipped=n_skipped)
 
 
-def _write_all(job: Job, run: CollectionRun, state: State, n_again: int) -> ImageOutcome | None:
+def _write_all(
+    job: Job, run: CollectionRun, state: State, again: Container[str]
+) -> ImageOutcome | None:
     """Write what is not written yet; return the palette of all and its figures, if there is one."""
     if job.group_by is None and not job.per_image:
-        return _write_shared(job, run, state, n_again)
+        return _write_shared(job, run, state, again)
     with job.watch.measure("relabel"):
         groups = run.index.list_groups() if job.group_by is not None else []
         for name, n_images in groups:
             if name is not None and n_images > MAX_GROUP:
-                _write_group(job, run, state, n_again, name)
+                _write_group(job, run, state, again, name)
         run.quantize()
     return None
 
 
-def _write_group(job: Job, run: CollectionRun, state: State, n_again: int, group: str) -> None:
+def _write_group(
+    job: Job, run: CollectionRun, state: State, again: Container[str], group: str
+) -> None:
     """Fit one palette to a group that is too large for one task, and write its images with it."""
     try:
-        _write_shared(job, run, state, n_again, group)
+        _write_shared(job, run, state, again, group)
     except PixelFormatError as error:  # as a task does with a group that is small
         run.give_up(group, error)
 
 
 def _write_shared(
-    job: Job, run: CollectionRun, state: State, n_again: int, group: str | None = None
+    job: Job,
+    run: CollectionRun,
+    state: State,
+    again: Container[str],
+    group: str | None = None,
 ) -> ImageOutcome | None:
     """Fit one palette to all images, or to those of a group, and write them with it."""
-    suffix = "" if group is None else f"-{_digest(group)}"
-    name = OUTCOME_NAME.replace(".json", f"{suffix}.json")
+    name = _name_outcome(group)
     outcome = find_outcome(state, name) if state.is_resumed else None
-    kept = KeptCounts(state, f"counts{suffix}")
+    kept = KeptCounts(state, f"counts{_suffix_group(group)}")
     if outcome is None:
         histogram = _count_shared(job, run, kept, group)
         if histogram is None:
@@ -123,7 +131,7 @@ def _write_shared(
         outcome = describe_fit(histogram, fit)
         keep_outcome(state, outcome, name)
     else:
-        _check_counted(run, kept, group, n_again)
+        _check_counted(run, kept, group, again)
     with job.watch.measure("relabel"):
         run.relabel(outcome.palette, outcome.classes, group)
     return outcome
@@ -143,23 +151,21 @@ def _count_shared(
     return None
 
 
-def _check_counted(run: CollectionRun, kept: KeptCounts, group: str | None, n_again: int) -> None:
-    """Raise `JobError` where images are new since a palette was fitted, but for ``n_again``."""
+def _check_counted(
+    run: CollectionRun, kept: KeptCounts, group: str | None, again: Container[str]
+) -> None:
+    """Raise `JobError` where images are new since a palette was fitted, but for ``again``."""
     kept.load(run.index)
-    n_new = run.index.count_pending(uncounted=True, group=group) - n_again
-    if n_new > 0:
-        first, _ = next(run.index.iterate_pending(uncounted=True, group=group))
+    entries = run.index.iterate_pending(uncounted=True, group=group)
+    new = (item for item, _ in entries if item.id not in again)
+    first = next(new, None)
+    if first is not None:
         message = (
-            f"{n_new:,} images are new since the palette was fitted to the others, such as "
-            f"{show_path(first.source)}; give the sources as they were, or start afresh with "
-            "--overwrite."
+            f"{1 + sum(1 for _ in new):,} images are new since the palette was fitted to the "
+            f"others, such as {show_path(first.source)}; give the sources as they were, or start "
+            "afresh with --overwrite."
         )
         raise JobError(message)
-
-
-def _digest(group: str) -> str:
-    """Return what the files of a group are called after."""
-    return hashlib.blake2b(group.encode(), digest_size=8).hexdigest()
 
 
 def _list_quarantined(run: CollectionRun) -> list[ImageRow]:
@@ -241,28 +247,48 @@ def _retell(outcome: ImageOutcome, totals: Totals) -> ImageOutcome:
     )
 
 
-def _go_on(job: Job, run: CollectionRun, output: Output) -> tuple[int, int]:
-    """Take over what an earlier run did: how many images it wrote, and how many are done again."""
+def _go_on(job: Job, run: CollectionRun, output: Output) -> tuple[int, set[str]]:
+    """Take over what an earlier run did: how many images it wrote, and which are done again."""
     state = output.state
     found = compare_rows(run.index, output.manifest.read_rows(), output.measure)
-    has_palette = job.group_by is None and not job.per_image and find_outcome(state) is not None
-    if found.changed and has_palette:
-        message = (
-            f"{found.n_changed:,} images changed since the palette was fitted, such as "
-            f"{found.changed}; give them as they were, or start afresh with --overwrite."
-        )
-        raise JobError(message)
+    _check_unchanged(found, state)
     for line in (state.notice, *found.notices):
         if line is not None:
             job.listener(Notice(line))
-    again = found.again
+    again = set(found.again)
     if job.run.retry_quarantined:
-        again += run.index.list_quarantined()
+        again.update(run.index.list_quarantined())
+    again.update(
+        id for id, group in found.mended if find_outcome(state, _name_outcome(group)) is None
+    )
     run.index.reopen(again)
     if job.group_by is not None:
         run.index.open_groups(MAX_GROUP)
     output.manifest.drop(lambda row: run.index.is_pending(row.id))
-    return run.index.count_written(), len(again)
+    return run.index.count_written(), again
+
+
+def _check_unchanged(found: Comparison, state: State) -> None:
+    """Raise `JobError` where images changed since a palette was fitted to them and to others."""
+    for group, path in found.changed.items():
+        if find_outcome(state, _name_outcome(group)) is not None:
+            message = (
+                f"{found.n_changed:,} images changed since the palette was fitted, such as {path}; "
+                "give them as they were, or start afresh with --overwrite."
+            )
+            raise JobError(message)
+
+
+def _name_outcome(group: str | None) -> str:
+    """Return what the palette of a group, or of all images, is kept as."""
+    return OUTCOME_NAME.replace(".json", f"{_suffix_group(group)}.json")
+
+
+def _suffix_group(group: str | None) -> str:
+    """Return how names of what is kept of a group end."""
+    if group is None:
+        return ""
+    return f"-{hashlib.blake2b(group.encode(), digest_size=8).hexdigest()}"
 
 
 @contextmanager

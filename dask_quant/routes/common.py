@@ -150,12 +150,18 @@ def as_target(out: Any) -> Path | str:
     Raises
     ------
     OptionError
-        When it is neither, or the address of a file.
+        When it is neither, or the address of a file, or of more than a folder.
     """
     if not is_url(out):
         return as_path(out, "out")
     if is_web(out):
         message = f"Got the output {show_path(out)}, where nothing can be written; use s3://..."
+        raise OptionError(message)
+    if "?" in out or "#" in out:
+        message = (
+            f"Got the output {show_path(out)}, an address with a query; give that of a folder "
+            "without one, and options of its store by the environment."
+        )
         raise OptionError(message)
     if names_file(as_file(out)):
         message = (

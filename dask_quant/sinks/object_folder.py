@@ -218,9 +218,26 @@ class ObjectFolder:
             return
         mark = {"last": segments[-1][0], "digest": _digest(self.read_rows())}
         self.write(_JOINING, json.dumps(mark).encode())
-        file_system, path = self._open(MANIFEST)
-        self._insist("write", MANIFEST, partial(_write_long, file_system, path, self.read_rows))
+        self.rewrite_rows(self.read_rows)
         self._finish_joining()
+
+    def rewrite_rows(self, read: Callable[[], Iterator[bytes]]) -> None:
+        """Put others in place of the rows that were joined.
+
+        Parameters
+        ----------
+        read : callable
+            Returns the rows, as often as it is called.
+
+        Raises
+        ------
+        OutputError, SourceError
+            When the store refuses.
+        """
+        if self._held is not None:
+            self._held.check()
+        file_system, path = self._open(MANIFEST)
+        self._insist("write", MANIFEST, partial(_write_long, file_system, path, read))
 
     @contextmanager
     def lock(self, shown: str | None = None) -> Iterator[ObjectLock]:

@@ -13,10 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from dask_quant.errors import OutputExistsError
 from dask_quant.sinks.object_folder import LOCK, MANIFEST, STATE, ObjectFolder
-from dask_quant.sinks.state_folder import JOB_NAME, check_identity, compare_software, describe_job
+from dask_quant.sinks.state_folder import (
+    JOB_NAME,
+    check_identity,
+    compare_software,
+    describe_job,
+    parse_job,
+    parse_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+_JOB = f"{STATE}/{JOB_NAME}"
 
 
 @dataclass(frozen=True)
@@ -35,9 +44,8 @@ class ObjectState:
         self.write(name, [json.dumps(value, indent=1).encode(), b"\n"])
 
     def read_json(self, name: str) -> Any:
-        """Return the value of a name, None where there is none. **Eager**."""
-        data = self.read(name)
-        return None if data is None else json.loads(data)
+        """Return the value of a name, None where there is none or it is torn. **Eager**."""
+        return parse_json(self.read(name))
 
     def write(self, name: str, chunks: Iterable[bytes]) -> None:
         """Keep bytes, by one request, or raise `OutputError`. **Eager**."""
@@ -72,28 +80,33 @@ def open_object_state(
     JobError
         When another run is at it, or the one to go on with is of another job.
     """
-    _check_empty(folder, resume=resume, overwrite=overwrite)
+    check_empty(folder, resume=resume, overwrite=overwrite)
     with folder.lock():
-        data = folder.read(f"{STATE}/{JOB_NAME}") if resume else None
-        if data is None:
-            names = [path for path in folder.list(STATE) if path != LOCK]
-            for path in (*names, MANIFEST):
-                folder.remove(path)
+        earlier = parse_job(folder.read(_JOB)) if resume and not overwrite else None
+        if earlier is None:
+            _clear(folder)
             state = ObjectState(folder, is_resumed=False)
             state.write_json(JOB_NAME, describe_job(identity))
         else:
-            earlier = json.loads(data)
             check_identity(earlier["identity"], identity, folder.name)
             notice = compare_software(earlier.get("software"), folder.name)
             state = ObjectState(folder, is_resumed=True, notice=notice)
         yield state
 
 
-def _check_empty(folder: ObjectFolder, *, resume: bool, overwrite: bool) -> None:
-    """Raise `OutputExistsError` where something is in the way."""
+def _clear(folder: ObjectFolder) -> None:
+    """Remove what an earlier job kept, what it is first: a kill on the way leaves no half of it."""
+    folder.remove(_JOB)
+    names = [path for path in folder.list(STATE) if path != LOCK]
+    for path in (*names, MANIFEST):
+        folder.remove(path)
+
+
+def check_empty(folder: ObjectFolder, *, resume: bool, overwrite: bool) -> None:
+    """Raise `OutputExistsError` where something is in the way. **Eager**."""
     if overwrite or next(folder.list(), None) is None:
         return
-    is_ours = any(folder.exists(f"{STATE}/{name}") for name in (JOB_NAME, "lock"))
+    is_ours = any(folder.exists(path) for path in (_JOB, LOCK))
     if resume and is_ours:
         return
     raise OutputExistsError(explain_taken(folder.name, is_ours=is_ours, resume=resume))

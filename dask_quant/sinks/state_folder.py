@@ -73,7 +73,7 @@ class StateFolder:
 
     def read_json(self, name: str) -> Any:
         """Return the value of a name, None where there is none or it is torn. **Eager**."""
-        return _read_json(self.path / name)
+        return parse_json(_read(self.path / name))
 
     def write(self, name: str, chunks: Iterable[bytes]) -> None:
         """Keep bytes, whole and on disk, or raise `OutputError`. **Eager**."""
@@ -161,7 +161,7 @@ def open_state(
     """
     descriptor = _lock_folder(path, shown)
     try:
-        earlier = _read_job(path) if resume and not overwrite else None
+        earlier = parse_job(_read(path / JOB_NAME)) if resume and not overwrite else None
         if earlier is None:
             with report_os_errors(path):
                 _clear(path)
@@ -305,20 +305,28 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _read_job(path: Path) -> dict[str, Any] | None:
+def parse_job(data: bytes | None) -> dict[str, Any] | None:
     """Return what ``job.json`` says; None where it is missing, torn, or of another version."""
-    job = _read_json(path / JOB_NAME)
+    job = parse_json(data)
     is_known = isinstance(job, dict) and job.get("version") == _VERSION
     return job if is_known and isinstance(job.get("identity"), dict) else None
 
 
-def _read_json(path: Path) -> Any:
-    """Return what a file of JSON holds, None where there is none; a symlink is not followed."""
+def parse_json(data: bytes | None) -> Any:
+    """Return the value that JSON stands for; None where there is none, or it is torn."""
+    try:
+        return None if data is None else json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _read(path: Path) -> bytes | None:
+    """Return what a file holds, None where there is none; a symlink is not followed."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         with open(descriptor, "rb") as file:
-            return json.load(file)
-    except (OSError, ValueError, RecursionError):
+            return file.read()
+    except OSError:
         return None
 
 

@@ -32,11 +32,16 @@ POISON = """
         elif name.startswith("hang"):
             time.sleep(3600)
         elif name.startswith("spin"):
+            open(self.fp.name + ".begun", "w").close()
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
             while True:
                 pass
         elif name.startswith("greedy"):
             bytearray(40 * 2**30)
+        elif name.startswith("stopped"):
+            os.kill(os.getpid(), signal.SIGSTOP)
+        elif name.startswith("doomed"):
+            os.kill(os.getpid(), signal.SIGKILL)
         elif name.startswith("killed") and not os.path.exists(self.fp.name + ".once"):
             open(self.fp.name + ".once", "w").close()
             os.kill(os.getpid(), signal.SIGKILL)

@@ -41,6 +41,10 @@ class S3Server:
     """Method and path with its query, of every request."""
     asked: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How often each was asked."""
+    busy: threading.Condition = field(default_factory=threading.Condition)
+    """Told when a request was answered."""
+    n_busy: int = 0
+    """Requests that are being answered."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -74,6 +78,15 @@ class S3Server:
         """Return an object in the bucket ``scans``, as another client reads it."""
         return self.client.get_object(Bucket="scans", Key=key)["Body"].read()
 
+    def count(self, method: str, part: str) -> int:
+        """Return how often was asked, by a method, for what has a text in its path or query."""
+        return sum(method == asked and part in path for asked, path in list(self.requests))
+
+    def settle(self) -> None:
+        """Wait until all that was asked is answered, by whoever is gone as well."""
+        with self.busy:
+            self.busy.wait_for(lambda: self.n_busy == 0)
+
     def forget(self) -> None:
         """Count from zero again."""
         self.requests.clear()
@@ -91,6 +104,17 @@ class _Door(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         """Answer one request."""
+        with self.served.busy:
+            self.served.n_busy += 1
+        try:
+            self._answer()
+        finally:
+            with self.served.busy:
+                self.served.n_busy -= 1
+                self.served.busy.notify_all()
+
+    def _answer(self) -> None:
+        """Do what `answer` does."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         key = (self.command, urlsplit(self.path).path)
         fault = self.served.misbehave(*key, self.served.asked[key])

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import zarr
+from outputs import MANIFEST, list_outputs, read_manifest
 from PIL import Image
 
 from dask_quant.cluster import open_client
@@ -77,11 +78,17 @@ def folder(photo, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def read_tree():
-    """Return the bytes of a file, or of every file below a folder by its path."""
+    """Return the bytes of a file, or of every file below a folder by its path.
+
+    Of the folder of a collection, the manifest is what it says, and the state is left out.
+    """
 
     def read(path):
         if path.is_file():
             return {"": path.read_bytes()}
+        if (path / MANIFEST).is_file():
+            files = {name: (path / name).read_bytes() for name in list_outputs(path)}
+            return files | {MANIFEST: read_manifest(path)}
         files = sorted(item for item in path.rglob("*") if item.is_file())
         return {item.relative_to(path).as_posix(): item.read_bytes() for item in files}
 

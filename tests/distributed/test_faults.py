@@ -24,9 +24,9 @@ COUNT = "dask_quant.graphs.counting:count_block_colors"
 TO_ZARR = "dask_quant.sinks.zarr_store:store_block"
 TO_PNG = "dask_quant.array_flow:write_part_files"
 JOIN_PNG = "dask_quant.array_flow:join_part_files"
-COUNT_BATCH = "dask_quant.job:count_batch"
-RELABEL_BATCH = "dask_quant.job:relabel_batch"
-QUANTIZE_BATCH = "dask_quant.job:quantize_batch"
+COUNT_BATCH = "dask_quant.collection.children:do_task:count"
+RELABEL_BATCH = "dask_quant.collection.children:do_task:relabel"
+QUANTIZE_BATCH = "dask_quant.collection.children:do_task:quantize"
 SURVEY = "dask_quant.graphs.rows:survey_block"
 ADD_UP = "dask_quant.graphs.rows:add_up_block"
 LABEL = "dask_quant.graphs.pixels:label_pixels"
@@ -34,7 +34,8 @@ JOIN_TIF = "dask_quant.class_output:join_labels"
 DIFFUSE = "dask_quant.graphs.dither:diffuse_band"
 PUT = "dask_quant.dither_flow:put_in_store"
 
-# Where it strikes, and what is asked for there: the output's name, one image or many, options.
+# Where it strikes (of tasks that do several things, for which), and what is asked for there: the
+# output's name, one image or many, options.
 TARGETS = [
     (COUNT, "out.zarr", {}),
     (TO_ZARR, "out.zarr", {}),
@@ -50,7 +51,7 @@ TARGETS = [
     (DIFFUSE, "out.zarr", {"dither": "floyd-steinberg"}),
     (PUT, "out.zarr", {"dither": "floyd-steinberg"}),
 ]
-NAMES = [target.split(":")[1] for target, _, _ in TARGETS]
+NAMES = [target.partition(":")[2] for target, _, _ in TARGETS]
 
 
 @pytest.fixture
@@ -64,14 +65,20 @@ def sabotage(client):
 
     def install(target, make):
         # Nested functions alone travel by value: workers cannot import this module.
-        module, name = target.split(":")
+        module, name, *actions = target.split(":")
         home = importlib.import_module(module)
-        wrapper = make(getattr(home, name))
-        wrapper.original = getattr(home, name)
+        original = getattr(home, name)
+        spoiled = make(original)
+
+        def wrapper(*args, **kwargs):
+            strikes = not actions or args[0].action in actions
+            return (spoiled if strikes else original)(*args, **kwargs)
+
+        wrapper.original = original
         setattr(home, name, wrapper)
 
     def restore(target):
-        module, name = target.split(":")
+        module, name, *_ = target.split(":")
         home = importlib.import_module(module)
         setattr(home, name, getattr(getattr(home, name), "original", getattr(home, name)))
 

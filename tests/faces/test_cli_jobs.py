@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import zarr
+from outputs import KEPT, KEPT_SHARED, list_outputs, list_own
 from PIL import Image
 from tifffile import TiffWriter
 
@@ -131,8 +132,9 @@ def test_a_folder_is_mirrored(per_image, run, cat, pictures, tmp_path, read_labe
     nulls = ("palette", "counts", "n_unique_colors") if per_image else ()
     assert_fields(report, nulls)
     outs = {"below/flipped.png": cat[::-1], "cat.png": cat, "tac.png": cat[:, ::-1]}
-    found = sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file())
-    assert [path.relative_to(tmp_path / "out").as_posix() for path in found] == list(outs)
+    assert list_outputs(tmp_path / "out") == list(outs)
+    assert list_own(tmp_path / "out") == list(KEPT if per_image else KEPT_SHARED)
+    found = [tmp_path / "out" / name for name in outs]
     assert sorted(report["outputs"]) == [f"out/{name}" for name in outs]
     assert (report["n_images"], report["n_ignored"], report["n_colors"]) == (3, 1, 6)
     assert report["n_pixels"] == 3 * cat.size // 3
@@ -148,7 +150,7 @@ def test_several_files_go_to_a_folder(run, pictures, tmp_path):
     report = run("quantize", *sorted(pictures.glob("*.*")), "-o", "out", "-k3", "--json")
     assert report.code == 3  # a text file that was given by name is an input
     assert [entry["path"] for entry in report.json["quarantined"]] == [str(pictures / "notes.txt")]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["cat.png", "tac.png"]
+    assert list_outputs(tmp_path / "out") == ["cat.png", "tac.png"]
 
 
 @pytest.mark.parametrize("suffix", ["gpl", "hex", "json", "png", "zarr"])

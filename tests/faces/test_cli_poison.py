@@ -4,14 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from outputs import list_outputs
 from poison import install_poison, make_pictures
 
-from dask_quant.events import ignore_event
-from dask_quant.fit_options import FitOptions
-from dask_quant.options import RunOptions
+import dask_quant as dq
+from dask_quant.collection.children import close_processes
 from dask_quant.routes import collections
-from dask_quant.routes.common import Job
-from dask_quant.sources.discover import discover
 from dask_quant.sources.isolated import close_decoders
 
 GOOD = [f"{number}.png" for number in range(5)]
@@ -25,6 +23,7 @@ def _poison(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", install_poison(site, dict(os.environ))["PYTHONPATH"])
     monkeypatch.setattr(collections, "MIN_ISOLATED", 2)
     close_decoders()  # what waits was started without
+    close_processes()
 
 
 @pytest.mark.parametrize("options", [[], ["--per-image"], ["--workers", "2"]], ids=str)
@@ -39,7 +38,7 @@ def test_files_of_which_a_decoder_dies_are_set_aside(tmp_path, run, options):
         assert f"in/{name}: " in found[name]
         assert reason in found[name]
         assert found[name].isprintable()
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == GOOD
+    assert list_outputs(tmp_path / "out") == GOOD
 
 
 @pytest.mark.parametrize("out", ["o.png", "o.zarr"])
@@ -59,13 +58,20 @@ def test_nothing_but_such_files_is_one_line(tmp_path, run, options):
     assert done.code == 1
     (line,) = done.lines
     assert "None of 2 images can be read; the first: Cannot read in/crash0.png: its dec" in line
-    assert not any((tmp_path / "out").glob("*"))
+    assert list_outputs(tmp_path / "out") == []
 
 
-def test_as_many_images_as_are_worth_it_are_isolated(tmp_path, monkeypatch):
+def test_as_many_images_as_are_worth_it_are_isolated(monkeypatch):
     monkeypatch.setattr(collections, "MIN_ISOLATED", 3)
-    for n, expected in ((2, False), (3, True)):
-        folder = make_pictures(tmp_path / str(n), *GOOD[:n])
-        job = Job("quantize", FitOptions(), RunOptions(), ignore_event)
-        items = collections.plan_items(discover([folder]), tmp_path / "out", job)
-        assert {item.is_isolated for item in items} == {expected}
+    assert [collections.is_isolated(GOOD[:n], on_cluster=False) for n in (2, 3)] == [False, True]
+    assert collections.is_isolated(GOOD[:1], on_cluster=True)
+
+
+def test_what_stays_of_a_group_gets_its_palette(tmp_path, run):
+    make_pictures(tmp_path / "in", *GOOD, "abort.png")
+    done = run("quantize", "in", "-o", "out", "-k", "4", "--group-by", "folder", "--json")
+    assert done.code == 3
+    (aside,) = done.json["quarantined"]
+    assert "crashed (SIGABRT)" in aside["reason"]
+    palettes = {tuple(dq.read_palette(tmp_path / "out" / name).hex) for name in GOOD}
+    assert len(palettes) == 1

@@ -58,7 +58,7 @@ def test_a_folder_of_files_needs_no_arrays_of_dask(tmp_path, cat, palettes):
     command = "from dask_quant.faces.cli import main\nmain()"
     arguments = ["quantize", "in", "-o", "out", "-k", "5", "--quiet", *palettes]
     loaded = imports_of(command, *arguments, folder=tmp_path)
-    assert {"dask", "numba", "dask_quant.job"} <= loaded
+    assert {"dask", "numba", "dask_quant.collection.work"} <= loaded
     heavy = {"dask.array", "distributed", "zarr", "sklearn", "dask_ml", "rich"}
     assert loaded & heavy == set()
     assert (tmp_path / "out" / "cat.png").is_file()
@@ -90,8 +90,10 @@ def test_names_that_are_not_unicode_are_files_like_others(spawn, tmp_path, cat):
     done = spawn("quantize", b"in", "-o", b"out\xfe", "-k3", "--json")
     assert done.code == 3, done.err
     assert sorted(os.listdir(os.fsencode(tmp_path) + b"/out\xfe")) == [
+        b".dask-quant",
         b"caf\xe9.png",
         b"line\nbreak.png",
+        b"manifest.jsonl",
     ]
     (line,) = done.lines
     assert "torn\\udcff.png" in line

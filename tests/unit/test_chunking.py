@@ -105,14 +105,18 @@ def test_a_projection_is_at_least_what_the_arrays_take():
 
 
 def test_collections_are_planned_by_their_largest_image_and_all_colors():
-    small = plan_collection([1000] * 10)
-    assert plan_collection([1000] * 9 + [10**7]) > small + 8 * 10**7
-    assert plan_collection([1000] * 10_000) > small
-    assert plan_collection([10**6] * 20, n_threads=4) > plan_collection([10**6] * 20)
-    decoding = plan_collection([10**7], codec_bytes=10**9)
-    assert decoding == plan_collection([10**7], codec_bytes=2 * 10**9) - 10**9
-    assert plan_collection([10**6], n_processes=3) > plan_collection([10**6])
-    assert plan_collection([]) > 0
+    small = plan_collection(1000, 10 * 1000)
+    assert plan_collection(10**7, 9 * 1000 + 10**7) > small + 8 * 10**7
+    assert plan_collection(1000, 10_000 * 1000) > small
+    assert plan_collection(1000, 1000) == plan_collection(1000)
+    large = 10**6, 20 * 10**6
+    assert plan_collection(*large, n_threads=4) > plan_collection(*large)
+    decoding = plan_collection(10**7, codec_bytes=10**9)
+    assert decoding == plan_collection(10**7, codec_bytes=2 * 10**9) - 10**9
+    assert plan_collection(10**6, n_processes=3) > plan_collection(10**6)
+    helped = plan_collection(10**6, codec_bytes=10**9, n_decoders=2)
+    assert helped > plan_collection(10**6, codec_bytes=10**9) + 2 * 10**9
+    assert plan_collection(0) > 0
 
 
 def test_a_gigapixel_fits_a_laptop():

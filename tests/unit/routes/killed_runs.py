@@ -2,14 +2,16 @@
 
 Read from standard input is JSON: a list of runs. Each is the name of a function of `dask_quant`,
 its arguments, values to set in modules, and at what it kills itself: the n-th event of a stage
-(``["relabel", 3]``), or having called a function (``["dask_quant.workplace:put_in_place"]``). A
-line of JSON comes back for each: how the process ended, the stages that its listener was told of,
-its report, and the files that are there.
+(``["relabel", 3]``), or having called a function (``["dask_quant.workplace:put_in_place"]``); or
+how many bytes its files may have, as if the disk were full (``["limit", 10000]``). A line of JSON
+comes back for each: how the process ended, the stages that its listener was told of, its report,
+and the files that are there.
 """
 
 import importlib
 import json
 import os
+import resource
 import signal
 import sys
 import traceback
@@ -69,15 +71,18 @@ class Listener:
 
 
 def run_here(run, told, kept):
-    if len(run.get("kill", ())) == 1:
+    if len(run["kill"]) == 1:
         die_after(*run["kill"])
+    if run["kill"][:1] == ["limit"]:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (run["kill"][1], resource.RLIM_INFINITY))
     for name, value in run.get("set", {}).items():
         setattr(*find(name), value)
     function = getattr(dq, run["function"])
-    listener = Listener(told, run.get("kill"))
+    listener = Listener(told, run["kill"])
     try:
         report = function(*run["args"], **run["options"], listener=listener).to_json()
     except DaskQuantError as error:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
         report = {"error": type(error).__name__, "message": str(error)}
     kept.write_text(json.dumps(report))
 

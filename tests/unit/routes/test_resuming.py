@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import range_server
 from PIL import Image
 
 import dask_quant as dq
 from dask_quant.errors import JobError, OptionError, OutputExistsError
 from dask_quant.routes.resuming import state_path
+from dask_quant.sources.remote_file import forget_files
 
 SHAPE = (300, 200)
 SCRIPT = Path(__file__).with_name("killed_runs.py")
@@ -52,7 +54,7 @@ CASES = {
     "zarr": ("o.zarr", {}, [*COUNTED, *STORED]),
     "ome": ("o.ome.zarr", {}, [("relabel", 3), ("pyramid", 3)]),
     "npz": ("o.npz", {}, [("relabel", 3)]),
-    "bayer": ("bayer.png", {"dither": "bayer"}, [("relabel", 3), NAMED]),
+    "bayer": ("bayer.png", {"dither": "bayer"}, [("relabel", 3), ("relabel", 2), NAMED]),
     "bayer-zarr": ("bayer.zarr", {"dither": "bayer"}, [("relabel", 3), STORED[-1]]),
     "diffused": ("diffused.tif", {"dither": "floyd-steinberg"}, [("relabel", 3)]),
     "palette": ("given.png", {"palette": [[0, 0, 0], [200, 60, 60]]}, [COUNTED[1], ("relabel", 3)]),
@@ -61,6 +63,7 @@ CASES = {
     "outline-png": ("lined.png", {"outline": "lines.png"}, [NAMED, ("relabel", 4)]),
     "small": ("small.png", {"chunks": None}, AT_ONCE),
     "small-outline": ("two.png", {"chunks": None, "outline": "lines2.png"}, [NAMED]),
+    "full": ("full.png", {}, [("relabel", 3), ("limit", 15_000)]),
     "streamed": ("s.png", STREAMED, [("decode", 2), ("fit", 1), ("relabel", 3)]),
 }
 """Outputs, options, and where runs are killed, one after the other."""
@@ -90,7 +93,7 @@ def run_all(folder, runs):
         check=True,
     )
     results = [json.loads(line) for line in done.stdout.splitlines()]
-    wanted = [-9 if run["kill"] else 0 for run in runs]
+    wanted = [-9 if run["kill"] and run["kill"][0] != "limit" else 0 for run in runs]
     got = [result["status"] for result in results]
     assert got == wanted, [
         run["kill"] for run, a, b in zip(runs, got, wanted, strict=True) if a != b
@@ -197,6 +200,24 @@ def test_parts_that_are_whole_are_kept(results, name):
     whole = {file for file in before if "partial" not in file}
     assert 1 <= len(whole) < len([file for file in after if "partial" not in file])
     assert all(after[file] == before[file] for file in whole)
+
+
+def test_dithered_parts_that_were_summed_up_are_kept(results):
+    before, after = (run["files"] for run in results["bayer"][:2])
+    home = ".bayer.png.dask-quant/"
+    tallies = [file for file in before if f"{home}tallies/" in file and "partial" not in file]
+    parts = [f"{home}parts/{Path(file).name.partition('-')[0]}.part" for file in tallies]
+    assert len(parts) >= 1
+    assert all(after[file] == before[file] for file in (*parts, *tallies))
+    assert results["bayer"][2]["told"].count("relabel") < 6  # of five strips
+
+
+def test_a_full_disk_ends_a_job_that_goes_on_later(results):
+    _, full, last, *_ = results["full"]
+    assert full["report"]["error"] == "OutputError"
+    assert full["report"]["message"].startswith("Cannot write ")
+    assert {"check", "relabel", "write"} <= set(full["told"])
+    assert "relabel" not in last["told"]
 
 
 def test_strips_are_decoded_once(results):
@@ -394,3 +415,28 @@ def test_a_name_of_any_length_has_a_state(picture, tmp_path):
     out = tmp_path / names[0]
     assert quantize(picture, out, resume=True).n_skipped == 0
     assert quantize(picture, out, resume=True).n_skipped == 1
+
+
+def test_a_source_far_away_is_known_and_its_secrets_are_not_kept(picture, tmp_path):
+    pytest.importorskip("aiohttp")
+    out = tmp_path / "o.png"
+    with range_server.serve() as server:
+        server.files["/a.png"] = picture.read_bytes()
+        url = f"{server.url}/a.png?token=hush"
+        assert [quantize(url, out, resume=True).n_skipped for _ in range(2)] == [0, 1]
+        server.files["/a.png"] += b"more"
+        forget_files()
+        with pytest.raises(JobError, match="source bytes"):
+            quantize(url, out, resume=True)
+    forget_files()
+    kept = b"".join(path.read_bytes() for path in state_path(out).iterdir())
+    assert b"a.png" in kept
+    assert b"hush" not in kept
+
+
+def test_memory_for_checkpoints_is_planned(picture, tmp_path):
+    plans = [
+        dq.plan_job(picture, tmp_path / "o.zarr", resume=resume, chunks=64)
+        for resume in (False, True)
+    ]
+    assert plans[1].projected_bytes > plans[0].projected_bytes

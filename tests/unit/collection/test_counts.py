@@ -1,0 +1,146 @@
+"""What was counted before a kill is taken over exactly, and the rest is counted again."""
+
+import numpy as np
+import pytest
+
+from dask_quant.collection import counts
+from dask_quant.collection.counts import GrowingCounts, KeptCounts
+from dask_quant.collection.index import Index
+from dask_quant.collection.work import Done
+from dask_quant.histogram import ColorHistogram
+from dask_quant.sinks.state_folder import StateFolder
+from dask_quant.sources.found import Found
+
+
+@pytest.fixture
+def index():
+    index = Index(".png")
+    names = [f"{i}.png" for i in range(6)]
+    index.add(Found(name, f"/{name}", name, "/", False) for name in names)
+    yield index
+    index.close()
+
+
+@pytest.fixture
+def state(tmp_path):
+    return StateFolder(tmp_path, is_resumed=True)
+
+
+@pytest.fixture
+def tasks(index):
+    """What each of six tasks counted, of one image each."""
+    rng = np.random.default_rng(0)
+    items = [item for item, _ in index.iterate_pending()]
+    return [
+        Done(
+            checksums=((item.id, 7 * item.position),),
+            histogram=ColorHistogram.from_pixels(rng.integers(0, 9, (5, 6, 3), dtype=np.uint8)),
+        )
+        for item in items
+    ]
+
+
+def merge(tasks):
+    return ColorHistogram.merge_all(done.histogram for done in tasks)
+
+
+def test_what_was_kept_is_taken_over_and_the_rest_counted_again(tmp_path, state, index, tasks):
+    first = KeptCounts(state, "counts")
+    for done in tasks[:2]:
+        first.add(done)
+    assert first.keep() == merge(tasks[:2])
+    first.add(tasks[2])
+    first.keep()
+    first.add(tasks[3])  # and then a kill
+    again = KeptCounts(state, "counts")
+    again.load(index)
+    assert index.count_counted() == 3
+    assert [item.checksum for item, _ in index.iterate_pending()] == [7, 14, 21, None, None, None]
+    for done in tasks[3:]:
+        again.add(done)
+    assert again.keep() == merge(tasks)
+    names = ["counts-1.jsonl", "counts-2.jsonl", "counts-3.jsonl", "counts-3.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
+def test_lines_without_their_counts_are_counted_again(tmp_path, state, index, tasks):
+    kept = KeptCounts(state, "counts")
+    kept.add(tasks[0])
+    kept.keep()
+    (tmp_path / "counts-2.jsonl").write_bytes((tmp_path / "counts-1.jsonl").read_bytes())
+    again = KeptCounts(state, "counts")
+    again.load(index)
+    assert [item.checksum for item, _ in index.iterate_pending()][:2] == [7, None]
+    again.add(tasks[1])
+    assert again.keep() == merge(tasks[:2])
+    last = KeptCounts(state, "counts")
+    last.load(index)
+    assert index.count_counted() == 2
+
+
+@pytest.mark.parametrize("n_bytes", [0, 1, 100, -1])
+def test_torn_counts_fall_back_to_those_before(tmp_path, state, index, tasks, n_bytes):
+    kept = KeptCounts(state, "counts")
+    kept.add(tasks[0])
+    kept.keep()
+    (earlier,) = tmp_path.glob("*.npz")
+    saved = earlier.read_bytes()
+    kept.add(tasks[1])
+    kept.keep()
+    (later,) = tmp_path.glob("*.npz")
+    later.write_bytes(later.read_bytes()[:n_bytes])
+    earlier.write_bytes(saved)  # a kill came before its removal
+    again = KeptCounts(state, "counts")
+    again.load(index)
+    assert index.count_counted() == 1
+    again.add(tasks[1])
+    assert again.keep() == merge(tasks[:2])
+
+
+@pytest.mark.parametrize("left", [None, b"", b"[", b'["a", 7]', b"[]\n"])
+def test_counts_without_their_lines_are_not_believed(tmp_path, state, index, tasks, left):
+    kept = KeptCounts(state, "counts")
+    kept.add(tasks[0])
+    kept.keep()
+    path = tmp_path / "counts-1.jsonl"
+    path.unlink()
+    if left is not None:
+        path.write_bytes(left)
+    again = KeptCounts(state, "counts")
+    again.load(index)
+    assert index.count_counted() == 0
+    assert again.keep() == ColorHistogram.empty()
+
+
+def test_counts_of_other_groups_are_left_alone(tmp_path, state, index, tasks):
+    (tmp_path / "counts-x.npz").write_bytes(b"mine")
+    (tmp_path / "counts-b-5.npz").write_bytes(b"of a group")
+    kept = KeptCounts(state, "counts")
+    kept.load(index)
+    kept.add(tasks[0])
+    kept.keep()
+    assert (tmp_path / "counts-b-5.npz").read_bytes() == b"of a group"
+    assert len(list(tmp_path.glob("counts-1.*"))) == 2
+
+
+def test_counts_are_kept_once_in_a_while(tmp_path, state, index, tasks, monkeypatch):
+    monkeypatch.setattr(counts, "CHECKPOINT_S", 0.0)
+    kept = KeptCounts(state, "counts")
+    kept._kept_at -= 1
+    kept.add(tasks[0])
+    assert len(list(tmp_path.glob("*.npz"))) == 1
+    kept._cost = 1e9  # to keep took so long that it is not worth it
+    kept._kept_at -= 1
+    kept.add(tasks[1])
+    again = KeptCounts(state, "counts")
+    again.load(index)
+    assert index.count_counted() == 1
+
+
+@pytest.mark.parametrize("most", [0, 10, 1 << 30])
+def test_growing_counts_are_those_of_all_however_often_they_are_merged(tasks, monkeypatch, most):
+    monkeypatch.setattr(counts, "_MERGE_COLORS", most)
+    growing = GrowingCounts()
+    for done in tasks:
+        growing.add(done.histogram)
+    assert growing.merge() == merge(tasks) == growing.merge()
