@@ -33,7 +33,7 @@ from dask_quant.options import format_bytes
 from dask_quant.sinks.label_file import encode_labels
 from dask_quant.sources.addresses import hide_secrets, is_store_url, is_url
 from dask_quant.sources.header import show_path
-from dask_quant.sources.held import is_held, parse_held
+from dask_quant.sources.held import find_file, is_held, parse_held
 from dask_quant.sources.image_file import fetch_file
 from dask_quant.sources.reading import Origin, read_any_header, read_pixels
 
@@ -198,17 +198,11 @@ class _Reader:
 
 def set_aside(work: Work, item: Item, error: Exception, seconds: float = 0.0) -> ImageRow:
     """Return the row of an image that is set aside, in terms of the path that the user gave."""
-    place, named = _find_file(find_source(work, item)), _find_file(item.source)
+    place, named = find_file(find_source(work, item)), find_file(item.source)
     reason = str(error).replace(show_path(place), show_path(named))
     return replace(
         _start_row(work, item), status=QUARANTINED, error=hide_secrets(reason), seconds=seconds
     )
-
-
-def _find_file(path: str) -> str:
-    """Return the file that an image lies in, or is."""
-    held = parse_held(path)
-    return path if held is None else held.file
 
 
 def _start_row(work: Work, item: Item, source: str | io.BytesIO | None = None) -> ImageRow:

@@ -75,3 +75,15 @@ def show_held(text: str) -> str:
 def is_held(path: object) -> bool:
     """Return whether a path is of an image in another file."""
     return parse_held(path) is not None
+
+
+def find_file(path: str) -> str:
+    """Return the file that an image lies in, or is.
+
+    Examples
+    --------
+    >>> find_file(Held("a.tar", TAR, 512, 9, "7", "x/1.jpg").to_path()), find_file("1.jpg")
+    ('a.tar', '1.jpg')
+    """
+    held = parse_held(path)
+    return path if held is None else held.file

@@ -10,6 +10,7 @@ import pytest
 import range_server
 from PIL import Image
 
+import dask_quant as dq
 from dask_quant.errors import SourceError, SourceNotFoundError
 from dask_quant.sources import remote_file
 from dask_quant.sources.discover import discover, find_images
@@ -224,3 +225,35 @@ def test_shards_of_a_server_are_read(tmp_path):
         assert [read(item) for item in found] == [b"a/1.jpg", b"2.jpg"]
         (named,) = find(f"{server.url}/s.tar::2.jpg")
         assert read(named) == b"2.jpg"
+
+
+def test_a_job_on_shards_of_a_store_asks_for_each_image_once_a_pass(bucket, tmp_path):
+    images = []
+    for number in range(6):
+        pixels = np.random.default_rng(number).integers(0, 3, (8, 9, 3), dtype=np.uint8) * 100
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "png")
+        images.append(buffer.getvalue())
+    for shard in range(2):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as file:
+            for number, data in enumerate(images[3 * shard :][:3]):
+                entry = tarfile.TarInfo(f"a#{number}.png")
+                entry.size = len(data)
+                file.addfile(entry, io.BytesIO(data))
+        bucket.put(f"d/s-{shard}.tar", data=buffer.getvalue())
+        (tmp_path / f"s-{shard}.tar").write_bytes(buffer.getvalue())
+    remote_file.forget_files()
+    bucket.forget()
+    report = dq.quantize("s3://scans/d/*.tar", tmp_path / "out", n_colors=4)
+    assert report.n_images == 6
+    gets = [path for method, path in bucket.requests if method == "GET" and "s-" in path]
+    assert len(gets) <= 2 * (1 + 2 * 3)  # the list, and each image twice, of each shard
+    dq.quantize(str(tmp_path / "*.tar"), tmp_path / "expected", n_colors=4)
+    for shard in range(2):
+        for number in range(3):
+            place = f"s-{shard}/a#{number}.png"
+            found = (tmp_path / "out" / place).read_bytes()
+            assert found == (tmp_path / "expected" / place).read_bytes()
+    again = dq.quantize("s3://scans/d/*.tar", tmp_path / "out", n_colors=4, resume=True)
+    assert again.n_skipped == 6
