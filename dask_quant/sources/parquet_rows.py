@@ -45,7 +45,7 @@ class Row(NamedTuple):
     name: str
     """The path that it states; its number where it states none."""
     size: int
-    """Its share of the bytes that its row group takes: what it takes itself is not told."""
+    """Its share of the bytes of its row group: what it takes itself is not told."""
 
 
 class _Column(NamedTuple):
@@ -87,12 +87,23 @@ class ImageTable:
             file = pyarrow.OSFile(source.path) if isinstance(source, DiskFile) else source.open()
             self._file = pyarrow.parquet.ParquetFile(file, buffer_size=_BUFFER_BYTES)
             self._column = _find_column(self._file.schema_arrow, source.name)
-            metadata = self._file.metadata
-            counts = (metadata.row_group(at).num_rows for at in range(metadata.num_row_groups))
-            self._starts = [0, *accumulate(counts)]
+            self._starts = [0, *accumulate(self._count_rows())]
         self._batches: Iterator[Any] = iter(())
         self._group, self._first = -1, 0
         self._values: Any = ()
+
+    def _count_rows(self) -> Iterator[int]:
+        """Yield the rows of every row group, as far as they can be true."""
+        metadata, n_bytes = self._file.metadata, self.source.size()
+        for group in range(metadata.num_row_groups):
+            n_rows = metadata.row_group(group).num_rows
+            if not 0 <= n_rows <= n_bytes:  # each image takes more than a byte
+                message = (
+                    f"Cannot read {show_path(self.source.name)}: a row group claims {n_rows:,} "
+                    f"rows, in a file of {n_bytes:,} bytes."
+                )
+                raise SourceError(message)
+            yield n_rows
 
     def close(self) -> None:
         """Close the file."""
@@ -102,43 +113,55 @@ class ImageTable:
     def list_rows(self) -> Iterator[Row]:
         """Yield all rows, by the column of paths alone. **Eager**."""
         digits = max(6, len(str(self._starts[-1])))
-        paths = self._read_paths()
-        for group in range(len(self._starts) - 1):
-            size = self._measure_row(group)
-            for number in range(self._starts[group], self._starts[group + 1]):
-                yield Row(number, next(paths, None) or f"{number:0{digits}d}", size)
+        with _explain(self.source.name):
+            paths = self._read_paths()
+            for group in range(len(self._starts) - 1):
+                size = self._measure_row(group)
+                for number in range(self._starts[group], self._starts[group + 1]):
+                    yield Row(number, next(paths, None) or f"{number:0{digits}d}", size)
 
     def _read_paths(self) -> Iterator[str | None]:
         """Yield the path of every row, if there are paths."""
         if not self._column.has_paths:
             return
-        with _explain(self.source.name):
-            leaf = f"{self._column.name}.path"
-            for batch in self._file.iter_batches(batch_size=_LISTED_ROWS, columns=[leaf]):
-                yield from batch.column(0).field("path").to_pylist()
+        leaf = f"{self._column.name}.path"
+        for batch in self._file.iter_batches(batch_size=_LISTED_ROWS, columns=[leaf]):
+            yield from batch.column(0).field("path").to_pylist()
 
     def _measure_row(self, group: int) -> int:
-        """Return the mean bytes of an image of a row group, as stored."""
+        """Return the mean bytes of a row of a group, those of other columns included."""
+        # What single columns take is not asked for: Arrow ends the process where that is damaged.
         metadata = self._file.metadata.row_group(group)
-        columns = map(metadata.column, range(metadata.num_columns))
-        sizes = [c.total_compressed_size for c in columns if c.path_in_schema == self._column.leaf]
-        return int(sum(sizes) // max(1, metadata.num_rows))
+        return max(0, int(metadata.total_byte_size // max(1, metadata.num_rows)))
 
     def read(self, number: int) -> bytes | None:
         """Return the image of a row, None where there is none. **Eager**."""
         group = bisect_right(self._starts, number) - 1
-        if group != self._group or number < self._first:
-            self._batches = self._file.iter_batches(
-                batch_size=_ROWS, row_groups=[group], columns=[self._column.leaf]
-            )
-            self._group, self._first, self._values = group, self._starts[group], ()
         with _explain(self.source.name):
+            if group != self._group or number < self._first:
+                self._group = -1  # until it can be read
+                self._batches = self._file.iter_batches(
+                    batch_size=_ROWS, row_groups=[group], columns=[self._column.leaf]
+                )
+                self._group, self._first, self._values = group, self._starts[group], ()
             while number >= self._first + len(self._values):
                 self._first += len(self._values)
-                column = next(self._batches).column(0)
+                column = self._read_batch()
                 self._values = column.field("bytes") if self._column.is_struct else column
         value: bytes | None = self._values[number - self._first].as_py()
         return value
+
+    def _read_batch(self) -> Any:
+        """Return the next images of a row group, or raise `SourceError` at its end."""
+        batch = next(self._batches, None)
+        if batch is None:
+            self._group = -1
+            message = (
+                f"Cannot read {show_path(self.source.name)}: a row group holds fewer rows than "
+                "it claims."
+            )
+            raise SourceError(message)
+        return batch.column(0)
 
 
 def _find_column(schema: Any, name: str) -> _Column:

@@ -1,6 +1,7 @@
 """Members of a tar file are found by headers alone, and damage costs no more than what it hits."""
 
 import io
+import random
 import tarfile
 import tracemalloc
 
@@ -130,6 +131,28 @@ def test_a_file_that_is_compressed_is_known(start):
 
 def test_any_other_file_is_damage():
     assert find(b"no tar file" * 1000) == [Damage(0, DAMAGED)]
+
+
+def test_no_damage_raises_anything_or_leads_out_of_the_file():
+    rng = random.Random(0)
+    kinds = set()
+    for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        whole = make_tar("a.jpg", "é" * 150 + ".png", "b.jpg", form=form)
+        for _ in range(300):
+            data = bytearray(whole)
+            for _ in range(rng.choice([1, 1, 5])):
+                at = rng.randrange(len(data) // 512) * 512
+                data[at + rng.randrange(512)] = rng.randrange(256)
+                if rng.random() < 0.5:  # of another kind, with a checksum that is right
+                    data[at + 156 : at + 157] = rng.choice([b"0", b"L", b"x", b"g", b"S", b"1"])
+                    data[at + 148 : at + 156] = b" " * 8
+                    data[at + 148 : at + 155] = b"%06o\0" % sum(data[at : at + 512])
+            *_, last = found = find(data[: rng.choice([len(data), rng.randrange(1, len(data))])])
+            assert len(found) < 20
+            kinds.add(last.kind if isinstance(last, Damage) else "whole")
+            members = [each for each in found if isinstance(each, Member) and each.is_plain]
+            assert all(each.offset + each.size <= len(data) for each in members)
+    assert kinds >= {"whole", DAMAGED, CUT_OFF}
 
 
 class Watched(io.BytesIO):
