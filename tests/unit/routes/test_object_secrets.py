@@ -89,7 +89,8 @@ def test_no_secret_is_told_anywhere(said, bucket):
         f"{web}/scans/photos/gone.jpg?***",
         "s3://***@scans/photos/b.jpg",
     }
-    assert "failed: Cannot write s3://scans/refused/web.png: permission denied." in told
+    refused = "failed: Cannot write s3://scans/refused/web.png: permission denied"
+    assert any(line.startswith(refused) for line in told)
     assert b"Compute Failed" in said["logs"]
     assert any(line.startswith("task: do_task-") for line in told)
     for name in ("out/a.png", "out/web.png", "out/manifest.jsonl", "out/.dask-quant/job.json"):
