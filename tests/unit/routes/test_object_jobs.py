@@ -396,3 +396,17 @@ def test_keys_of_any_characters_are_images_of_their_own(bucket):
     sizes = {row["output"]: row["input_bytes"] for row in read_manifest(bucket)}
     assert sizes == {name: len(bucket.read(f"photos/{name}")) for name in names}
     assert quantize(per_image=True, resume=True).n_skipped == len(names)
+
+
+def test_palettes_and_their_use_agree_with_those_of_a_job_on_disk(store, photos, tmp_path):
+    made = [
+        dq.make_palette(sources, tmp_path / f"{n}.gpl", n_colors=5)
+        for n, sources in enumerate((SOURCES, photos))
+    ]
+    assert made[0].palette == made[1].palette
+    assert made[0].input_bytes == made[1].input_bytes == sum(map(len, PICTURES.values()))
+    cluster = dq.ClusterOptions(memory_limit_bytes=2_000_000_000)
+    dq.apply_palette(SOURCES, OUT, made[0].palette, cluster=cluster)
+    dq.apply_palette(photos, tmp_path / "out", made[0].palette)
+    on_disk = {name: (tmp_path / "out" / name).read_bytes() for name in PICTURES}
+    assert list_out(store)[0] == on_disk
