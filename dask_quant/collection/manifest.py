@@ -54,6 +54,8 @@ class Manifest:
         with report_os_errors(path):
             self._descriptor = os.open(path, flags | (0 if keeps else os.O_TRUNC), 0o666)
             sync_folder(path.parent)
+            for left in path.parent.glob(f".{path.name}.*.partial"):  # of a kill during `drop`
+                left.unlink()
         self._cut_torn_line()
 
     def _cut_torn_line(self) -> None:

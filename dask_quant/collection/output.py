@@ -223,8 +223,15 @@ def check_target(target: Path | str, *, resume: bool, overwrite: bool) -> None:
     if os.path.lexists(target) and not target.is_dir():
         message = f"Got the output {str(target)!r} for images in a folder, but it is a file."
         raise OutputExistsError(message)
-    if overwrite or not target.is_dir() or not any(target.iterdir()):
+    if overwrite or not target.is_dir() or not any(map(_is_in_the_way, target.iterdir())):
         return
     is_ours = holds_state(target / STATE_NAME)
     if not (resume and is_ours):
         raise OutputExistsError(explain_taken(str(target), is_ours=is_ours, resume=resume))
+
+
+def _is_in_the_way(path: Path) -> bool:
+    """Return whether an entry of a folder is more than the empty folder that a kill may leave."""
+    if path.name != STATE_NAME or path.is_symlink() or not path.is_dir():
+        return True
+    return any(path.iterdir())

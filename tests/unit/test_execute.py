@@ -152,3 +152,100 @@ def test_memory_is_shared_where_tasks_run_here(setting, shares):
     with dask.config.set(scheduler=setting):
         assert Executor().shares_memory is shares
         assert Executor(scheduler="synchronous").shares_memory is True
+
+
+@pytest.mark.parametrize("n_tasks", [0, 1, 3, 50])
+def test_a_stream_gives_the_result_of_every_task_once(scheduler, n_tasks):
+    stopped = []
+    stream = Executor(scheduler=scheduler).stream(
+        lambda i: i * i, iter(range(n_tasks)), stop=lambda: stopped.append(1)
+    )
+    assert sorted(stream) == [i * i for i in range(n_tasks)]
+    assert stopped == []
+
+
+def test_a_stream_asks_for_tasks_as_there_is_room_and_as_what_came_of_others_says(scheduler):
+    executor = Executor(scheduler=scheduler)
+    here, asked, running, most = threading.get_ident(), [], set(), []
+    lock = threading.Lock()
+    total = 0
+
+    def tasks():
+        while total < 20:
+            assert threading.get_ident() == here
+            asked.append(1)
+            yield len(asked)
+
+    def work(number):
+        with lock:
+            running.add(number)
+            most.append(len(running))
+        with lock:
+            running.remove(number)
+        return number
+
+    ahead, n_done = [], 0
+    for _ in executor.stream(work, tasks()):
+        n_done += 1
+        total += 1
+        ahead.append(len(asked) - n_done)
+    assert n_done == len(asked)
+    assert max(ahead) <= executor.n_threads
+    assert max(most) <= executor.n_threads
+    assert 20 <= n_done <= 21 + executor.n_threads
+
+
+def test_what_ends_first_comes_first(monkeypatch):
+    monkeypatch.setattr(execute, "count_cpus", lambda: 2)
+    release = threading.Event()
+
+    def work(number):
+        if number == 0:
+            assert release.wait(30)
+        return number
+
+    stream = Executor(scheduler="threads").stream(work, range(5))
+    found = [next(stream) for _ in range(4)]
+    assert sorted(found) == [1, 2, 3, 4]
+    release.set()
+    assert list(stream) == [0]
+
+
+@pytest.mark.parametrize("ending", ["a task fails", "it is closed", "tasks fail"])
+def test_a_stream_that_is_given_up_stops_its_tasks_and_leaves_none(monkeypatch, ending):
+    monkeypatch.setattr(execute, "count_cpus", lambda: 2)
+    started, release = threading.Event(), threading.Event()
+    stopped, ended, asked = [], [], []
+
+    def work(number):
+        if number == 0:
+            started.set()
+            assert release.wait(30)
+            ended.append(number)
+        elif ending == "a task fails":
+            assert started.wait(30)
+            raise SourceError("torn")
+        return number
+
+    def tasks():
+        for number in range(100):
+            asked.append(number)
+            if number == 4 and ending == "tasks fail":
+                raise SourceError("torn")
+            yield number
+
+    def stop():
+        stopped.append(1)
+        release.set()
+
+    stream = Executor(scheduler="threads").stream(work, tasks(), stop=stop)
+    if ending == "it is closed":
+        assert next(stream) == 1
+        stream.close()
+    else:
+        with pytest.raises(SourceError, match="torn"):
+            list(stream)
+    assert stopped == [1]
+    assert ended == [0]
+    assert len(asked) <= 5
+    assert not [thread for thread in threading.enumerate() if "ThreadPool" in thread.name]

@@ -94,8 +94,12 @@ def test_what_is_no_row_is_passed_over(path):
 
 def test_a_new_job_begins_with_no_row(path, open_manifest):
     open_manifest().append([make_row(1)])
+    others = (".manifest.jsonl.0123456789ab.partial", ".mine.jsonl.0123456789ab.partial")
+    for name in others:
+        (path.parent / name).touch()  # the first is left by a kill
     open_manifest(keeps=False)
     assert path.read_bytes() == b""
+    assert sorted(each.name for each in path.parent.iterdir()) == [others[1], path.name]
 
 
 def test_rows_are_dropped_all_at_once(path, open_manifest):
