@@ -22,7 +22,8 @@ from dask_quant.options import FIRST_PAGE, Page
 from dask_quant.sinks.palette_file import read_palette
 from dask_quant.sinks.thumbnail import make_thumbnail
 from dask_quant.sources.addresses import is_url
-from dask_quant.sources.discover import STDIN, is_zarr_store
+from dask_quant.sources.discover import STDIN, discover, is_zarr_store
+from dask_quant.sources.held import SEPARATOR
 from dask_quant.sources.image_file import read_image
 from dask_quant.sources.reading import list_any_pages, read_pixels
 
@@ -90,6 +91,8 @@ def _try_to_show(read: Callable[[], NDArray[np.uint8]], side: int) -> Picture | 
 
 def _read_source(source: str | Path, side: int, frame: int, page: Page) -> NDArray[np.uint8]:
     """Return the pixels of a source; of a pyramid, those of a level that suits."""
+    if SEPARATOR in str(source):  # it may lie in another file, where it has to be looked for
+        source = discover([source]).inputs[0].path
     if frame or is_zarr_store(source):
         return read_pixels(source, frame=frame, alpha=KEEP)
     _, levels = list_any_pages(source, page=page)

@@ -33,6 +33,7 @@ from dask_quant.options import format_bytes
 from dask_quant.sinks.label_file import encode_labels
 from dask_quant.sources.addresses import hide_secrets, is_store_url, is_url
 from dask_quant.sources.header import show_path
+from dask_quant.sources.held import is_held, parse_held
 from dask_quant.sources.image_file import fetch_file
 from dask_quant.sources.reading import Origin, read_any_header, read_pixels
 
@@ -197,11 +198,17 @@ class _Reader:
 
 def set_aside(work: Work, item: Item, error: Exception, seconds: float = 0.0) -> ImageRow:
     """Return the row of an image that is set aside, in terms of the path that the user gave."""
-    place = find_source(work, item)
-    reason = str(error).replace(show_path(place), show_path(item.source))
+    place, named = _find_file(find_source(work, item)), _find_file(item.source)
+    reason = str(error).replace(show_path(place), show_path(named))
     return replace(
         _start_row(work, item), status=QUARANTINED, error=hide_secrets(reason), seconds=seconds
     )
+
+
+def _find_file(path: str) -> str:
+    """Return the file that an image lies in, or is."""
+    held = parse_held(path)
+    return path if held is None else held.file
 
 
 def _start_row(work: Work, item: Item, source: str | io.BytesIO | None = None) -> ImageRow:
@@ -219,16 +226,18 @@ def _start_row(work: Work, item: Item, source: str | io.BytesIO | None = None) -
 
 
 def _open_source(path: str) -> str | io.BytesIO:
-    """Return a path as it is, and of an address what is there, fetched by one request."""
-    if not is_url(path) or is_store_url(path):
-        return path
-    return fetch_file(path)
+    """Return a path as it is; of an address what is there, of an image in a file its bytes."""
+    is_fetched = is_held(path) or (is_url(path) and not is_store_url(path))
+    return fetch_file(path) if is_fetched else path
 
 
 def _count_bytes(source: str | io.BytesIO) -> int | None:
     """Return the bytes of a file; of a store, those of all its files; None when it is gone."""
     if isinstance(source, io.BytesIO):
         return source.getbuffer().nbytes
+    held = parse_held(source)
+    if held is not None:
+        return max(0, held.size)
     try:
         if os.path.isdir(source):
             return read_any_header(source).input_bytes

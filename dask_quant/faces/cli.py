@@ -129,8 +129,8 @@ def cli() -> None:
 def quantize(sources: tuple[str, ...], out: Path, quiet: bool, as_json: bool, **given: Any) -> None:
     """Fit a palette to images, relabel them and write them.
 
-    SOURCE is an image file or its address, a folder, a glob, a Zarr store, - for standard input, or
-    @list.txt.
+    SOURCE is an image file or its address, a folder, a glob, a Zarr store, a tar or Parquet file of
+    images, - for standard input, or @list.txt.
 
     \b
     dask-quant quantize cat.jpg -o cat.png -k 10

@@ -31,6 +31,8 @@ from dask_quant.sinks.atomic import check_output
 from dask_quant.sinks.palette_file import check_palette_name
 from dask_quant.sources.discover import STDIN, Discovery, find_images, is_zarr_store
 from dask_quant.sources.frames import expand_frames
+from dask_quant.sources.header import show_path
+from dask_quant.sources.held import is_held
 from dask_quant.sources.image_file import read_header
 
 if TYPE_CHECKING:
@@ -195,11 +197,12 @@ def _stays_in_memory(job: Job, path: str, out: Path | None) -> bool:
         or any(path and path.suffix.lower() == ".zarr" for path in (out, job.outline))
         or _has_active_client()
     )
-    if path == STDIN:
+    if path == STDIN or is_held(path):
         if asks_for_dask:
+            name = "standard input" if path == STDIN else show_path(path)
             message = (
-                "Got standard input for a chunked or distributed job, which reads its input more "
-                "than once; save it to a file first."
+                f"Got {name} for a chunked or distributed job, which reads its input more than "
+                "once; save it to a file first."
             )
             raise OptionError(message)
         return True

@@ -25,7 +25,8 @@ from dask_quant.sinks.palette_file import write_palette
 from dask_quant.sources.addresses import is_url, is_web, split_url
 from dask_quant.sources.discover import STDIN, Discovery, discover
 from dask_quant.sources.header import show_path
-from dask_quant.sources.image_file import find_remote
+from dask_quant.sources.held import is_held, parse_held
+from dask_quant.sources.image_file import fetch_file, find_remote
 from dask_quant.sources.named_arrays import is_named
 
 if TYPE_CHECKING:
@@ -235,7 +236,10 @@ def check_label_suffix(out: Path, *, n_inputs: int) -> None:
 
 
 def read_source(path: str) -> tuple[str | io.BytesIO, int]:
-    """Return what to decode and its bytes; standard input is read whole."""
+    """Return what to decode and its bytes; standard input, and what lies in a file, as a whole."""
+    if is_held(path):
+        file = fetch_file(path)
+        return file, file.getbuffer().nbytes
     if path != STDIN:
         return path, find_remote(path).size() if is_url(path) else count_file_bytes(path)
     data = sys.stdin.buffer.read()
@@ -394,6 +398,9 @@ def warn_fewer(who: str, n_asked: int, n_found: int | None = None) -> None:
 
 def count_file_bytes(path: str) -> int:
     """Return the bytes of a file, 0 when it is gone."""
+    held = parse_held(path)
+    if held is not None:
+        return max(0, held.size)
     try:
         if is_url(path):
             return find_remote(path).size()

@@ -11,7 +11,7 @@ from dask_quant.histogram import ColorHistogram
 from dask_quant.results import ImageInfo
 from dask_quant.routes.common import SMALL_PIXELS, count_file_bytes, read_source
 from dask_quant.sources.addresses import hide_secrets
-from dask_quant.sources.discover import STDIN, is_zarr_store
+from dask_quant.sources.discover import is_zarr_store
 from dask_quant.sources.image_file import count_frames, read_header, read_image
 from dask_quant.sources.reading import list_any_pages
 
@@ -54,7 +54,7 @@ def _describe_image(job: Job, path: str, count_chunked: CountChunked) -> ImageIn
         return replace(_make_info(path, header, n_colors), n_pages=n_pages, levels=levels)
     source, _ = read_source(path)
     header = read_header(source, page=job.run.page)
-    if header.n_pixels > SMALL_PIXELS and path != STDIN:
+    if header.n_pixels > SMALL_PIXELS and isinstance(source, str):
         header, n_colors = count_chunked(path)
     else:
         pixels = read_image(source, page=job.run.page, alpha=job.reads)

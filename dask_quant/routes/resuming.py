@@ -25,6 +25,7 @@ from dask_quant.sinks.state_folder import holds_state, open_state
 from dask_quant.sources.addresses import is_url
 from dask_quant.sources.discover import STDIN, is_zarr_store
 from dask_quant.sources.header import show_path
+from dask_quant.sources.held import parse_held
 from dask_quant.sources.image_file import find_remote
 from dask_quant.sources.reading import read_any_header
 from dask_quant.workplace import PLACED_NAME, is_placed
@@ -122,6 +123,9 @@ def describe_source(path: str) -> dict[str, Any]:
     SourceError
         When it is gone.
     """
+    held = parse_held(path)
+    if held is not None:
+        return describe_source(held.file) | {"source image": f"{held.name} at {held.start}"}
     if is_url(path):
         return {"source": show_path(path), **_describe_remote(path)}
     try:

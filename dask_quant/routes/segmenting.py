@@ -45,6 +45,8 @@ from dask_quant.sinks.class_model_file import write_class_model
 from dask_quant.sinks.curve import check_curve_output, write_curve
 from dask_quant.sinks.spectra import draw_spectra
 from dask_quant.sources.discover import STDIN, discover, plan_output_names
+from dask_quant.sources.header import show_path
+from dask_quant.sources.held import is_held
 from dask_quant.sources.rasters import open_raster
 
 if TYPE_CHECKING:
@@ -161,6 +163,9 @@ def _name_sources(sources: Any, out: Path | None) -> _Named:
     given = _list_paths(sources)
     found = discover(given) if out is None else discover(given, exclude=out)
     paths = [each.path for each in found.inputs]
+    for held in filter(is_held, paths):
+        message = f"Got {show_path(held)} for a raster; take it out of its file first."
+        raise OptionError(message)
     outputs = _name_outputs([each.relative for each in found.inputs], out)
     for path, output in zip(paths, outputs, strict=True):
         if output is not None and os.path.realpath(path) == os.path.realpath(output):

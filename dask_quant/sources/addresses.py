@@ -11,6 +11,7 @@ from typing import TypeGuard
 from urllib.parse import unquote
 
 from dask_quant.options import URL_SCHEME
+from dask_quant.sources.held import show_held
 
 WEB_SCHEMES = ("http", "https")
 """Schemes of single files: nothing lists what lies beside them."""
@@ -55,15 +56,17 @@ def is_pattern(url: str) -> bool:
 def hide_secrets(text: str) -> str:
     """Return a text with names, passwords and queries left out of the addresses in it.
 
+    Images that lie in another file are named as users write them.
+
     Examples
     --------
     >>> hide_secrets("cannot read https://me:pass@host/a.tif?key=1: gone")
     'cannot read https://***@host/a.tif?*** gone'
     """
-    if "://" not in text:
-        return text
-    text = re.sub(rf"({URL_SCHEME})[^/?#\s]*@", r"\1***@", text)
-    return re.sub(rf"({URL_SCHEME}[^?#\s]*)[?#]\S*", r"\1?***", text)
+    if "://" in text:
+        text = re.sub(rf"({URL_SCHEME})[^/?#\s\0]*@", r"\1***@", text)
+        text = re.sub(rf"({URL_SCHEME}[^?#\s\0]*)[?#][^\s\0]*", r"\1?***", text)
+    return show_held(text)
 
 
 def is_store_url(source: object) -> bool:
@@ -76,7 +79,7 @@ def is_store_url(source: object) -> bool:
     >>> is_store_url("s3://bucket/a.ome.zarr/0"), is_store_url("s3://bucket/a.tif")
     (True, False)
     """
-    if not is_url(source):
+    if not is_url(source) or "\0" in source:  # an image in another file
         return False
     folder, name = split_url(source)
     return any(part.lower().endswith(".zarr") for part in (*PurePosixPath(folder).parts, name))

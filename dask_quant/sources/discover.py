@@ -34,7 +34,7 @@ class Input:
     """One image to read."""
 
     path: str
-    """Where it is, as the user named it or below a folder that the user named; ``-`` is stdin."""
+    """Where it is, as in `dask_quant.sources.found.Found`."""
     relative: PurePosixPath
     """Its place below OUT, with the input's own suffix."""
     frame: int = 0
@@ -64,8 +64,9 @@ def discover(sources: Sequence[str | Path], *, exclude: str | Path | None = None
         glob (``**`` is any depth), a Zarr store, the address of a file (``https://...``,
         ``s3://...``) or of a folder in an object store (with a slash at its end, or known to the
         store as one), a pattern of such addresses, ``-`` for standard input, or ``@list.txt``, a
-        file with one path or address per line, none of them a pattern. What exists under its
-        literal name is that, whatever characters are in it; a `Path` is never anything else.
+        file with one path or address per line, none of them a pattern. A tar or Parquet file that
+        is named or matched is all images in it, ``s.tar::a/1.jpg`` one of them. What exists under
+        its literal name is that, whatever characters are in it; a `Path` is never anything else.
     exclude : Path or str, optional
         Where outputs go: a folder, file or store, or an address, that folders and globs contribute
         nothing of, and that counts as one ignored entry where they hold it. It need not exist.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from dask_quant.errors import SourceError
 from dask_quant.sources.found import Found, Root, is_zarr_store, look_at_image
 from dask_quant.sources.header import show_cause, show_path
+from dask_quant.sources.shards import ShardPlace, find_in_shard, is_named_shard, is_shard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +57,7 @@ class Folder:
                     size, modified = status.st_size, str(status.st_mtime_ns)
                     yield Found(path, top + below, below, root, False, n_above, size, modified)
                 else:
+                    search.n_shards += is_named_shard(name)
                     search.ignore(top + below)
             elif is_zarr_store(path):
                 yield Found(path, top + below, below, root, named=False, n_above=n_above)
@@ -136,6 +138,9 @@ class Glob:
         n_above = search.count_above(root)
         for path in _pass_by(_match(self.pattern, start), root, search):
             below, identity = _place_below(path, start), search.identify(path)
+            if self._takes_shard(path):
+                yield from find_in_shard(path, identity, ShardPlace(root, below, n_above), search)
+                continue
             status = look_at_image(path)
             if status is not None:
                 size, modified = status.st_size, str(status.st_mtime_ns)
@@ -144,6 +149,11 @@ class Glob:
                 search.ignore(identity)
             elif is_zarr_store(path):
                 yield Found(path, identity, below, root, named=False, n_above=n_above)
+
+    def _takes_shard(self, path: str) -> bool:
+        """Return whether a match is a shard; compressed ones are if the pattern asks for them."""
+        is_asked = is_shard(path) or (is_named_shard(self.pattern) and is_named_shard(path))
+        return is_asked and os.path.isfile(path)
 
 
 def _match(pattern: str, start: str) -> Iterator[str]:

@@ -27,7 +27,8 @@ class Found(NamedTuple):
     """One image, before it is opened."""
 
     path: str
-    """Where it is, as the user named it or below a folder that the user named; ``-`` is stdin."""
+    """Where it is, as the user named it or below a folder that the user named; ``-`` is stdin; of
+    an image in another file what `dask_quant.sources.held` makes of it."""
     identity: str
     """What is equal for one image that is reached twice: its absolute path, links to folders
     resolved, a link at its end left as it is; of an address, itself."""
@@ -40,7 +41,8 @@ class Found(NamedTuple):
     n_above: int = 0
     """How many trailing parts of ``folder`` stand in front of ``below`` in its output's place."""
     size: int | None = None
-    """Bytes as stored; None where that is not known without asking: stores, files by address."""
+    """Bytes as stored; None where that is not known without asking: stores, files by address. Of a
+    row in Parquet, its share of its row group."""
     modified: str | None = None
     """What changes with it: nanoseconds since 1970 when it was last written, as decimal text, or
     the entity tag of an object; None where neither is known."""
@@ -60,6 +62,7 @@ class Search:
 
     def __init__(self, exclude: str | Path | None, on_ignored: Callable[[str], object]) -> None:
         self.n_ignored = 0
+        self.n_shards = 0
         self.own_parts: dict[str, int] = {}
         self.resolve = lru_cache(maxsize=_MAX_FOLDERS)(os.path.realpath)
         self._on_ignored = on_ignored

@@ -1,7 +1,7 @@
 """One door for image files: TIFF is read part by part with tifffile, all others with Pillow.
 
 A file by its address is looked at where it is: of a TIFF, what is decoded is fetched; any other is
-fetched as a whole, and decoded in memory.
+fetched as a whole, and decoded in memory. So is an image that lies in another file.
 
 What TIFF needs is imported when the first of them is read: a photograph must not wait for it. TIFF
 of a compression that is not decoded here, such as JPEG of the old kind, is left to Pillow.
@@ -19,6 +19,7 @@ from dask_quant.options import FIRST_PAGE
 from dask_quant.sources import pillow
 from dask_quant.sources.addresses import is_store_url, is_url
 from dask_quant.sources.header import show_path
+from dask_quant.sources.held import parse_held
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,6 +69,7 @@ def read_header(source: Source, *, page: Page = FIRST_PAGE) -> ImageHeader:
     OptionError
         When there is no such page.
     """
+    source = _take_out(source)
     if is_tiff(source):
         from dask_quant.sources import tiff
 
@@ -115,6 +117,7 @@ def read_image(
     -----
     Peak memory is 7 bytes a pixel.
     """
+    source = _take_out(source)
     if is_tiff(source):
         from dask_quant.sources import tiff
 
@@ -129,6 +132,7 @@ def count_held_bytes(source: Source, page: Page = FIRST_PAGE) -> int:
     Of a TIFF that is a tile or strip as stored, decoded and made colours; of any other file by its
     address all of it, and else nothing.
     """
+    source = _take_out(source)
     if is_tiff(source):
         from dask_quant.sources import tiff
 
@@ -148,6 +152,7 @@ def count_frames(source: Source) -> int:
 
     Errors are those of `read_header`.
     """
+    source = _take_out(source)
     return 1 if is_tiff(source) else pillow.count_frames(_fetch(source))
 
 
@@ -158,6 +163,7 @@ def list_pages(
 
     None, and no levels, for a file of another format.
     """
+    source = _take_out(source)
     if not is_tiff(source):
         return None, ()
     from dask_quant.sources import tiff
@@ -185,13 +191,31 @@ def _fetch(source: Source) -> Source:
 def fetch_file(url: str) -> io.BytesIO:
     """Return a file by its address, all of it fetched by one request, with its name.
 
-    Errors are those of `dask_quant.sources.remote_file.fetch_bytes`.
-    """
-    from dask_quant.sources.remote_file import fetch_bytes
+    An image that lies in another file is taken out of it.
 
-    file = _Fetched(fetch_bytes(url))
+    Errors are those of `dask_quant.sources.remote_file.fetch_bytes`, or of
+    `dask_quant.sources.held_bytes.read_held`.
+    """
+    file = _Fetched(_fetch_bytes(url))
     file.name = url
     return file
+
+
+def _fetch_bytes(url: str) -> bytes:
+    """Return all bytes of a file by its address, or of an image in another file."""
+    held = parse_held(url)
+    if held is not None:
+        from dask_quant.sources.held_bytes import read_held
+
+        return read_held(held)
+    from dask_quant.sources.remote_file import fetch_bytes
+
+    return fetch_bytes(url)
+
+
+def _take_out(source: Source) -> Source:
+    """Return an image that lies in another file as a file in memory, any other as it is."""
+    return fetch_file(source) if isinstance(source, str) and parse_held(source) else source
 
 
 def _begins_as_tiff(source: Source) -> bool:

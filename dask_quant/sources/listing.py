@@ -1,8 +1,8 @@
 """One image after another of what a user names: files, folders, globs, stores, lists, addresses.
 
-Nothing that grows with the number of images is held, but the names in one folder at a time, and
-the matches of a glob. Folders that are named are known before anything is listed, since where
-outputs go depends on all of them: lists are gone through twice.
+Nothing that grows with the number of images is held, but the names in one folder or shard at a
+time, and the matches of a glob. Folders that are named are known before anything is listed, since
+where outputs go depends on all of them: lists are gone through twice.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from dask_quant.sources.folders import Folder, Glob
 from dask_quant.sources.found import STDIN, Found, Root, Search, is_zarr_store
 from dask_quant.sources.header import show_cause, show_path
 from dask_quant.sources.places import plan_own_parts
+from dask_quant.sources.shards import Shard, is_named_shard, split_member
 from dask_quant.sources.signatures import SUFFIXES
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ def find_images(
 
     Notes
     -----
-    Peak memory: the names in one folder, and those not yet come to in the folders above it; the
-    matches of one glob; the folders that are named.
+    Peak memory: the names in one folder or shard, and those not yet come to in the folders above
+    it; the matches of one glob; the folders that are named.
     """
     search = Search(exclude, on_ignored)
     with ExitStack() as stack:
@@ -114,6 +115,8 @@ def _open_source(source: str | Path, stack: ExitStack) -> _Source:
         return _open_url(source, may_match=True)
     text = str(source)
     found = _open_path(text)
+    if found is None and isinstance(source, str):
+        found = split_member(source)
     if found is not None:
         return found
     if isinstance(source, str) and glob.has_magic(source):
@@ -125,6 +128,11 @@ def _open_source(source: str | Path, stack: ExitStack) -> _Source:
 def _open_url(url: str, *, may_match: bool) -> _Source:
     """Return what is at an address, or, where it has wildcards and nothing is, what it matches."""
     may_match = may_match and is_pattern(url)
+    if is_named_shard(url) and not may_match:
+        return _Searched(Shard(url))
+    member = split_member(url)
+    if member is not None:
+        return member
     if _is_file_by_name(url) and (is_web(url) or not may_match):
         return _File(url)
     # Who reads local files must not wait for what lists others.
@@ -154,6 +162,8 @@ def _open_path(path: str) -> _Source | None:
         status = os.stat(path)
     except (OSError, ValueError):  # a null character
         return None
+    if stat.S_ISREG(status.st_mode) and is_named_shard(path):
+        return _Searched(Shard(path))
     if stat.S_ISREG(status.st_mode):
         return _File(path, status.st_size, str(status.st_mtime_ns))
     if not stat.S_ISDIR(status.st_mode) or is_zarr_store(path):
@@ -200,13 +210,16 @@ class _Searched:
 
     def find(self, search: Search) -> Iterator[Found]:
         """Yield images, or raise `SourceNotFoundError` when there is none."""
-        n_before, is_empty = search.n_ignored, True
+        before, is_empty = (search.n_ignored, search.n_shards), True
         for item in self.place.find(search):
             is_empty = False
             yield item
         if is_empty:
-            n_ignored = search.n_ignored - n_before
-            message = f"Found no image in {self.place.shown}; {n_ignored} other files were ignored."
+            n_ignored, n_shards = search.n_ignored - before[0], search.n_shards - before[1]
+            hint = f"; {n_shards} hold images, maybe: name them, or a glob of them" * bool(n_shards)
+            message = (
+                f"Found no image in {self.place.shown}; {n_ignored} other files were ignored{hint}."
+            )
             raise SourceNotFoundError(message)
 
 
@@ -234,7 +247,7 @@ class _List:
         for number, entry in enumerate(self._read_lines(), start=1):
             if not entry.strip():
                 continue
-            found = _open_url(entry, may_match=False) if is_url(entry) else _open_path(entry)
+            found = _open_entry(entry)
             if found is None:
                 message = (
                     f"Cannot read {show_path(entry)}, line {number} of the list "
@@ -253,6 +266,13 @@ class _List:
                 yield from map(os.fsdecode, line.splitlines())
         except OSError as error:
             raise _fail_list(self.path, error) from error
+
+
+def _open_entry(entry: str) -> _Source | None:
+    """Return what a line of a list names, None where there is nothing."""
+    if is_url(entry):
+        return _open_url(entry, may_match=False)
+    return _open_path(entry) or split_member(entry)
 
 
 def _open_list(path: str) -> IO[bytes]:

@@ -17,6 +17,7 @@ from dask_quant.sources.addresses import is_pattern, join_url, split_folder_url
 from dask_quant.sources.found import Found, Root
 from dask_quant.sources.header import show_path
 from dask_quant.sources.object_pages import walk_objects
+from dask_quant.sources.shards import ShardPlace, find_in_shard, is_shard
 from dask_quant.sources.signatures import SUFFIXES
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class StoreGlob:
     def find(self, search: Search) -> Iterator[Found]:
         """Yield what matches and is an image. No folder is looked into that cannot hold any."""
         start, patterns = split_pattern(self.url)
-        finder = _Finder(start, search, takes_hidden=True)  # where the pattern says so
+        finder = _Finder(start, search, takes_hidden=True, takes_shards=True)  # as it says
         descends: Callable[[str], bool] | None = None
         if _ANY_DEPTH not in patterns:
             descends = lambda folder: _may_hold(folder.split("/"), patterns)  # noqa: E731
@@ -90,6 +91,8 @@ class _Finder:
     """Which search."""
     takes_hidden: bool = False
     """Whether names that begin with a dot are searched and taken."""
+    takes_shards: bool = False
+    """Whether what lies in tar and Parquet files is taken."""
 
     def stops(self, folder: str) -> bool:
         """Return whether a folder below the root is not searched: hidden, a store, excluded."""
@@ -101,12 +104,18 @@ class _Finder:
         url, name = join_url(self.url, entry.below), entry.below.rpartition("/")[2]
         suffix = PurePosixPath(name).suffix.lower()
         is_image = _is_store(name) if entry.is_folder else suffix in SUFFIXES
-        if self._is_hidden(name) or not is_image or self.is_excluded(entry.below):
+        is_holder = not entry.is_folder and is_shard(name)
+        is_taken = is_image or (is_holder and self.takes_shards)
+        if self._is_hidden(name) or not is_taken or self.is_excluded(entry.below):
+            self.search.n_shards += is_holder
             self.search.ignore(url)
             return
         root = split_folder_url(self.url)
         place = "/".join(part for part in entry.below.split("/") if part not in ("", ".", ".."))
         n_above = self.search.count_above(root)
+        if is_holder:
+            yield from find_in_shard(url, url, ShardPlace(root, place, n_above), self.search)
+            return
         yield Found(url, url, place, root, False, n_above, entry.size, entry.version)
 
     def is_excluded(self, below: str) -> bool:

@@ -103,11 +103,11 @@ class RemoteFile:
         """Return its bytes."""
         return self.n_bytes
 
-    def open(self) -> IO[bytes]:
-        """Return it as a file that can be sought, and fetches what is read."""
+    def open(self, ahead_bytes: int = _PIECE_BYTES) -> IO[bytes]:
+        """Return it as a file that can be sought, and fetches so many bytes at a time."""
         if not self.has_ranges:
             return io.BytesIO(self.read_all())
-        return io.BufferedReader(_RangeReader(self), _PIECE_BYTES)
+        return io.BufferedReader(_RangeReader(self), ahead_bytes)
 
     def read(self, ranges: Iterable[tuple[int, int]]) -> Iterator[bytes]:
         """Yield the bytes of each range ``(offset, length)``; fewer where the file ends before.
