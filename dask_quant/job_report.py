@@ -11,7 +11,7 @@ from dask_quant.errors import DaskQuantError, OptionError, SourceError, SourceNo
 from dask_quant.options import FIRST_PAGE, Page, as_path
 from dask_quant.report_page.contents import PageContents, Pair, ShownImage
 from dask_quant.report_page.page import GENERATOR, render_page
-from dask_quant.report_pictures import picture_output, picture_source
+from dask_quant.report_pictures import SECRETS, picture_output, picture_source
 from dask_quant.report_rows import parse_rows, summarize_rows
 from dask_quant.results import Quarantined
 from dask_quant.routes.common import (
@@ -223,6 +223,12 @@ def _read_summary(manifest: str) -> RowSummary:
 def _open_manifest(manifest: str) -> Iterator[Iterable[bytes]]:
     """Yield the lines of a manifest, here or in an object store."""
     if is_url(manifest):
+        if SECRETS in manifest:
+            message = (
+                f"Cannot read the manifest {manifest!r}: its whole address is not kept; ask the "
+                "job itself for the report."
+            )
+            raise SourceError(message)
         parts = ObjectFolder(manifest.rpartition("/")[0]).read_rows()
         yield (line for part in parts for line in part.splitlines(keepends=True))
         return

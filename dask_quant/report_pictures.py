@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 MAX_PIXELS = 1 << 26
 """Pixels that are decoded at most to show a picture: as many as one image is handled in one go."""
 
-_SECRETS = "***"
+SECRETS = "***"
 """What a manifest has where an address had a name, a password or a query."""
 
 
@@ -60,7 +60,7 @@ def picture_source(
         return "Read from standard input, or not known."
     if not isinstance(source, (str, Path)):
         return _picture_array(source, side)
-    if is_url(source) and _SECRETS in source:
+    if is_url(source) and SECRETS in source:
         return "Its whole address is not kept."
     return _try_to_show(lambda: _read_source(source, side, frame, page), side)
 

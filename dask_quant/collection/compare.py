@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dask_quant.collection.items import QUARANTINED, WRITTEN
+from dask_quant.collection.work import digest_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -89,11 +90,11 @@ def _compare(
     if now is None:
         found.n_gone, found.gone = found.n_gone + 1, found.gone or row.path
         return
-    out, modified = now
+    source, out, modified = now
     if modified != row.modified and row.status == QUARANTINED:
         found.mended.append((row.id, row.group))
         return
-    if modified != row.modified:
+    if modified != row.modified and not _is_same(source, row):
         found.n_changed += 1
         found.changed.setdefault(row.group, row.path)
     elif row.status == WRITTEN and measure(out) not in (row.output_bytes, -1):
@@ -101,3 +102,8 @@ def _compare(
     else:
         return
     found.again.append(row.id)
+
+
+def _is_same(source: str, row: ImageRow) -> bool:
+    """Return whether a file that was touched, or copied, holds the same bytes as before."""
+    return row.digest is not None and digest_source(source) == row.digest

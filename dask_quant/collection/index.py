@@ -237,11 +237,11 @@ class Index:
         )
         return [os.fsdecode(path) for (path,) in rows]
 
-    def find(self, id: str) -> tuple[str, str | None] | None:
-        """Return the output of an image, and when its input was changed last; None: it is gone."""
-        query = "SELECT out, modified FROM items WHERE id = ?"
+    def find(self, id: str) -> tuple[str, str, str | None] | None:
+        """Return source and output of an image, and when it was changed last; None: it is gone."""
+        query = "SELECT path, out, modified FROM items WHERE id = ?"
         row = self._database.execute(query, (id,)).fetchone()
-        return None if row is None else (os.fsdecode(row[0]), row[1])
+        return None if row is None else (os.fsdecode(row[0]), os.fsdecode(row[1]), row[2])
 
     def reopen(self, ids: Iterable[str]) -> None:
         """Have images done again. **Eager**."""

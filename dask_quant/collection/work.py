@@ -240,8 +240,8 @@ def _count_bytes(source: str | io.BytesIO) -> int | None:
         return None
 
 
-def _digest(source: str | io.BytesIO) -> str | None:
-    """Return the SHA-256 of a file, None for what is none."""
+def digest_source(source: str | io.BytesIO) -> str | None:
+    """Return the SHA-256 of a file of this machine, or of one in memory; None for what is none."""
     if isinstance(source, io.BytesIO):
         return f"sha256:{hashlib.sha256(source.getbuffer()).hexdigest()}"
     if is_url(source) or not os.path.isfile(source):
@@ -438,7 +438,7 @@ def _write_image(
         output=show_text(item.out),
         width=image.pixels.shape[1],
         height=image.pixels.shape[0],
-        digest=_digest(image.source),
+        digest=digest_source(image.source),
         n_unique_colors=outcome.n_unique_colors,
         n_colors=len(outcome.palette) if counts is None else int((counts > 0).sum()),
         mse=outcome.squared_error / outcome.n_pixels,

@@ -134,13 +134,13 @@ def name_outputs(outputs: Sequence[str]) -> str:
     >>> name_outputs(["s3://bucket/out/a/1.png", "s3://bucket/out/b/1.png"])
     's3://bucket/out'
     """
-    schemes, places = zip(*map(_split_scheme, outputs), strict=True)
     try:
-        common: str = os.path.commonpath(places) if len(set(schemes)) == 1 else ""
-    except ValueError:  # some are absolute, some relative
+        schemes, places = zip(*map(_split_scheme, outputs), strict=True)
+        common = os.path.commonpath(places) if len(set(schemes)) == 1 else ""
+    except ValueError:  # some are absolute, some relative; or there are none
         common = ""
     if common not in ("", os.sep):
-        return schemes[0] + common
+        return f"{schemes[0]}{common}"
     more = len(outputs) - _MAX_OUTPUTS
     return ", ".join(outputs[:_MAX_OUTPUTS]) + (f" and {more:,} more" if more > 0 else "")
 

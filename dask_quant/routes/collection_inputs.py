@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 N_LOOKED_AT = 1000
 """Images, of the largest files, whose headers are read to tell whether the job fits its memory;
 others are looked at when their turn comes (arbitrary: 0.2 s)."""
+
+_SIDE_BY_SIDE = 32
+"""Images far away whose headers are read at a time (arbitrary)."""
 
 _ALL_COLORS_PIXELS = 1 << 24
 """Pixels that may be of as many colours as there are."""
@@ -149,9 +154,20 @@ def _is_same_folder(source: str | Path, out: Path | str) -> bool:
 
 def read_headers(paths: Iterable[str]) -> Iterator[ImageHeader]:
     """Yield what images say about themselves; those that cannot be read say nothing."""
-    for path in paths:
-        with suppress(DaskQuantError):
-            yield read_any_header(path)
+    left = iter(paths)
+    while batch := list(islice(left, _SIDE_BY_SIDE)):
+        if is_url(batch[0]):  # each takes some round trips
+            with ThreadPoolExecutor(len(batch)) as pool:
+                yield from filter(None, pool.map(_read_header, batch))
+        else:
+            yield from filter(None, map(_read_header, batch))
+
+
+def _read_header(path: str) -> ImageHeader | None:
+    """Return what an image says about itself, if it can be read."""
+    with suppress(DaskQuantError):
+        return read_any_header(path)
+    return None
 
 
 def plan_memory(job: Job, index: Index, executor: Sides) -> MemoryPlan:

@@ -175,8 +175,9 @@ def insist(
             missing = SourceNotFoundError if family is SourceError else family
             what = "file" if family is SourceError else "bucket or folder"
             raise missing(f"{intent}: there is no such {what}.") from None
-        except PermissionError:
-            raise family(f"{intent}: permission denied.") from None
+        except PermissionError as error:  # stores say why: a token that expired, a policy
+            reason = hide_login(show_cause(error), url)
+            raise family(f"{intent}: permission denied ({reason}).") from None
         except Exception as error:  # libraries of stores raise types of their own
             reason = hide_login(show_cause(error), url)
             if not _may_pass(error):

@@ -208,10 +208,10 @@ def run_mogrify(folder: Folder, out: Path, k: int) -> Run:
     return run_xargs(command, folder, out)
 
 
-def list_tools(suffix: str) -> dict[str, RunTool]:
+def list_tools(suffix: str, efforts: Sequence[str] = EFFORTS) -> dict[str, RunTool]:
     """Return how to run each tool that is there and reads such files."""
     tools: dict[str, RunTool] = {}
-    for effort in EFFORTS:
+    for effort in efforts:
         tools[f"dask_quant --effort {effort}"] = run_ours("--effort", effort)
         tools[f"dask_quant --per-image --effort {effort}"] = run_ours(
             "--per-image", "--effort", effort
@@ -227,7 +227,10 @@ def measure_speed(given: argparse.Namespace, root: Path) -> Iterator[SpeedRow]:
     """Yield a row for each tool."""
     suffix = ".png" if given.format == "png" else ".jpg"
     sizes = {"n_images": given.n_images, "size": given.size, "suffix": suffix}
-    folder, tools = write_crops(given.data, root / "crops", **sizes), list_tools(suffix)
+    folder, tools = (
+        write_crops(given.data, root / "crops", **sizes),
+        list_tools(suffix, given.efforts),
+    )
     warm_up(folder, root, given.colors)
     runs: dict[str, list[Run]] = {tool: [] for tool in tools}
     for _ in range(given.repeats):
@@ -365,6 +368,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     speed.add_argument("--n-images", type=int, default=5000)
     speed.add_argument("--format", choices=("png", "jpeg"), default="png")
     speed.add_argument("--repeats", type=int, default=1)
+    speed.add_argument("--efforts", nargs="+", choices=EFFORTS, default=EFFORTS)
     memory.add_argument("--sizes", type=int, nargs="+", default=(1000, 5000, 20_000))
     memory.add_argument("--effort", choices=EFFORTS, default="fast")
     memory.add_argument("--workers", type=int, default=2, help="worker processes; 0: threads")

@@ -2,6 +2,7 @@
 
 import json
 
+import chaos
 import collection
 import decode_memory
 import dither
@@ -21,6 +22,7 @@ import zarr
 import zarr_axes
 from PIL import Image
 
+import dask_quant as dq
 from dask_quant.fit_options import DITHERS
 from dask_quant.kernels.count_block import pack_colors
 
@@ -288,3 +290,35 @@ def test_decoding_is_measured_against_its_plan(tmp_path, capsys):
     assert [row["kind"] for row in rows] == kinds
     assert [int(row["planned"]) for row in rows] == [10, 17]
     assert all(row["measured"] > 0 for row in rows)
+
+
+@pytest.mark.slow
+def test_jobs_that_are_struck_down_end_with_the_same_bytes(capsys):
+    words = "any moment,all workers"
+    short = ["--images", "48", "--points", "2", "--modes", "shared", "--only", words, "--json"]
+    assert chaos.main(short) == 0, capsys.readouterr().out
+    verdicts = json.loads(capsys.readouterr().out)["verdicts"]
+    assert [each["code"] for each in verdicts] == [-9, -9, 0]
+    assert all(each["problems"] == [] for each in verdicts)
+    assert [each["seconds"] > 0 for each in verdicts] == [True, True, False]
+
+
+def test_chaos_sees_what_does_not_hold(tmp_path):
+    chaos.make_images(tmp_path / "in", 3, 0)
+    out = tmp_path / "out"
+    dq.quantize(tmp_path / "in", out, n_colors=3)
+    job = chaos.Job("shared", tmp_path / "in", 3, chaos.digest_tree(out), 1, 1, 1.0)
+    done = chaos.note_done(out)
+    assert len(done) == 3
+    assert chaos.compare(job, out, done) == []
+    first = min(done)
+    first.write_bytes(first.read_bytes() + b"x")
+    (out / ".dask-quant" / "scratch").mkdir()
+    (out / "manifest.jsonl").write_bytes((out / "manifest.jsonl").read_bytes()[:-1])
+    problems = chaos.compare(job, out, done)
+    assert problems == [
+        "the tree differs",
+        f"1 finished outputs were rewritten, such as {first.name}",
+        "2 rows of 2 images in the manifest",
+        "left: .dask-quant/scratch",
+    ]

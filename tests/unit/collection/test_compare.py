@@ -9,6 +9,7 @@ from PIL import Image
 from dask_quant.collection import compare
 from dask_quant.collection.compare import compare_rows
 from dask_quant.collection.items import QUARANTINED, ImageRow
+from dask_quant.collection.work import digest_source
 
 
 @pytest.fixture
@@ -74,3 +75,13 @@ def test_what_is_not_is_told_and_done_again(folder, rows, open_index):
     assert [item.out for item, _ in index.iterate_pending()] == ["new.png"]
     index.reopen(found.again)
     assert index.count_pending() == 4
+
+
+def test_a_file_that_was_touched_and_holds_the_same_is_as_it_was(folder, rows, open_index):
+    path = folder / "in" / "a.png"
+    rows[0] = replace(rows[0], digest=digest_source(str(path)))
+    rows[1] = replace(rows[1], digest="sha256:0")
+    for name in ("a", "b"):
+        os.utime(folder / "in" / f"{name}.png", ns=(0, 5))
+    found = compare_rows(open_index(folder / "in"), rows, measure(folder / "out"))
+    assert found.again == [rows[1].id]

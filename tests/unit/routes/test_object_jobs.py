@@ -98,8 +98,14 @@ def read_manifest(store, name="manifest.jsonl"):
     return [json.loads(line) for line in store.read(f"out/{name}").splitlines()]
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("way", ["store to store", "store to disk", "disk to store"])
+@pytest.mark.parametrize(
+    ("way", "mode"),
+    [
+        *(("store to store", mode) for mode in MODES),
+        ("store to disk", "groups"),
+        ("disk to store", "shared"),
+    ],
+)
 def test_the_bytes_are_those_of_a_job_on_disk(way, mode, store, photos, expected, tmp_path):
     source, target = way.split(" to ")
     sources, out = photos if source == "disk" else SOURCES, OUT
@@ -190,7 +196,7 @@ def test_an_output_that_cannot_be_put_ends_the_job(store, expected):
     )
     done = command(SOURCES, "-o", OUT, "-k", "5")
     assert done.exit_code == 1
-    assert f"Cannot write {OUT}a/1.png: permission denied." in done.stderr
+    assert f"Cannot write {OUT}a/1.png: permission denied (" in done.stderr
     store.misbehave = lambda method, path, times: ""
     store.forget()
     assert command(SOURCES, "-o", OUT, "-k", "5", "--resume").exit_code == 0
@@ -220,8 +226,9 @@ def test_a_job_that_is_killed_goes_on(strikes, store, expected, monkeypatch):
         return ""
 
     store.misbehave = kill
-    driver = [sys.executable, "-c", DRIVER]
-    process = subprocess.Popen([*driver, "quantize", SOURCES, "-o", OUT, "-k", "5"])
+    arguments = ["quantize", SOURCES, "-o", OUT, "-k", "5"]
+    one_by_one = ["--scheduler", "synchronous"]  # so that rows are put before the last output is
+    process = subprocess.Popen([sys.executable, "-c", DRIVER, *arguments, *one_by_one])
     started.set()
     assert process.wait(120) == -signal.SIGKILL
     store.settle()
@@ -317,7 +324,10 @@ def test_what_is_in_the_way_is_told_as_on_disk(store, expected, photos, tmp_path
 
 
 def test_a_plan_puts_nothing(store, photos, tmp_path):
+    busy = []
+    store.misbehave = lambda method, path, times: busy.append(store.n_busy) or "slow"
     plan = json.loads(command(SOURCES, "-o", OUT, "-k", "5", "--dry-run", "--json").stdout)["plan"]
+    assert max(busy) > 1  # headers are read side by side
     arguments = [str(photos), "-o", str(tmp_path / "out"), "-k", "5", "--dry-run", "--json"]
     on_disk = json.loads(command(*arguments).stdout)["plan"]
     assert plan.pop("outputs") == [f"{OUT}{name}" for name in PICTURES]
@@ -386,3 +396,17 @@ def test_keys_of_any_characters_are_images_of_their_own(bucket):
     sizes = {row["output"]: row["input_bytes"] for row in read_manifest(bucket)}
     assert sizes == {name: len(bucket.read(f"photos/{name}")) for name in names}
     assert quantize(per_image=True, resume=True).n_skipped == len(names)
+
+
+def test_palettes_and_their_use_agree_with_those_of_a_job_on_disk(store, photos, tmp_path):
+    made = [
+        dq.make_palette(sources, tmp_path / f"{n}.gpl", n_colors=5)
+        for n, sources in enumerate((SOURCES, photos))
+    ]
+    assert made[0].palette == made[1].palette
+    assert made[0].input_bytes == made[1].input_bytes == sum(map(len, PICTURES.values()))
+    cluster = dq.ClusterOptions(memory_limit_bytes=2_000_000_000)
+    dq.apply_palette(SOURCES, OUT, made[0].palette, cluster=cluster)
+    dq.apply_palette(photos, tmp_path / "out", made[0].palette)
+    on_disk = {name: (tmp_path / "out" / name).read_bytes() for name in PICTURES}
+    assert list_out(store)[0] == on_disk

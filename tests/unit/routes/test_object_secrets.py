@@ -8,6 +8,9 @@ import sys
 import pytest
 import s3_server
 
+import dask_quant as dq
+from dask_quant.errors import SourceError
+
 DRIVER = """
 import json, sys
 import dask_quant as dq
@@ -89,10 +92,24 @@ def test_no_secret_is_told_anywhere(said, bucket):
         f"{web}/scans/photos/gone.jpg?***",
         "s3://***@scans/photos/b.jpg",
     }
-    assert "failed: Cannot write s3://scans/refused/web.png: permission denied." in told
+    refused = "failed: Cannot write s3://scans/refused/web.png: permission denied"
+    assert any(line.startswith(refused) for line in told)
     assert b"Compute Failed" in said["logs"]
     assert any(line.startswith("task: do_task-") for line in told)
     for name in ("out/a.png", "out/web.png", "out/manifest.jsonl", "out/.dask-quant/job.json"):
         assert name in said
     for secret in (s3_server.SECRET, LOGIN, SIGNATURE):
         assert [name for name, text in said.items() if secret.encode() in text] == []
+
+
+def test_a_login_in_the_address_of_outputs_is_used_and_not_told(memory_url, photo_path, tmp_path):
+    out, page = memory_url.replace("://", f"://me:{LOGIN}@") + "/out", tmp_path / "report.html"
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(photo_path.read_bytes())
+    report = dq.quantize(tmp_path / "photos", out, n_colors=3, report=page)
+    assert report.outputs == ("memory://***@scans/out/a.png",)
+    text = page.read_text()
+    assert text.count("<img") == 2
+    assert LOGIN not in text + repr(report) + json.dumps(report.to_json())
+    with pytest.raises(SourceError, match="ask the job itself"):
+        dq.write_report(report, tmp_path / "again.html")
