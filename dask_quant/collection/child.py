@@ -21,7 +21,8 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-from dask_quant.collection.work import do_work, find_source
+from dask_quant.collection.task import find_source
+from dask_quant.collection.work import do_work
 from dask_quant.errors import DaskQuantError
 from dask_quant.process import claim_process, peak_rss_bytes
 from dask_quant.sources.decode_limits import PLANNED, limit_decoding
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from dask_quant.collection.items import Item
-    from dask_quant.collection.work import Done, Work
+    from dask_quant.collection.task import Done, Work
 
 _HANG_UP = getattr(select, "POLLRDHUP", 0) | select.POLLHUP
 
@@ -47,8 +48,7 @@ def serve(descriptor: int) -> None:
     with Connection(descriptor) as pipe:
         while True:
             try:
-                task = pickle.loads(pipe.recv_bytes())
-                _answer(pipe, *task)
+                _answer(pipe, pipe.recv_bytes())
             except (EOFError, ConnectionError):
                 return
 
@@ -61,7 +61,18 @@ def _end_with_asker(descriptor: int) -> None:
     os._exit(1)
 
 
-def _answer(pipe: Connection, work: Work, items: Sequence[Item]) -> None:
+def _answer(pipe: Connection, task: bytes) -> None:
+    """Do a task and send what came of it."""
+    try:
+        work, items = pickle.loads(task)
+    except Exception as error:  # what it needs is not here
+        said = f"A process for tasks cannot take them: {type(error).__name__}: {error}"
+        _send(pipe, {"error": "JobError", "said": said})
+        return
+    _do_task(pipe, work, items)
+
+
+def _do_task(pipe: Connection, work: Work, items: Sequence[Item]) -> None:
     """Do a task and send what came of it."""
 
     @contextmanager

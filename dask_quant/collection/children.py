@@ -22,7 +22,9 @@ import numpy as np
 
 from dask_quant import errors
 from dask_quant.collection.items import ImageRow
-from dask_quant.collection.work import Done, do_work, find_source, set_aside
+from dask_quant.collection.reading import set_aside
+from dask_quant.collection.task import Done, find_source
+from dask_quant.collection.work import do_work
 from dask_quant.errors import DecoderError, JobError
 from dask_quant.histogram import ColorHistogram
 from dask_quant.process import note_helper
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dask_quant.collection.items import Item
-    from dask_quant.collection.work import Work
+    from dask_quant.collection.task import Work
 
 _LOOK_S = 5.0
 """Seconds after which a process that says nothing is looked at (arbitrary)."""
@@ -163,6 +165,7 @@ def do_task(work: Work, items: Sequence[Item]) -> Done:
                 continue
             rows += [set_aside(work, item, loss.error) for item in left if item.position == culprit]
             left = [item for item in left if item.position != culprit]
+            n_losses = 0
         else:
             return replace(done, rows=(*rows, *done.rows), n_images=len(items))
 
@@ -212,9 +215,19 @@ def _take_process(run_id: str) -> TaskProcess:
     with _lock:
         if run_id in _stopped:
             raise JobError("The job was stopped.")
-        process = _idle.pop() if _idle else TaskProcess()
+        process = _pop_idle() or TaskProcess()
         _busy[process] = run_id
         return process
+
+
+def _pop_idle() -> TaskProcess | None:
+    """Return a process that waits and lives, None where there is none."""
+    while _idle:
+        process = _idle.pop()
+        if process.process.poll() is None:
+            return process
+        process.close()
+    return None
 
 
 def _give_back(process: TaskProcess) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dask_quant.collection.items import QUARANTINED, WRITTEN
-from dask_quant.collection.work import digest_source
+from dask_quant.collection.items import QUARANTINED, WRITTEN, show_text
+from dask_quant.collection.reading import digest_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -97,7 +97,9 @@ def _compare(
     if modified != row.modified and not _is_same(source, row):
         found.n_changed += 1
         found.changed.setdefault(row.group, row.path)
-    elif row.status == WRITTEN and measure(out) not in (row.output_bytes, -1):
+    elif row.status == WRITTEN and (
+        show_text(out) != row.output or measure(out) not in (row.output_bytes, -1)
+    ):
         found.n_lost, found.lost = found.n_lost + 1, found.lost or row.output
     else:
         return

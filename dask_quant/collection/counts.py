@@ -22,7 +22,7 @@ from dask_quant.sources.histogram_file import read_histogram
 if TYPE_CHECKING:
     from dask_quant.collection.index import Index
     from dask_quant.collection.output import State
-    from dask_quant.collection.work import Done
+    from dask_quant.collection.task import Done
 
 CHECKPOINT_S = 20.0
 """Seconds of counting that a kill costs at most, but for `CHECKPOINT_SHARE` (arbitrary)."""
@@ -76,34 +76,48 @@ class KeptCounts:
         self._cost = 0.0
         self._n_kept = 0
         self._lines: list[bytes] = []
+        self._index: Index | None = None
 
-    def load(self, index: Index) -> None:
-        """Take over what an earlier run kept, the most that is whole."""
+    def load(self, index: Index, *, is_fitted: bool = False) -> bool:
+        """Take over what an earlier run kept, the most that is whole.
+
+        Returns whether all images that were counted are there, as they were; else nothing is taken
+        over, nor kept any more. Once a palette ``is_fitted`` to them that is no question.
+        """
+        self._index = index
         for number in sorted(self._list_kept(), reverse=True):
-            histogram = self._read_counts(number)
-            checksums = self._read_lines(number)
-            if histogram is not None and checksums is not None:
-                self._growing.add(histogram)
-                self._n_kept = number
-                index.note_checksums(checksums)
-                return
+            histogram, lines = self._read_counts(number), self._read_lines(number)
+            if histogram is None or lines is None:
+                continue
+            if not (is_fitted or all(index.is_as_then(id, then) for id, _, then in lines)):
+                self._state.discard(*self._list_names())
+                return False
+            self._growing.add(histogram)
+            self._n_kept = number
+            index.note_checksums((id, checksum) for id, checksum, _ in lines)
+            return True
+        return True
 
-    def _read_lines(self, number: int) -> list[tuple[str, int]] | None:
+    def _read_lines(self, number: int) -> list[tuple[str, int, str | None]] | None:
         """Return what the lines up to a number say, None where some are missing or damaged."""
-        found: list[tuple[str, int]] = []
+        found: list[tuple[str, int, str | None]] = []
         for each in range(1, number + 1):
             lines = self._state.read(f"{self._name}-{each}.jsonl")
             try:
-                found += [(id, checksum) for id, checksum in map(json.loads, _split(lines))]
+                found += [(id, crc, then) for id, crc, then in map(json.loads, _split(lines))]
             except (TypeError, ValueError):
                 return None
         return found
 
     def _list_kept(self) -> list[int]:
         """Return the numbers of all counts that are there."""
-        pattern = re.compile(rf"{re.escape(self._name)}-(\d+)\.npz")
-        matches = map(pattern.fullmatch, self._state.list_names())
-        return [int(match[1]) for match in matches if match]
+        names = [name for name in self._list_names() if name.endswith(".npz")]
+        return [int(name.rpartition("-")[2].removesuffix(".npz")) for name in names]
+
+    def _list_names(self) -> list[str]:
+        """Return all names that are of these counts."""
+        pattern = re.compile(rf"{re.escape(self._name)}-\d+\.(npz|jsonl)")
+        return [name for name in self._state.list_names() if pattern.fullmatch(name)]
 
     def _read_counts(self, number: int) -> ColorHistogram | None:
         """Return counts, None where they are damaged."""
@@ -118,7 +132,10 @@ class KeptCounts:
         """Add what a task counted, and keep all so far once in a while."""
         assert done.histogram is not None, "the task was to count"
         self._growing.add(done.histogram)
-        self._lines += [json.dumps(each).encode() + b"\n" for each in done.checksums]
+        for id, checksum in done.checksums:
+            found = None if self._index is None else self._index.find(id)
+            line = [id, checksum, None if found is None else found[2]]
+            self._lines.append(json.dumps(line).encode() + b"\n")
         waited = time.monotonic() - self._kept_at
         if waited > CHECKPOINT_S and waited * CHECKPOINT_SHARE > self._cost:
             self.keep()

@@ -192,7 +192,7 @@ class Index:
                 "name_group", 1, lambda place: _name_group(place, pattern)
             )
             self._database.execute("UPDATE items SET grp = name_group(place)")
-            self._database.execute("CREATE INDEX by_group ON items (grp, position)")
+            self._database.execute("CREATE INDEX by_group ON items (COALESCE(grp, ''), position)")
 
     def list_groups(self) -> Iterator[tuple[str | None, int]]:
         """Yield every group and how many images it has; None is that of all."""
@@ -214,17 +214,25 @@ class Index:
                 ((checksum, id) for id, checksum in checksums),
             )
 
-    def open_groups(self, most: int) -> int:
-        """Have groups of up to so many images done as a whole where something is left to do.
+    def is_as_then(self, id: str, modified: str | None) -> bool:
+        """Return whether an image is there, and was not changed since."""
+        return self._count("id = ? AND modified IS ?", (id, modified)) > 0
 
-        Returns how many images there is something to do with again.
-        """
-        found = self._database.execute(
-            "UPDATE items SET status = 0 WHERE status <> 0 AND grp IN (SELECT grp FROM items"
-            " GROUP BY grp HAVING SUM(status = 0) > 0 AND COUNT(*) <= ?)",
-            (most,),
+    def count_group(self, group: str) -> int:
+        """Return how many images a group has."""
+        return self._count("grp = ?", (group,))
+
+    def list_open_groups(self) -> list[str]:
+        """Return the groups of which some images are done, and some are not."""
+        rows = self._database.execute(
+            "SELECT grp FROM items WHERE grp IS NOT NULL GROUP BY grp"
+            " HAVING SUM(status = 0) BETWEEN 1 AND COUNT(*) - 1"
         )
-        return found.rowcount
+        return [group for (group,) in rows.fetchall()]
+
+    def open_group(self, group: str) -> None:
+        """Have all images of a group done again. **Eager**."""
+        self._database.execute("UPDATE items SET status = 0 WHERE grp = ?", (group,))
 
     def is_pending(self, id: str) -> bool:
         """Return whether an image is there, and there is something to do with it."""
@@ -302,7 +310,8 @@ class Index:
             Group by group, rather than in the order of the sources.
         """
         where, values = _pending(uncounted, group)
-        key, last = ("grp", "position") if grouped else ("position",), None
+        # Where there are no groups, theirs is NULL, which compares with nothing.
+        key, last = ("COALESCE(grp, '')", "position") if grouped else ("position",), None
         columns = ", ".join(key)
         while True:
             after = f" AND ({columns}) > ({', '.join('?' * len(key))})" if last else ""
@@ -320,16 +329,12 @@ class Index:
                 )
                 yield item, size or 0
             end = rows[-1]
-            last = (end[6], end[0]) if grouped else (end[0],)
+            last = (end[6] or "", end[0]) if grouped else (end[0],)
 
-    def list_outputs(self) -> list[str]:
-        """Return the outputs that were written, in the order of the sources."""
-        rows = self._database.execute("SELECT out FROM items WHERE status = 1 ORDER BY position")
-        return [os.fsdecode(out) for (out,) in rows]
-
-    def list_all_outputs(self) -> list[str]:
-        """Return all outputs, in the order of the sources."""
-        rows = self._database.execute("SELECT out FROM items ORDER BY position")
+    def list_outputs(self, *, planned: bool = False) -> list[str]:
+        """Return the outputs that were written, or all, in the order of the sources."""
+        where = "1" if planned else "status = 1"
+        rows = self._database.execute(f"SELECT out FROM items WHERE {where} ORDER BY position")
         return [os.fsdecode(out) for (out,) in rows]
 
     def _get(self, position: int, columns: str) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ A folder of this machine, or one of an object store: what runs a job does not kn
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import time
 from contextlib import contextmanager, suppress
@@ -15,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dask_quant.collection.manifest import MANIFEST_NAME, Manifest, parse_rows
 from dask_quant.errors import DaskQuantError, OutputExistsError
-from dask_quant.sinks.atomic import report_os_errors
+from dask_quant.sinks.atomic import report_os_errors, sync_folder
 from dask_quant.sinks.batch_files import LocalPlace, ObjectPlace
 from dask_quant.sinks.object_folder import ObjectFolder
 from dask_quant.sinks.object_state import check_empty, explain_taken, open_object_state
-from dask_quant.sinks.state_folder import holds_state, open_state
+from dask_quant.sinks.state_folder import LOCK_NAME, holds_state, open_state
 from dask_quant.sources.addresses import join_url
 from dask_quant.sources.header import show_path
 
@@ -33,7 +34,7 @@ STATE_NAME = ".dask-quant"
 """Folder of an output folder that holds the state of its job."""
 
 _SCRATCH_NAME = "scratch"
-"""Folder of the state in which outputs wait for their names."""
+"""Beginning of the name of the folder of the state in which outputs wait for their names."""
 
 _PUT_S = 5.0
 """Seconds of rows that are put into an object store together at least (arbitrary): what a kill
@@ -145,13 +146,24 @@ def _open_local(
     target: Any, identity: Mapping[str, Any], resume: bool, overwrite: bool
 ) -> Iterator[Output]:
     """Open a folder of this machine."""
-    path = target / STATE_NAME
-    with open_state(path, identity, shown=str(target), resume=resume, overwrite=overwrite) as state:
-        manifest = Manifest(target / MANIFEST_NAME, keeps=state.is_resumed)
-        scratch = path.absolute() / _SCRATCH_NAME
+    path, manifest_path = target / STATE_NAME, target / MANIFEST_NAME
+
+    def start() -> None:
+        """Let no earlier manifest be taken for that of this job."""
+        check_target(target, resume=resume, overwrite=overwrite)
+        with report_os_errors(manifest_path):
+            manifest_path.unlink(missing_ok=True)
+            sync_folder(target)
+
+    reusing = {"resume": resume, "overwrite": overwrite}
+    with open_state(path, identity, shown=str(target), start=start, **reusing) as state:
+        manifest = Manifest(manifest_path, keeps=state.is_resumed)
+        # A name of its own: tasks of an earlier run, wherever they still are, then write nothing.
+        scratch = path.absolute() / f"{_SCRATCH_NAME}-{secrets.token_hex(6)}"
         try:
             with report_os_errors(scratch):
-                shutil.rmtree(scratch, ignore_errors=True)
+                for left in path.glob(f"{_SCRATCH_NAME}-*"):
+                    shutil.rmtree(left, ignore_errors=True)
                 scratch.mkdir()
             place = LocalPlace(os.path.abspath(target), str(scratch), keeps_same=state.is_resumed)
             yield Output(target, state, manifest, place)
@@ -231,7 +243,7 @@ def check_target(target: Path | str, *, resume: bool, overwrite: bool) -> None:
 
 
 def _is_in_the_way(path: Path) -> bool:
-    """Return whether an entry of a folder is more than the empty folder that a kill may leave."""
+    """Return whether an entry of a folder is more than what a job leaves that never started."""
     if path.name != STATE_NAME or path.is_symlink() or not path.is_dir():
         return True
-    return any(path.iterdir())
+    return any(each.name != LOCK_NAME for each in path.iterdir())

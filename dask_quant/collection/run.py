@@ -16,7 +16,8 @@ from dask_quant import errors
 from dask_quant.collection.children import do_task, stop_tasks
 from dask_quant.collection.counts import GrowingCounts, KeptCounts
 from dask_quant.collection.items import QUARANTINED
-from dask_quant.collection.work import COUNT, QUANTIZE, RELABEL, Done, set_aside
+from dask_quant.collection.reading import set_aside
+from dask_quant.collection.task import COUNT, QUANTIZE, RELABEL, Done
 from dask_quant.errors import JobError
 from dask_quant.events import Event, Notice
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from dask_quant.collection.index import Index
     from dask_quant.collection.items import ImageRow, Item
     from dask_quant.collection.output import Rows
-    from dask_quant.collection.work import Work
+    from dask_quant.collection.task import Work
     from dask_quant.execute import Executor
     from dask_quant.histogram import ColorHistogram
     from dask_quant.palette import Palette

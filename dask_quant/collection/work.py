@@ -10,113 +10,46 @@ when it is to be written would belie them, and ends the job.
 
 from __future__ import annotations
 
-import hashlib
-import io
-import os
 import time
 import zlib
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from dask_quant.alpha_options import KEEP, AlphaRule
-from dask_quant.collection.items import QUARANTINED, ImageRow, Item, show_text
-from dask_quant.errors import DaskQuantError, JobError, PixelFormatError, SourceError
+from dask_quant.collection.items import ImageRow, Item, show_text
+from dask_quant.collection.reading import (
+    UNREADABLE,
+    ImageReader,
+    ReadImage,
+    digest_source,
+    start_row,
+)
+from dask_quant.collection.task import COUNT, QUANTIZE, RELABEL, Done, Work
+from dask_quant.errors import JobError
 from dask_quant.events import ignore_event
 from dask_quant.fit.fitting import fit_histogram, fit_painted
-from dask_quant.fit_options import FitOptions
 from dask_quant.flow import label_and_describe
 from dask_quant.histogram import ColorHistogram, ImageCounter
-from dask_quant.options import format_bytes
 from dask_quant.sinks.label_file import encode_labels
-from dask_quant.sources.addresses import hide_secrets, is_store_url, is_url
+from dask_quant.sources.addresses import is_url
 from dask_quant.sources.header import show_path
-from dask_quant.sources.held import find_file, is_held, parse_held
-from dask_quant.sources.image_file import fetch_file
-from dask_quant.sources.reading import Origin, read_any_header, read_pixels
+from dask_quant.sources.reading import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
+    from dask_quant.collection.reading import Limit
     from dask_quant.fit.palette_fit import PaletteFit
-    from dask_quant.palette import Palette
-    from dask_quant.sinks.batch_files import Batch, Place
-
-    Limit = Callable[[Item, str | io.BytesIO], AbstractContextManager[object]]
-
-COUNT, RELABEL, QUANTIZE = "count", "relabel", "quantize"
-"""What a task does: count colours, relabel with one palette, or give each group its own."""
+    from dask_quant.sinks.batch_files import Batch
 
 _KEPT_PIXELS = 1 << 24
 """Pixels of a group that stay in memory from the count on; those of others are read twice
 (arbitrary: 50 MB)."""
-
-_UNREADABLE = (SourceError, PixelFormatError)
-"""What is raised for an image that is set aside."""
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Work:
-    """What is to be done to images, the same for all tasks of a stage.
-
-    It has no repr of its own: what a cluster writes into its logs holds no address.
-    """
-
-    action: str
-    """`COUNT`, `RELABEL` or `QUANTIZE`."""
-    run_id: str
-    """Of the job that asks, so that its tasks can be told from those of others."""
-    folder: str
-    """Where relative paths start; a worker may have another working folder."""
-    alpha: AlphaRule = KEEP
-    """What becomes of transparency."""
-    options: FitOptions = field(default_factory=FitOptions)
-    """How to fit; of a ``palette``, the space alone is looked at."""
-    dither: str = "none"
-    """How labels are dithered."""
-    suffix: str = ".png"
-    """Suffix of the outputs."""
-    palette: Palette | None = None
-    """Palette to relabel with."""
-    classes: Palette | None = None
-    """Colours by which pixels are labelled, where those are others."""
-    place: Place | None = None
-    """Where outputs go."""
-    max_pixels: int | None = None
-    """Largest image that fits the memory limit; None: there is no limit."""
-    memory_limit_bytes: int | None = None
-    """That limit."""
-    is_isolated: bool = False
-    """Whether it is done in a process of its own, which an image may take down."""
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Done:
-    """What a task did."""
-
-    rows: tuple[ImageRow, ...] = ()
-    """Of images that were written, or set aside."""
-    checksums: tuple[tuple[str, int], ...] = ()
-    """Id of every image that was counted, and the CRC-32 of its pixels."""
-    n_seconds: float = 0.0
-    """Wall seconds that it took."""
-    histogram: ColorHistogram | None = None
-    """Colours of all that were counted."""
-    warned: tuple[tuple[str, str], ...] = ()
-    """Category and words of each warning that a process of its own gave."""
-    n_images: int = 0
-    """Images of the task."""
-
-
-def find_source(work: Work, item: Item) -> str:
-    """Return where an image is read in this process."""
-    return item.source if is_url(item.source) else os.path.join(work.folder, item.source)
 
 
 def do_work(work: Work, items: Sequence[Item], limit: Limit | None = None) -> Done:
@@ -140,124 +73,19 @@ def do_work(work: Work, items: Sequence[Item], limit: Limit | None = None) -> Do
     """
     begin = time.perf_counter()
     actions = {COUNT: _count, RELABEL: _relabel, QUANTIZE: _quantize}
-    reader = _Reader(work, limit or (lambda item, source: nullcontext()))
+    reader = ImageReader(work, limit or (lambda item, source: nullcontext()))
     done = actions[work.action](reader, items)
     return replace(done, n_seconds=time.perf_counter() - begin, n_images=len(items))
 
 
-class _Image(NamedTuple):
-    """An image that was read."""
-
-    pixels: NDArray[np.uint8]
-    """Its pixels."""
-    source: str | io.BytesIO
-    """Its path, or what was fetched from its address."""
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """Reads the images of a task."""
-
-    work: Work
-    """What is done."""
-    limit: Limit
-    """As in `do_work`."""
-
-    def read(self, item: Item) -> _Image:
-        """Return an image; raise one of `_UNREADABLE`."""
-        path = find_source(self.work, item)
-        source = _open_source(path)
-        try:
-            with self.limit(item, source):
-                self._check_size(path, source)
-                pixels = read_pixels(source, frame=item.frame, alpha=self.work.alpha)
-        except MemoryError as error:
-            message = f"Cannot read {show_path(path)}: it takes more memory than there is."
-            raise SourceError(message) from error
-        return _Image(pixels, source)
-
-    def _check_size(self, path: str, source: str | io.BytesIO) -> None:
-        """Raise `SourceError` for an image that does not fit the memory limit."""
-        most = self.work.max_pixels
-        if most is None:
-            return
-        n_pixels = read_any_header(source).n_pixels
-        if n_pixels > most:
-            limit = format_bytes(self.work.memory_limit_bytes or 0)
-            message = (
-                f"Cannot read {show_path(path)}: it has {n_pixels:,} pixels, of which a memory "
-                f"limit of {limit} allows {most:,} in an image of a collection; raise it, or "
-                "write this image by itself."
-            )
-            raise SourceError(message)
-
-    def set_aside(self, item: Item, error: Exception, seconds: float) -> ImageRow:
-        """Return the row of an image that cannot be read."""
-        return set_aside(self.work, item, error, seconds)
-
-
-def set_aside(work: Work, item: Item, error: Exception, seconds: float = 0.0) -> ImageRow:
-    """Return the row of an image that is set aside, in terms of the path that the user gave."""
-    place, named = find_file(find_source(work, item)), find_file(item.source)
-    reason = str(error).replace(show_path(place), show_path(named))
-    return replace(
-        _start_row(work, item), status=QUARANTINED, error=hide_secrets(reason), seconds=seconds
-    )
-
-
-def _start_row(work: Work, item: Item, source: str | io.BytesIO | None = None) -> ImageRow:
-    """Return a row with what is known of an image before it is written."""
-    source = find_source(work, item) if source is None else source
-    return ImageRow(
-        path=show_text(hide_secrets(item.source)),
-        frame=item.frame,
-        group=item.group,
-        input_bytes=_count_bytes(source),
-        modified=item.modified,
-        finished=round(time.time(), 3),
-        id=item.id,
-    )
-
-
-def _open_source(path: str) -> str | io.BytesIO:
-    """Return a path as it is; of an address what is there, of an image in a file its bytes."""
-    is_fetched = is_held(path) or (is_url(path) and not is_store_url(path))
-    return fetch_file(path) if is_fetched else path
-
-
-def _count_bytes(source: str | io.BytesIO) -> int | None:
-    """Return the bytes of a file; of a store, those of all its files; None when it is gone."""
-    if isinstance(source, io.BytesIO):
-        return source.getbuffer().nbytes
-    held = parse_held(source)
-    if held is not None:
-        return max(0, held.size)
-    try:
-        if os.path.isdir(source):
-            return read_any_header(source).input_bytes
-        return None if is_url(source) else os.stat(source).st_size
-    except (OSError, ValueError, DaskQuantError):
-        return None
-
-
-def digest_source(source: str | io.BytesIO) -> str | None:
-    """Return the SHA-256 of a file of this machine, or of one in memory; None for what is none."""
-    if isinstance(source, io.BytesIO):
-        return f"sha256:{hashlib.sha256(source.getbuffer()).hexdigest()}"
-    if is_url(source) or not os.path.isfile(source):
-        return None
-    with open(source, "rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-
-
-def _count(reader: _Reader, items: Sequence[Item]) -> Done:
+def _count(reader: ImageReader, items: Sequence[Item]) -> Done:
     """Count the colours of images together."""
     counter, rows, checksums = ImageCounter(), [], []
     for item in items:
         begin = time.perf_counter()
         try:
             pixels = reader.read(item).pixels
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             rows.append(reader.set_aside(item, error, time.perf_counter() - begin))
             continue
         counter.add(pixels)
@@ -270,7 +98,7 @@ def _checksum(pixels: NDArray[np.uint8]) -> int:
     return zlib.crc32(pixels.data, zlib.crc32(repr(pixels.shape).encode()))
 
 
-def _relabel(reader: _Reader, items: Sequence[Item]) -> Done:
+def _relabel(reader: ImageReader, items: Sequence[Item]) -> Done:
     """Write images with the palette that all share."""
     work = reader.work
     assert work.palette is not None, "a palette was fitted, or given"
@@ -283,17 +111,17 @@ def _relabel(reader: _Reader, items: Sequence[Item]) -> Done:
                 histogram = ColorHistogram.from_pixels(image.pixels)
                 fit = fit_painted(histogram, work.palette, work.classes, work.options.space)
                 row = _write_image(work, item, image, (histogram, fit), files)
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 row = reader.set_aside(item, error, 0)
             rows.append(replace(row, seconds=time.perf_counter() - begin))
     return Done(rows=tuple(rows))
 
 
-def _read_counted(reader: _Reader, item: Item) -> _Image:
+def _read_counted(reader: ImageReader, item: Item) -> ReadImage:
     """Return an image, with the pixels that were counted, where it was."""
     try:
         image = reader.read(item)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         if item.checksum is None:
             raise
         reason = reader.set_aside(item, error, 0).error or ""
@@ -321,7 +149,7 @@ def _changed_message(item: Item, how: str) -> str:
     )
 
 
-def _quantize(reader: _Reader, items: Sequence[Item]) -> Done:
+def _quantize(reader: ImageReader, items: Sequence[Item]) -> Done:
     """Write images with a palette for each group; those of no group are groups of their own."""
     rows: list[ImageRow] = []
     with _open_files(reader.work) as files:
@@ -341,13 +169,13 @@ class _Found:
 
     item: Item
     """Which."""
-    image: _Image | None
+    image: ReadImage | None
     """It; None where the group is too large to keep its pixels."""
     seconds: float
     """What it took to read."""
 
 
-def _quantize_group(reader: _Reader, items: Sequence[Item], files: Batch) -> list[ImageRow]:
+def _quantize_group(reader: ImageReader, items: Sequence[Item], files: Batch) -> list[ImageRow]:
     """Write the images of one group, those that can be read, with a palette of their own."""
     counter = ImageCounter() if len(items) > 1 else None
     rows: list[ImageRow] = []
@@ -357,20 +185,20 @@ def _quantize_group(reader: _Reader, items: Sequence[Item], files: Batch) -> lis
     try:
         options = reader.work.options
         shared = None if counter is None else fit_histogram(counter.finish(), options, ignore_event)
-    except _UNREADABLE as error:  # too few colours for those that classes are painted in
+    except UNREADABLE as error:  # too few colours for those that classes are painted in
         return rows + [reader.set_aside(each.item, error, each.seconds) for each in found]
     for each in found:
         begin = time.perf_counter()
         try:
             row = _write_found(reader, each, shared, files)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             row = reader.set_aside(each.item, error, 0)
         rows.append(replace(row, seconds=each.seconds + time.perf_counter() - begin))
     return rows
 
 
 def _write_found(
-    reader: _Reader, found: _Found, shared: PaletteFit | None, files: Batch
+    reader: ImageReader, found: _Found, shared: PaletteFit | None, files: Batch
 ) -> ImageRow:
     """Write an image of a group with the palette that it shares, or one of its own."""
     options = reader.work.options
@@ -385,7 +213,7 @@ def _write_found(
 
 
 def _read_group(
-    reader: _Reader, items: Sequence[Item], counter: ImageCounter | None, rows: list[ImageRow]
+    reader: ImageReader, items: Sequence[Item], counter: ImageCounter | None, rows: list[ImageRow]
 ) -> Iterator[_Found]:
     """Yield the images of a group, counted together by ``counter``; add rows of the others."""
     n_pixels = 0
@@ -393,7 +221,7 @@ def _read_group(
         begin = time.perf_counter()
         try:
             image = reader.read(item)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             rows.append(reader.set_aside(item, error, time.perf_counter() - begin))
             continue
         if counter is not None:
@@ -419,7 +247,7 @@ def _open_files(work: Work) -> Iterator[Batch]:
 def _write_image(
     work: Work,
     item: Item,
-    image: _Image,
+    image: ReadImage,
     fitted: tuple[ColorHistogram, PaletteFit],
     files: Batch,
 ) -> ImageRow:
@@ -434,7 +262,7 @@ def _write_image(
     n_bytes = files.write(item.out, chunks)
     counts = outcome.palette.counts
     return replace(
-        _start_row(work, item, image.source),
+        start_row(work, item, image.source),
         output=show_text(item.out),
         width=image.pixels.shape[1],
         height=image.pixels.shape[0],

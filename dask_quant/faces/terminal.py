@@ -52,6 +52,12 @@ EXIT_QUARANTINED = 3
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
+_STOPPED = (
+    "nothing half-written stands under its final name, and --resume, where the command has it, "
+    "goes on"
+)
+"""What is said of a job that was stopped."""
+
 TRACEBACK_VARIABLE = "DASK_QUANT_TRACEBACK"
 """Environment variable that lets unexpected errors through with their traceback."""
 
@@ -85,11 +91,11 @@ def run_command(name: str, *, quiet: bool, as_json: bool) -> Iterator[Screen]:
     except KeyboardInterrupt as error:
         code = EXIT_INTERRUPTED
         _leave_coroutines()
-        screen.show_error(error, "interrupted; nothing half-written stands under its final name")
+        screen.show_error(error, f"interrupted; {_STOPPED}")
     except _Terminated as error:
         code = EXIT_TERMINATED
         _leave_coroutines()
-        screen.show_error(error, "terminated; nothing half-written stands under its final name")
+        screen.show_error(error, f"terminated; {_STOPPED}")
     except Exception as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from dask_quant.chunking import check_budget, plan_collection
 from dask_quant.collection.index import Index
 from dask_quant.errors import DaskQuantError, OptionError, OutputError
-from dask_quant.events import Event
+from dask_quant.events import Event, Notice
 from dask_quant.routes.common import LABEL_SUFFIXES, plan_saved_bytes
 from dask_quant.sources.addresses import is_url
 from dask_quant.sources.discover import is_zarr_store
@@ -96,6 +96,9 @@ def open_index(job: Job, sources: Sources, out: Path | str | None) -> Iterator[t
         index.add(_watch(job, found), all_frames=job.run.frames == "all")
         if job.group_by is not None:
             index.set_groups(job.group_by)
+            if n_others := index.count_group(""):
+                message = f"{n_others:,} images do not match {job.group_by!r}: they are one group."
+                job.listener(Notice(message))
         yield index, n_ignored
     finally:
         index.close()

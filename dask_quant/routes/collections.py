@@ -17,7 +17,7 @@ from dask_quant.collection.items import QUARANTINED
 from dask_quant.collection.manifest import MANIFEST_NAME, add_up
 from dask_quant.collection.output import check_target, open_output
 from dask_quant.collection.run import MAX_GROUP, CollectionRun
-from dask_quant.collection.work import COUNT, Work
+from dask_quant.collection.task import COUNT, Work
 from dask_quant.errors import JobError, PixelFormatError
 from dask_quant.events import Notice
 from dask_quant.flow import describe_fit
@@ -55,6 +55,9 @@ MIN_ISOLATED = 100
 """Images from which on tasks run in processes of their own even where there is no cluster: to start
 these takes a second (arbitrary)."""
 
+_AGAIN_NAME = "again.json"
+"""What images are known by that were done, and are done again."""
+
 MAX_NAMED_OUTPUTS = 10_000
 """Outputs that a report names; of more, it names their folder, and the manifest names them."""
 
@@ -81,7 +84,8 @@ def relabel_many(job: Job, sources: Sources, out: Path | str) -> Report:
         state = output.state
         n_skipped, again = _go_on(job, run, output) if state.is_resumed else (0, set[str]())
         outcome = _write_all(job, run, state, again)
-        state.discard(*(name for name in state.list_names() if name.startswith("counts")))
+        used = [name for name in state.list_names() if name.startswith("counts")]
+        state.discard(*used, _AGAIN_NAME)
         run.tell_warnings()
         return _report(job, run, outcome, output, n_ignored=n_ignored, n_skipped=n_skipped)
 
@@ -95,7 +99,7 @@ def _write_all(
     with job.watch.measure("relabel"):
         groups = run.index.list_groups() if job.group_by is not None else []
         for name, n_images in groups:
-            if name is not None and n_images > MAX_GROUP:
+            if name is not None and (n_images > MAX_GROUP or _has_palette(state, name)):
                 _write_group(job, run, state, again, name)
         run.quantize()
     return None
@@ -142,7 +146,8 @@ def _count_shared(
 ) -> ColorHistogram | None:
     """Return the colours of all images, or of those of a group; None where none can be read."""
     with job.watch.measure("count"):
-        kept.load(run.index)
+        if not kept.load(run.index):
+            job.listener(Notice("Images changed since they were counted; all are counted again."))
         histogram = run.count(kept, group)
     if len(histogram):
         return histogram
@@ -155,7 +160,7 @@ def _check_counted(
     run: CollectionRun, kept: KeptCounts, group: str | None, again: Container[str]
 ) -> None:
     """Raise `JobError` where images are new since a palette was fitted, but for ``again``."""
-    kept.load(run.index)
+    kept.load(run.index, is_fitted=True)
     entries = run.index.iterate_pending(uncounted=True, group=group)
     new = (item for item, _ in entries if item.id not in again)
     first = next(new, None)
@@ -178,7 +183,8 @@ def _list_quarantined(run: CollectionRun) -> list[ImageRow]:
 
 def _nothing_left_message(rows: Sequence[ImageRow]) -> str:
     """Return the message for a job of which every image was set aside."""
-    return f"None of {len(rows)} images can be read; the first: {rows[0].error}"
+    first = rows[0].error if rows else "nothing is known of any"
+    return f"None of {len(rows)} images can be read; the first: {first}"
 
 
 def _report(
@@ -261,9 +267,13 @@ def _go_on(job: Job, run: CollectionRun, output: Output) -> tuple[int, set[str]]
     again.update(
         id for id, group in found.mended if find_outcome(state, _name_outcome(group)) is None
     )
+    again.update(state.read_json(_AGAIN_NAME) or ())
+    if again:  # their rows go now, and a run that is ended has to know of them
+        state.write_json(_AGAIN_NAME, sorted(again))
     run.index.reopen(again)
-    if job.group_by is not None:
-        run.index.open_groups(MAX_GROUP)
+    for group in run.index.list_open_groups():
+        if not _has_palette(state, group):  # it was written in one task, or not yet
+            run.index.open_group(group)
     output.manifest.drop(lambda row: run.index.is_pending(row.id))
     return run.index.count_written(), again
 
@@ -277,6 +287,11 @@ def _check_unchanged(found: Comparison, state: State) -> None:
                 "give them as they were, or start afresh with --overwrite."
             )
             raise JobError(message)
+
+
+def _has_palette(state: State, group: str) -> bool:
+    """Return whether a palette was fitted to a group that is too large for one task."""
+    return state.is_resumed and find_outcome(state, _name_outcome(group)) is not None
 
 
 def _name_outcome(group: str | None) -> str:

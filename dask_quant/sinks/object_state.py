@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from dask_quant.errors import OutputExistsError
@@ -80,9 +81,10 @@ def open_object_state(
     JobError
         When another run is at it, or the one to go on with is of another job.
     """
-    check_empty(folder, resume=resume, overwrite=overwrite)
     with folder.lock():
-        earlier = parse_job(folder.read(_JOB)) if resume and not overwrite else None
+        check_empty(folder, resume=resume, overwrite=overwrite)
+        data = folder.read(_JOB) if resume and not overwrite else None
+        earlier = parse_job(data, folder.name)
         if earlier is None:
             _clear(folder)
             state = ObjectState(folder, is_resumed=False)
@@ -104,9 +106,9 @@ def _clear(folder: ObjectFolder) -> None:
 
 def check_empty(folder: ObjectFolder, *, resume: bool, overwrite: bool) -> None:
     """Raise `OutputExistsError` where something is in the way. **Eager**."""
-    if overwrite or next(folder.list(), None) is None:
+    if overwrite or all(path == LOCK for path in islice(folder.list(), 2)):
         return
-    is_ours = any(folder.exists(path) for path in (_JOB, LOCK))
+    is_ours = folder.exists(_JOB)
     if resume and is_ours:
         return
     raise OutputExistsError(explain_taken(folder.name, is_ours=is_ours, resume=resume))

@@ -30,7 +30,7 @@ from dask_quant.sinks.atomic import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
 LOCK_NAME = "lock"
@@ -134,6 +134,7 @@ def open_state(
     shown: str,
     resume: bool,
     overwrite: bool = False,
+    start: Callable[[], object] | None = None,
 ) -> Iterator[StateFolder]:
     """Make or find the state folder of a job, and keep other runs away during the block.
 
@@ -151,6 +152,9 @@ def open_state(
         Whether to go on with what an earlier run left, where it left anything.
     overwrite : bool, default False
         Whether to start afresh in any case.
+    start : callable, optional
+        Called before a job is started afresh, when no other run can be at it: it looks whether
+        that may be, and removes what else is left of an earlier one.
 
     Raises
     ------
@@ -161,8 +165,11 @@ def open_state(
     """
     descriptor = _lock_folder(path, shown)
     try:
-        earlier = parse_job(_read(path / JOB_NAME)) if resume and not overwrite else None
+        data = _read(path / JOB_NAME) if resume and not overwrite else None
+        earlier = parse_job(data, shown)
         if earlier is None:
+            if start is not None:
+                start()
             with report_os_errors(path):
                 _clear(path)
             state = StateFolder(path, is_resumed=False)
@@ -305,11 +312,24 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def parse_job(data: bytes | None) -> dict[str, Any] | None:
-    """Return what ``job.json`` says; None where it is missing, torn, or of another version."""
+def parse_job(data: bytes | None, shown: str) -> dict[str, Any] | None:
+    """Return what ``job.json`` says; None where it is missing, or torn.
+
+    Raises
+    ------
+    JobError
+        When another version of this package wrote it.
+    """
     job = parse_json(data)
-    is_known = isinstance(job, dict) and job.get("version") == _VERSION
-    return job if is_known and isinstance(job.get("identity"), dict) else None
+    if not isinstance(job, dict):
+        return None
+    if job.get("version", _VERSION) != _VERSION:
+        message = (
+            f"The job in {shown!r} is of another version of dask_quant; go on with that one, or "
+            "start afresh with --overwrite."
+        )
+        raise JobError(message)
+    return job if isinstance(job.get("identity"), dict) else None
 
 
 def parse_json(data: bytes | None) -> Any:

@@ -9,7 +9,7 @@ from PIL import Image
 from dask_quant.collection.index import Index
 from dask_quant.collection.manifest import Manifest
 from dask_quant.collection.run import CollectionRun
-from dask_quant.collection.work import COUNT, Work
+from dask_quant.collection.task import COUNT, Work
 from dask_quant.execute import Executor
 from dask_quant.sinks.batch_files import LocalPlace
 from dask_quant.sources.discover import find_images

@@ -23,7 +23,7 @@ from dask_quant.collection.children import (
     stop_tasks,
 )
 from dask_quant.collection.items import QUARANTINED, WRITTEN
-from dask_quant.collection.work import COUNT, QUANTIZE
+from dask_quant.collection.task import COUNT, QUANTIZE
 from dask_quant.errors import JobError, OutputError
 from dask_quant.fit_options import FitOptions
 from dask_quant.histogram import ColorHistogram
@@ -230,7 +230,7 @@ def test_a_process_ends_with_the_one_that_asks_whatever_it_does(site, tmp_path, 
         from pathlib import Path
         from dask_quant.collection import children
         from dask_quant.collection.items import Item
-        from dask_quant.collection.work import COUNT, Work
+        from dask_quant.collection.task import COUNT, Work
 
         work = Work(action=COUNT, run_id="run", folder={str(tmp_path)!r}, is_isolated=True)
         items = [Item(0, "0", "in/spin.png", "spin.png")]

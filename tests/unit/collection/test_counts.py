@@ -6,7 +6,7 @@ import pytest
 from dask_quant.collection import counts
 from dask_quant.collection.counts import GrowingCounts, KeptCounts
 from dask_quant.collection.index import Index
-from dask_quant.collection.work import Done
+from dask_quant.collection.task import Done
 from dask_quant.histogram import ColorHistogram
 from dask_quant.sinks.state_folder import StateFolder
 from dask_quant.sources.found import Found

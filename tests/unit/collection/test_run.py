@@ -13,7 +13,7 @@ from dask_quant.collection import work as work_module
 from dask_quant.collection.items import QUARANTINED, WRITTEN, Item
 from dask_quant.collection.manifest import read_rows
 from dask_quant.collection.run import MAX_BATCH, _make_batches, _Pace, count_tasks
-from dask_quant.collection.work import Done
+from dask_quant.collection.task import Done
 from dask_quant.errors import FewerColorsWarning, JobError, OutputError
 from dask_quant.events import Notice
 from dask_quant.execute import Executor

@@ -10,6 +10,9 @@ from outputs import KEPT, KEPT_SHARED, MANIFEST, STATE, list_outputs, list_own, 
 from PIL import Image
 
 import dask_quant as dq
+from dask_quant.collection import counts as counts_module
+from dask_quant.collection import index as index_module
+from dask_quant.collection import output as output_module
 from dask_quant.collection import run as run_module
 from dask_quant.errors import JobError, OutputExistsError
 from dask_quant.options import ClusterOptions
@@ -82,7 +85,7 @@ def read_all(out):
 def describe(report):
     """What a report says, but for what is never the same twice."""
     values = json.loads(json.dumps(report.to_json()))
-    for name in ("seconds", "peak_rss_bytes", "outputs", "n_skipped"):
+    for name in ("seconds", "peak_rss_bytes", "outputs", "n_skipped", "manifest"):
         values.pop(name, None)
     return values
 
@@ -297,3 +300,125 @@ def test_a_group_that_no_palette_can_be_fitted_to_is_set_aside(tmp_path, quantiz
     assert list_outputs(tmp_path / "out") == ["ok/d.png"]
     assert [each.path[-11:-4] for each in report.quarantined] == ["blank/a", "blank/b", "blank/c"]
     assert all("Got 1 distinct colours" in each.reason for each in report.quarantined)
+
+
+@pytest.mark.parametrize("kind", ["each", "groups", "shared"])
+def test_more_images_than_are_looked_up_at_a_time_are_all_done(
+    tmp_path, quantize, monkeypatch, kind
+):
+    monkeypatch.setattr(index_module, "_PAGE_ROWS", 2)
+    folder = make_folder(tmp_path / "in")
+    report = quantize(folder, tmp_path / "out", kind)
+    assert (report.n_images, len(report.quarantined)) == (7, 1)
+    assert len(read_manifest(tmp_path / "out")) == 8
+
+
+@pytest.mark.parametrize("kind", ["shared", "each"])
+def test_what_is_done_again_and_ended_again_can_be_gone_on_with(
+    folder, tmp_path, quantize, monkeypatch, kind
+):
+    out = tmp_path / "out"
+    quantize(folder, out, kind)
+    expected = read_all(out)
+    for name in ("a/0", "a/1", "a/2"):
+        (out / f"{name}.png").unlink()
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 1)
+        with pytest.raises(KeyboardInterrupt):
+            quantize(folder, out, kind, resume=True)
+    quantize(folder, out, kind, resume=True)
+    assert read_all(out) == expected
+    assert not (out / STATE / "again.json").exists()
+
+
+def test_a_group_that_grows_beyond_a_task_gets_one_palette(folder, tmp_path, quantize, monkeypatch):
+    out = tmp_path / "out"
+    quantize(folder, out, "groups")
+    for number in range(3):
+        make_image(folder / "b" / f"new{number}.png", 20 + number)
+    monkeypatch.setattr(collections, "MAX_GROUP", 4)
+    quantize(folder, out, "groups", resume=True)
+    assert read_all(out) == read_afresh(folder, tmp_path / "afresh", quantize)
+
+
+def read_afresh(folder, out, quantize):
+    """Return the bytes of all images of a job that begins with what is there now."""
+    quantize(folder, out, "groups")
+    return read_all(out)
+
+
+def test_a_group_that_shrinks_keeps_its_palette(folder, tmp_path, quantize, monkeypatch):
+    out = tmp_path / "out"
+    quantize(folder, out, "large groups")
+    expected = read_all(out)
+    (folder / "a" / "0.png").unlink()
+    (out / "a" / "1.png").unlink()
+    monkeypatch.setattr(collections, "MAX_GROUP", 64)
+    quantize(folder, out, "groups", resume=True)
+    assert read_all(out) == expected
+
+
+def test_a_job_that_is_begun_afresh_and_killed_at_once_is_not_the_one_before(
+    folder, tmp_path, quantize, monkeypatch
+):
+    out = tmp_path / "out"
+    quantize(folder, out, "each", n_colors=6)
+    with monkeypatch.context() as patch:
+        patch.setattr(output_module, "Manifest", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            quantize(folder, out, "each", overwrite=True)
+    report = quantize(folder, out, "each", resume=True)
+    assert (report.n_images, report.n_skipped) == (7, 0)
+
+
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+
+def test_a_job_of_another_version_is_refused(folder, tmp_path, quantize):
+    out = tmp_path / "out"
+    quantize(folder, out)
+    path = out / STATE / "job.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 99}))
+    with pytest.raises(JobError, match="of another version of dask_quant; go on with that one"):
+        quantize(folder, out, resume=True)
+
+
+def test_a_run_that_is_overtaken_while_it_lists_leaves_the_other_alone(
+    folder, tmp_path, quantize, monkeypatch
+):
+    out = tmp_path / "out"
+    real = collections.open_output
+
+    def overtake(*given, **options):
+        monkeypatch.setattr(collections, "open_output", real)
+        quantize(folder, out, n_colors=6)
+        return real(*given, **options)
+
+    monkeypatch.setattr(collections, "open_output", overtake)
+    with pytest.raises(OutputExistsError, match="is not empty"):
+        quantize(folder, out)
+    assert len(read_manifest(out)) == 8
+    assert quantize(folder, out, n_colors=6, resume=True).n_skipped == 7
+
+
+@pytest.mark.parametrize("change", ["gone", "changed"])
+def test_images_that_change_before_a_palette_is_fitted_are_not_in_it(
+    folder, tmp_path, quantize, monkeypatch, change
+):
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(counts_module, "CHECKPOINT_S", -1.0)
+        interrupt_after(patch, 4)
+        with pytest.raises(KeyboardInterrupt):
+            quantize(folder, out)
+    assert list((out / STATE).glob("counts-*.npz"))
+    if change == "gone":
+        (folder / "5.png").unlink()
+    else:
+        make_image(folder / "5.png", 40)
+    told = []
+    quantize(folder, out, resume=True, listener=told.append)
+    assert any("counted again" in getattr(each, "message", "") for each in told)
+    quantize(folder, tmp_path / "afresh")
+    assert read_all(out) == read_all(tmp_path / "afresh")

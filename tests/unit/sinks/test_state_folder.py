@@ -93,7 +93,7 @@ def test_a_run_that_is_not_to_go_on_starts_afresh(left, options):
         assert state.is_resumed
 
 
-@pytest.mark.parametrize("content", [None, b"", b'{"version": 1, "iden', b"[1]", b'{"version": 2}'])
+@pytest.mark.parametrize("content", [None, b"", b'{"version": 1, "iden', b"[1]", b'{"version": 1}'])
 def test_a_job_that_is_missing_or_torn_starts_afresh(left, content):
     (left / "job.json").unlink()
     if content is not None:
@@ -385,3 +385,13 @@ def test_tidying_keeps_what_the_job_is_and_what_is_named(left):
         assert state.is_bare()
     with open_for(left) as state:
         assert state.is_resumed
+
+
+def test_a_job_of_another_version_is_left_alone(path, left):
+    (path / "job.json").write_bytes(b'{"version": 2, "identity": {}}')
+    with (
+        pytest.raises(JobError, match=r"of another version of dask_quant; go on with that one"),
+        open_state(path, {}, shown="out", resume=True),
+    ):
+        pass
+    assert (path / "job.json").read_bytes() == b'{"version": 2, "identity": {}}'

@@ -1,0 +1,78 @@
+"""What is to be done to images, and what was done: what goes to a task, and what comes back."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dask_quant.alpha_options import KEEP, AlphaRule
+from dask_quant.fit_options import FitOptions
+from dask_quant.sources.addresses import is_url
+
+if TYPE_CHECKING:
+    from dask_quant.collection.items import ImageRow, Item
+    from dask_quant.histogram import ColorHistogram
+    from dask_quant.palette import Palette
+    from dask_quant.sinks.batch_files import Place
+
+COUNT, RELABEL, QUANTIZE = "count", "relabel", "quantize"
+"""What a task does: count colours, relabel with one palette, or give each group its own."""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Work:
+    """What is to be done to images, the same for all tasks of a stage.
+
+    It has no repr of its own: what a cluster writes into its logs holds no address.
+    """
+
+    action: str
+    """`COUNT`, `RELABEL` or `QUANTIZE`."""
+    run_id: str
+    """Of the job that asks, so that its tasks can be told from those of others."""
+    folder: str
+    """Where relative paths start; a worker may have another working folder."""
+    alpha: AlphaRule = KEEP
+    """What becomes of transparency."""
+    options: FitOptions = field(default_factory=FitOptions)
+    """How to fit; of a ``palette``, the space alone is looked at."""
+    dither: str = "none"
+    """How labels are dithered."""
+    suffix: str = ".png"
+    """Suffix of the outputs."""
+    palette: Palette | None = None
+    """Palette to relabel with."""
+    classes: Palette | None = None
+    """Colours by which pixels are labelled, where those are others."""
+    place: Place | None = None
+    """Where outputs go."""
+    max_pixels: int | None = None
+    """Largest image that fits the memory limit; None: there is no limit."""
+    memory_limit_bytes: int | None = None
+    """That limit."""
+    is_isolated: bool = False
+    """Whether it is done in a process of its own, which an image may take down."""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Done:
+    """What a task did."""
+
+    rows: tuple[ImageRow, ...] = ()
+    """Of images that were written, or set aside."""
+    checksums: tuple[tuple[str, int], ...] = ()
+    """Id of every image that was counted, and the CRC-32 of its pixels."""
+    n_seconds: float = 0.0
+    """Wall seconds that it took."""
+    histogram: ColorHistogram | None = None
+    """Colours of all that were counted."""
+    warned: tuple[tuple[str, str], ...] = ()
+    """Category and words of each warning that a process of its own gave."""
+    n_images: int = 0
+    """Images of the task."""
+
+
+def find_source(work: Work, item: Item) -> str:
+    """Return where an image is read in this process."""
+    return item.source if is_url(item.source) else os.path.join(work.folder, item.source)
