@@ -36,9 +36,9 @@ FIELDS = {
     "output_bytes": int,
     "outputs": list,
     "quarantined": list,
+    "n_skipped": int,
     "seconds": dict,
     "peak_rss_bytes": int,
-    "n_skipped": int,
     "manifest": (str, type(None)),  # of a collection
     "version": str,
 }
