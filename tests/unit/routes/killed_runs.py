@@ -25,12 +25,14 @@ from dask_quant.events import Event, Notice
 from dask_quant.routes import chunked  # noqa: F401 - loaded once, before any process is forked
 from dask_quant.sinks import png, store_layout, tiff_layout
 
-# Small images are cut as large ones are.
-store_layout.CHUNK_SIDE, store_layout.SHARD_SIDE = 32, 64
-tiff_layout.TILE_SIDE, tiff_layout.BLOCK_SIDE = 32, 64
-png.STRIP_PIXELS = 64 * 200
-kept_counts.MIN_CHECKPOINT_S, kept_counts.CHECKPOINT_SHARE = 0.0, 0
-kept_counts.BLOCKS_PER_THREAD = 1
+
+def cut_small_images():
+    """Cut small images as large ones are, and keep counts as often as can be."""
+    store_layout.CHUNK_SIDE, store_layout.SHARD_SIDE = 32, 64
+    tiff_layout.TILE_SIDE, tiff_layout.BLOCK_SIDE = 32, 64
+    png.STRIP_PIXELS = 64 * 200
+    kept_counts.MIN_CHECKPOINT_S, kept_counts.CHECKPOINT_SHARE = 0.0, 0
+    kept_counts.BLOCKS_PER_THREAD = 1
 
 
 def die():
@@ -121,6 +123,7 @@ def warm_up(folder):
 
 
 if __name__ == "__main__":
+    cut_small_images()
     warm_up(Path.cwd())
     for each in json.load(sys.stdin):
         print(json.dumps(run_apart(each, Path.cwd())), flush=True)
