@@ -22,7 +22,8 @@ from dask_quant.routes.common import (
     is_array,
 )
 from dask_quant.sinks.atomic import check_output, resolve_below, write_file_atomically
-from dask_quant.sinks.object_folder import MANIFEST, ObjectFolder
+from dask_quant.sinks.object_folder import ObjectFolder
+from dask_quant.sinks.state_folder import MANIFEST_NAME
 from dask_quant.sources.addresses import hide_secrets, is_url, join_url
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def finish_report(
         return
     source = _find_source(sources) if report.manifest is None else None
     if is_url(out) and report.manifest is not None:  # the report's own is without passwords
-        report = replace(report, manifest=join_url(out, MANIFEST))
+        report = replace(report, manifest=join_url(out, MANIFEST_NAME))
     _write_page(report, page, source, run.page, overwrite=_may_replace(page, run))
 
 

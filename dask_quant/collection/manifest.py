@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MANIFEST_NAME = "manifest.jsonl"
-"""File of an output folder that says what became of every image."""
-
 
 class Manifest:
     """The manifest of an output folder, open to be written. **Eager**.

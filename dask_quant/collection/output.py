@@ -14,13 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dask_quant.collection.manifest import MANIFEST_NAME, Manifest, parse_rows
+from dask_quant.collection.manifest import Manifest, parse_rows
 from dask_quant.errors import DaskQuantError, OutputExistsError
 from dask_quant.sinks.atomic import report_os_errors, sync_folder
 from dask_quant.sinks.batch_files import LocalPlace, ObjectPlace
 from dask_quant.sinks.object_folder import ObjectFolder
 from dask_quant.sinks.object_state import check_empty, explain_taken, open_object_state
-from dask_quant.sinks.state_folder import LOCK_NAME, holds_state, open_state
+from dask_quant.sinks.state_folder import (
+    LOCK_NAME,
+    MANIFEST_NAME,
+    STATE_NAME,
+    holds_state,
+    open_state,
+)
 from dask_quant.sources.addresses import join_url
 from dask_quant.sources.header import show_path
 
@@ -29,9 +35,6 @@ if TYPE_CHECKING:
 
     from dask_quant.collection.items import ImageRow
     from dask_quant.sinks.batch_files import Place
-
-STATE_NAME = ".dask-quant"
-"""Folder of an output folder that holds the state of its job."""
 
 _SCRATCH_NAME = "scratch"
 """Beginning of the name of the folder of the state in which outputs wait for their names."""

@@ -14,7 +14,7 @@ from dask_quant.collection.children import close_processes, start_processes
 from dask_quant.collection.compare import compare_rows
 from dask_quant.collection.counts import KeptCounts
 from dask_quant.collection.items import QUARANTINED
-from dask_quant.collection.manifest import MANIFEST_NAME, add_up
+from dask_quant.collection.manifest import add_up
 from dask_quant.collection.output import check_target, open_output
 from dask_quant.collection.run import MAX_GROUP, CollectionRun
 from dask_quant.collection.task import COUNT, Work
@@ -35,6 +35,7 @@ from dask_quant.routes.common import (
 from dask_quant.routes.executing import open_executor
 from dask_quant.routes.job_identity import describe_job
 from dask_quant.sinks.label_file import check_palette
+from dask_quant.sinks.state_folder import MANIFEST_NAME
 from dask_quant.sources.header import show_path
 
 if TYPE_CHECKING:

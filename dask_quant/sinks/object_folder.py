@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from dask_quant.errors import OutputError, OutputExistsError, SourceNotFoundError
 from dask_quant.sinks.atomic import write_file_atomically
 from dask_quant.sinks.object_lock import hold_lock
+from dask_quant.sinks.state_folder import MANIFEST_NAME, STATE_NAME
 from dask_quant.sources.addresses import join_url
 from dask_quant.sources.file_systems import open_file_system
 from dask_quant.sources.header import show_path
@@ -38,16 +39,10 @@ if TYPE_CHECKING:
 
     from dask_quant.sinks.object_lock import ObjectLock
 
-STATE = ".dask-quant"
-"""Folder of what a job keeps for itself."""
+LOCK = f"{STATE_NAME}/lock"
+_JOINING = f"{STATE_NAME}/joining"
 
-MANIFEST = "manifest.jsonl"
-"""All rows, once they are joined."""
-
-LOCK = f"{STATE}/lock"
-_JOINING = f"{STATE}/joining"
-
-_SEGMENT = re.compile(rf"{re.escape(STATE)}/manifest-(\d+)\.jsonl")
+_SEGMENT = re.compile(rf"{re.escape(STATE_NAME)}/manifest-(\d+)\.jsonl")
 
 _N_DIGITS = 6
 """Digits of a segment's number, with zeros in front; more where it is larger (arbitrary)."""
@@ -179,7 +174,7 @@ class ObjectFolder:
             self._n_segments = max((number for number, _ in self._list_segments()), default=0)
         while True:
             self._n_segments += 1
-            name = f"{STATE}/manifest-{self._n_segments:0{_N_DIGITS}}.jsonl"
+            name = f"{STATE_NAME}/manifest-{self._n_segments:0{_N_DIGITS}}.jsonl"
             if self.create(name, lines):
                 return
 
@@ -192,7 +187,7 @@ class ObjectFolder:
             When one cannot be read.
         """
         n_joined = self._count_joined() or 0
-        yield from self._read_long(MANIFEST)
+        yield from self._read_long(MANIFEST_NAME)
         for number, name in self._list_segments():
             if number > n_joined and (data := self.read(name)):
                 yield data
@@ -236,8 +231,8 @@ class ObjectFolder:
         """
         if self._held is not None:
             self._held.check()
-        file_system, path = self._open(MANIFEST)
-        self._insist("write", MANIFEST, partial(_write_long, file_system, path, read))
+        file_system, path = self._open(MANIFEST_NAME)
+        self._insist("write", MANIFEST_NAME, partial(_write_long, file_system, path, read))
 
     @contextmanager
     def lock(self, shown: str | None = None) -> Iterator[ObjectLock]:
@@ -274,7 +269,7 @@ class ObjectFolder:
 
     def _list_segments(self) -> Iterator[tuple[int, str]]:
         """Yield number and path of each segment, in order."""
-        matches = filter(None, map(_SEGMENT.fullmatch, self.list(STATE)))
+        matches = filter(None, map(_SEGMENT.fullmatch, self.list(STATE_NAME)))
         yield from sorted((int(match[1]), match[0]) for match in matches)
 
     def _read_long(self, relative: str) -> Iterator[bytes]:
@@ -307,7 +302,7 @@ class ObjectFolder:
         if mark is None:
             return None
         joining = json.loads(mark)
-        is_joined = _digest(self._read_long(MANIFEST)) == joining["digest"]
+        is_joined = _digest(self._read_long(MANIFEST_NAME)) == joining["digest"]
         return int(joining["last"]) if is_joined else 0
 
     def _finish_joining(self) -> None:

@@ -13,9 +13,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from dask_quant.errors import OutputExistsError
-from dask_quant.sinks.object_folder import LOCK, MANIFEST, STATE, ObjectFolder
+from dask_quant.sinks.object_folder import LOCK, ObjectFolder
 from dask_quant.sinks.state_folder import (
     JOB_NAME,
+    MANIFEST_NAME,
+    STATE_NAME,
     check_identity,
     compare_software,
     describe_job,
@@ -26,7 +28,7 @@ from dask_quant.sinks.state_folder import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-_JOB = f"{STATE}/{JOB_NAME}"
+_JOB = f"{STATE_NAME}/{JOB_NAME}"
 
 
 @dataclass(frozen=True)
@@ -50,20 +52,20 @@ class ObjectState:
 
     def write(self, name: str, chunks: Iterable[bytes]) -> None:
         """Keep bytes, by one request, or raise `OutputError`. **Eager**."""
-        self.folder.write(f"{STATE}/{name}", b"".join(chunks))
+        self.folder.write(f"{STATE_NAME}/{name}", b"".join(chunks))
 
     def read(self, name: str) -> bytes | None:
         """Return the bytes of a name, None where there are none. **Eager**."""
-        return self.folder.read(f"{STATE}/{name}")
+        return self.folder.read(f"{STATE_NAME}/{name}")
 
     def list_names(self) -> list[str]:
         """Return all names. **Eager**."""
-        return [path.removeprefix(f"{STATE}/") for path in self.folder.list(STATE)]
+        return [path.removeprefix(f"{STATE_NAME}/") for path in self.folder.list(STATE_NAME)]
 
     def discard(self, *names: str) -> None:
         """Forget names, those that are there. **Eager**."""
         for name in names:
-            self.folder.remove(f"{STATE}/{name}")
+            self.folder.remove(f"{STATE_NAME}/{name}")
 
 
 @contextmanager
@@ -99,8 +101,8 @@ def open_object_state(
 def _clear(folder: ObjectFolder) -> None:
     """Remove what an earlier job kept, what it is first: a kill on the way leaves no half of it."""
     folder.remove(_JOB)
-    names = [path for path in folder.list(STATE) if path != LOCK]
-    for path in (*names, MANIFEST):
+    names = [path for path in folder.list(STATE_NAME) if path != LOCK]
+    for path in (*names, MANIFEST_NAME):
         folder.remove(path)
 
 

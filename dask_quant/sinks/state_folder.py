@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
+STATE_NAME = ".dask-quant"
+"""Folder of an output folder that holds the state of its job."""
+
+MANIFEST_NAME = "manifest.jsonl"
+"""File of an output folder that says what became of every image."""
+
 LOCK_NAME = "lock"
 """File that is locked, which names who did it."""
 

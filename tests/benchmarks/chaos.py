@@ -33,7 +33,8 @@ from chaos_faults import FAULTS, STATE, TIMEOUT_S, Cluster, Fault, Run
 from machine import describe_machine
 from PIL import Image
 
-from dask_quant.collection.manifest import MANIFEST_NAME, read_rows
+from dask_quant.collection.manifest import read_rows
+from dask_quant.sinks.state_folder import MANIFEST_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from dask_quant.collection.manifest import MANIFEST_NAME, read_rows
+from dask_quant.collection.manifest import read_rows
+from dask_quant.sinks.state_folder import MANIFEST_NAME
 
 if TYPE_CHECKING:
     import random
