@@ -64,6 +64,9 @@ TRACEBACK_VARIABLE = "DASK_QUANT_TRACEBACK"
 _RESEND_S = 0.01
 """Seconds until a signal that was swallowed is sent again (arbitrary)."""
 
+_MAX_QUARANTINED = 100
+"""Inputs that were set aside which are named one by one (arbitrary: some screens)."""
+
 _MAX_SWATCHES = 64
 """Colours shown in a terminal (arbitrary)."""
 
@@ -339,8 +342,11 @@ class Screen:
         """Name every input that was set aside."""
         if quarantined:
             self.exit_code = EXIT_QUARANTINED
-        for entry in quarantined:
+        for entry in quarantined[:_MAX_QUARANTINED]:
             self._print(f"quarantined: {entry.reason}")
+        if len(quarantined) > _MAX_QUARANTINED:
+            n_others = len(quarantined) - _MAX_QUARANTINED
+            self._print(f"quarantined: {n_others:,} more, which the manifest names")
 
     def _show_swatches(self, palette: Palette) -> None:
         """Show a palette as coloured blocks, where the terminal has colours."""

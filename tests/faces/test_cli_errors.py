@@ -10,6 +10,7 @@ from outputs import KEPT, KEPT_SHARED, MANIFEST, STATE, list_outputs, list_own
 from PIL import Image
 
 from dask_quant import cluster
+from dask_quant.faces import terminal
 
 
 @pytest.fixture
@@ -270,3 +271,17 @@ def test_nothing_is_written_outside_the_output_folder(run, cat, tmp_path):
         assert path.resolve().is_relative_to(out)
     assert [(path.name, path.read_bytes()) for path in outside.iterdir()] == [("mine.png", b"mine")]
     assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_of_many_inputs_that_were_set_aside_a_few_are_named(run, cat, tmp_path, monkeypatch):
+    monkeypatch.setattr(terminal, "_MAX_QUARANTINED", 1)
+    (tmp_path / "in").mkdir()
+    Image.fromarray(cat).save(tmp_path / "in" / "good.png")
+    for number in range(3):
+        (tmp_path / "in" / f"bad{number}.png").write_bytes(b"no picture")
+    done = run("quantize", "in", "-o", "out", "-k3")
+    assert done.code == 3
+    told = [line for line in done.lines if line.startswith("quarantined: ")]
+    assert len(told) == 2
+    assert "in/bad0.png" in told[0]
+    assert told[1] == "quarantined: 2 more, which the manifest names"
