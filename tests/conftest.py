@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from hypothesis import settings
+from outputs import MANIFEST, list_outputs
 from PIL import Image
 
 from dask_quant.sinks import png, store_layout, tiff_layout
@@ -79,12 +80,14 @@ def read_indexed():
 
 @pytest.fixture(scope="session")
 def digest_output():
-    """Digest of a file, or of all files of a store with their names."""
+    """Digest of a file, or of all files of a store or outputs of a folder with their names."""
 
     def digest(path):
         if path.is_file():
             return hashlib.sha256(path.read_bytes()).hexdigest()
         files = sorted(file for file in path.rglob("*") if file.is_file())
+        if (path / MANIFEST).exists():
+            files = [path / name for name in list_outputs(path)]
         assert files, f"{path} holds nothing"
         names = [(str(file.relative_to(path)), file.read_bytes()) for file in files]
         return hashlib.sha256(repr(names).encode()).hexdigest()

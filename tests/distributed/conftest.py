@@ -102,6 +102,7 @@ def figures():
     def strip(report):
         values = json.loads(json.dumps(report.to_json()))
         values.pop("projected_bytes", None)  # of the workers that there are
+        values.pop("manifest", None)  # which lies in the folder of the outputs
         for name in ("seconds", "peak_rss_bytes", "outputs"):
             assert values.pop(name), name
         for scene in values.get("scenes", ()):
