@@ -7,16 +7,17 @@ into each class of two distributions.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from dask_quant.results import psnr_db
+from dask_quant.image_rows import WRITTEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    from dask_quant.image_rows import ImageRow
 
 MAX_WORST = 12
 """Images of the highest error that are shown, with their pictures (arbitrary)."""
@@ -38,43 +39,6 @@ _ROWS_PER_CHOICE = 256
 
 _MIN_SECONDS = 1e-6
 """What is shorter counts as this: clocks tell no less."""
-
-
-@dataclass(frozen=True)
-class ReportRow:
-    """What a manifest says of one image; None where it is not known."""
-
-    path: str
-    """The input as the user named it."""
-    frame: int
-    """Which frame of an animation."""
-    output: str | None
-    """The output, below the folder of all of them."""
-    error: str | None
-    """Why it was set aside; None: it was written."""
-    width: int | None
-    """Pixels across."""
-    height: int | None
-    """Pixels down."""
-    n_unique_colors: int | None
-    """Distinct colours before."""
-    n_colors: int | None
-    """Colours after."""
-    mse: float | None
-    """Mean squared sRGB error, summed over the channels."""
-    input_bytes: int | None
-    """Bytes as stored."""
-    output_bytes: int | None
-    """Bytes of the output."""
-    seconds: float | None
-    """Seconds that it took."""
-    finished: float | None
-    """When it was done, in seconds since 1970 (UTC)."""
-
-    @property
-    def psnr_db(self) -> float | None:
-        """Peak signal-to-noise ratio in dB; None when it is exact, or nothing is known."""
-        return psnr_db(self.mse) if self.mse else None
 
 
 @dataclass(frozen=True)
@@ -104,11 +68,11 @@ class RowSummary:
     """Inputs set aside."""
     n_exact: int
     """Images that came out without any error, which have no PSNR."""
-    worst: tuple[ReportRow, ...]
+    worst: tuple[ImageRow, ...]
     """Images of the highest error, the highest first."""
-    slowest: tuple[ReportRow, ...]
+    slowest: tuple[ImageRow, ...]
     """Images that took longest, the longest first."""
-    quarantined: tuple[ReportRow, ...]
+    quarantined: tuple[ImageRow, ...]
     """The first inputs that were set aside."""
     psnr: Distribution
     """Images by PSNR, in decibels."""
@@ -118,58 +82,18 @@ class RowSummary:
     """When the last one was done, in seconds since 1970 (UTC)."""
 
 
-def parse_rows(lines: Iterable[bytes]) -> Iterator[ReportRow]:
-    r"""Yield the rows of a manifest, one for each line that is whole. **Lazy**.
-
-    A line that a killed process left torn is passed over.
-
-    Examples
-    --------
-    >>> lines = [b'{"path": "a.png", "status": "written", "mse": 3.0}\n', b'{"path": "b.p']
-    >>> [(row.path, row.mse, row.error) for row in parse_rows(lines)]
-    [('a.png', 3.0, None)]
-    """
-    for line in lines:
-        try:
-            values = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(values, dict) and isinstance(values.get("path"), str):
-            yield _make_row(values)
-
-
-def _make_row(values: dict[str, Any]) -> ReportRow:
-    """Return the row that a line holds."""
-    is_written = values.get("status") == "written"
-    return ReportRow(
-        path=values["path"],
-        frame=values.get("frame") or 0,
-        output=values.get("output"),
-        error=None if is_written else str(values.get("error") or "no reason is known"),
-        width=values.get("width"),
-        height=values.get("height"),
-        n_unique_colors=values.get("n_unique_colors"),
-        n_colors=values.get("n_colors"),
-        mse=values.get("mse"),
-        input_bytes=values.get("input_bytes"),
-        output_bytes=values.get("output_bytes"),
-        seconds=values.get("seconds"),
-        finished=values.get("finished"),
-    )
-
-
 @dataclass
 class _Highest:
     """The rows of the highest figure so far; the first by path among equal ones."""
 
     size: int
     """How many are wanted."""
-    figure: Callable[[ReportRow], float | None]
+    figure: Callable[[ImageRow], float | None]
     """What they are compared by."""
-    rows: list[ReportRow] = field(default_factory=list)
+    rows: list[ImageRow] = field(default_factory=list)
     """These, and some that came since they were last chosen."""
 
-    def add(self, row: ReportRow) -> None:
+    def add(self, row: ImageRow) -> None:
         """Keep a row, for the time being, that has the figure."""
         value = self.figure(row)
         if value is None or math.isnan(value):
@@ -178,7 +102,7 @@ class _Highest:
         if len(self.rows) >= _ROWS_PER_CHOICE:
             self.rows = list(self.finish())
 
-    def finish(self) -> tuple[ReportRow, ...]:
+    def finish(self) -> tuple[ImageRow, ...]:
         """Return the rows, the highest first."""
         ordered = sorted(
             self.rows, key=lambda row: (-(self.figure(row) or 0.0), row.path, row.frame)
@@ -186,7 +110,7 @@ class _Highest:
         return tuple(ordered[: self.size])
 
 
-def summarize_rows(rows: Iterable[ReportRow]) -> RowSummary:
+def summarize_rows(rows: Iterable[ImageRow]) -> RowSummary:
     """Return what is told of rows, which are looked at once.
 
     Notes
@@ -198,11 +122,11 @@ def summarize_rows(rows: Iterable[ReportRow]) -> RowSummary:
     totals: Counter[str] = Counter()
     psnr: Counter[int] = Counter()
     seconds: Counter[int] = Counter()
-    quarantined: list[ReportRow] = []
+    quarantined: list[ImageRow] = []
     finished: float | None = None
     for row in rows:
         finished = _later(finished, row.finished)
-        if row.error is not None:
+        if row.status != WRITTEN:
             totals["quarantined"] += 1
             if len(quarantined) < MAX_QUARANTINED:
                 quarantined.append(row)
@@ -231,12 +155,12 @@ def _later(time: float | None, other: float | None) -> float | None:
     return max((known for known in (time, other) if known is not None), default=None)
 
 
-def _classify_psnr(row: ReportRow) -> tuple[int, ...]:
+def _classify_psnr(row: ImageRow) -> tuple[int, ...]:
     """Return the class that an image falls into by its PSNR; none where it has none."""
     return () if row.psnr_db is None else (math.floor(row.psnr_db / PSNR_STEP_DB),)
 
 
-def _classify_seconds(row: ReportRow) -> tuple[int, ...]:
+def _classify_seconds(row: ImageRow) -> tuple[int, ...]:
     """Return the class that an image falls into by its seconds; none where they are not known."""
     if row.seconds is None:
         return ()

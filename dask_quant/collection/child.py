@@ -76,7 +76,7 @@ def _do_task(pipe: Connection, work: Work, items: Sequence[Item]) -> None:
     """Do a task and send what came of it."""
 
     @contextmanager
-    def limit(item: Item, source: str | io.BytesIO) -> Iterator[None]:
+    def limit(item: Item, source: str | io.BytesIO) -> Iterator[int]:
         limit_bytes = 0
 
         def tell(seconds: float, n_bytes: int) -> None:
@@ -85,8 +85,8 @@ def _do_task(pipe: Connection, work: Work, items: Sequence[Item]) -> None:
             _send(pipe, {"at": item.position, "seconds": seconds})
 
         try:
-            with limit_decoding(source, PLANNED, tell):
-                yield
+            with limit_decoding(source, PLANNED, tell) as n_pixels:
+                yield n_pixels
         except (MemoryError, DaskQuantError) as error:
             if isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError):
                 raise explain_memory(show_path(find_source(work, item)), limit_bytes) from error
@@ -117,7 +117,7 @@ def _send_done(pipe: Connection, done: Done) -> None:
     histogram = done.histogram
     message = {
         "rows": [row.to_line().decode() for row in done.rows],
-        "checksums": done.checksums,
+        "counted": done.counted,
         "seconds": done.n_seconds,
         "warned": done.warned,
         "peak": peak_rss_bytes(),

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dask_quant import errors
-from dask_quant.collection.items import ImageRow
 from dask_quant.collection.reading import set_aside
-from dask_quant.collection.task import Done, find_source
+from dask_quant.collection.task import CountedImage, Done, find_source
 from dask_quant.collection.work import do_work
 from dask_quant.errors import DecoderError, JobError
 from dask_quant.histogram import ColorHistogram
+from dask_quant.image_rows import ImageRow
 from dask_quant.process import note_helper
 from dask_quant.sources.header import show_path
 from dask_quant.sources.helper_process import HelperProcess
@@ -103,7 +103,7 @@ class TaskProcess(HelperProcess):
         rows = (ImageRow.from_line(line.encode()) for line in message["rows"])
         return Done(
             rows=tuple(row for row in rows if row is not None),
-            checksums=tuple((id, checksum) for id, checksum in message["checksums"]),
+            counted=tuple(CountedImage(*each) for each in message["counted"]),
             n_seconds=message["seconds"],
             histogram=histogram,
             warned=tuple((category, words) for category, words in message["warned"]),

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dask_quant.collection.items import QUARANTINED, WRITTEN, show_text
+from dask_quant.collection.items import show_text
 from dask_quant.collection.reading import digest_source
+from dask_quant.image_rows import QUARANTINED, WRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from dask_quant.collection.index import Index
-    from dask_quant.collection.items import ImageRow
+    from dask_quant.image_rows import ImageRow
 
 _ROWS = 1_000
 """Rows taken over at a time (arbitrary)."""

@@ -14,6 +14,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from dask_quant.collection.task import CountedImage
 from dask_quant.errors import DaskQuantError
 from dask_quant.histogram import ColorHistogram
 from dask_quant.sinks.histogram_file import histogram_chunks
@@ -76,7 +77,6 @@ class KeptCounts:
         self._cost = 0.0
         self._n_kept = 0
         self._lines: list[bytes] = []
-        self._index: Index | None = None
 
     def load(self, index: Index, *, is_fitted: bool = False) -> bool:
         """Take over what an earlier run kept, the most that is whole.
@@ -84,27 +84,26 @@ class KeptCounts:
         Returns whether all images that were counted are there, as they were; else nothing is taken
         over, nor kept any more. Once a palette ``is_fitted`` to them that is no question.
         """
-        self._index = index
         for number in sorted(self._list_kept(), reverse=True):
             histogram, lines = self._read_counts(number), self._read_lines(number)
             if histogram is None or lines is None:
                 continue
-            if not (is_fitted or all(index.is_as_then(id, then) for id, _, then in lines)):
+            if not (is_fitted or all(index.is_as_then(each.id, each.modified) for each in lines)):
                 self._state.discard(*self._list_names())
                 return False
             self._growing.add(histogram)
             self._n_kept = number
-            index.note_checksums((id, checksum) for id, checksum, _ in lines)
+            index.note_counted(lines)
             return True
         return True
 
-    def _read_lines(self, number: int) -> list[tuple[str, int, str | None]] | None:
+    def _read_lines(self, number: int) -> list[CountedImage] | None:
         """Return what the lines up to a number say, None where some are missing or damaged."""
-        found: list[tuple[str, int, str | None]] = []
+        found: list[CountedImage] = []
         for each in range(1, number + 1):
             lines = self._state.read(f"{self._name}-{each}.jsonl")
             try:
-                found += [(id, crc, then) for id, crc, then in map(json.loads, _split(lines))]
+                found += [CountedImage(*each) for each in map(json.loads, _split(lines))]
             except (TypeError, ValueError):
                 return None
         return found
@@ -132,10 +131,7 @@ class KeptCounts:
         """Add what a task counted, and keep all so far once in a while."""
         assert done.histogram is not None, "the task was to count"
         self._growing.add(done.histogram)
-        for id, checksum in done.checksums:
-            found = None if self._index is None else self._index.find(id)
-            line = [id, checksum, None if found is None else found[2]]
-            self._lines.append(json.dumps(line).encode() + b"\n")
+        self._lines += [json.dumps(each).encode() + b"\n" for each in done.counted]
         waited = time.monotonic() - self._kept_at
         if waited > CHECKPOINT_S and waited * CHECKPOINT_SHARE > self._cost:
             self.keep()

@@ -16,7 +16,8 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from dask_quant.collection.items import QUARANTINED, WRITTEN, Item, make_id
+from dask_quant.collection.items import Item, make_id
+from dask_quant.image_rows import QUARANTINED, WRITTEN
 from dask_quant.sources.addresses import hide_login, hide_secrets, is_url, is_web
 from dask_quant.sources.found import Found
 from dask_quant.sources.frames import name_frames
@@ -26,7 +27,8 @@ from dask_quant.sources.places import place_all, take_parts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from dask_quant.collection.items import ImageRow
+    from dask_quant.collection.task import CountedImage
+    from dask_quant.image_rows import ImageRow
 
 BY_FOLDER = "folder"
 """Grouping by the folder that an output lies in."""
@@ -206,12 +208,12 @@ class Index:
                 ((_STATUS[row.status], row.id) for row in rows),
             )
 
-    def note_checksums(self, checksums: Iterable[tuple[str, int]]) -> None:
-        """Take over which images were counted, by what they are known by."""
+    def note_counted(self, counted: Iterable[CountedImage]) -> None:
+        """Take over which images were counted."""
         with self._transaction():
             self._database.executemany(
                 "UPDATE items SET checksum = ? WHERE id = ?",
-                ((checksum, id) for id, checksum in checksums),
+                ((each.checksum, each.id) for each in counted),
             )
 
     def is_as_then(self, id: str, modified: str | None) -> bool:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dask_quant.collection.items import WRITTEN, ImageRow
 from dask_quant.errors import OutputError
+from dask_quant.image_rows import WRITTEN, ImageRow, parse_rows
 from dask_quant.sinks.atomic import report_os_errors, sync_folder, write_file_atomically
 
 if TYPE_CHECKING:
@@ -121,12 +121,23 @@ def read_rows(path: Path) -> Iterator[ImageRow]:
         yield from parse_rows(file)
 
 
-def parse_rows(file: Iterable[bytes]) -> Iterator[ImageRow]:
-    """Yield the rows that lines hold."""
-    for line in file:
-        row = ImageRow.from_line(line)
-        if row is not None:
-            yield row
+class RowList:
+    """Rows of a job that writes no images, and so keeps no manifest."""
+
+    def __init__(self) -> None:
+        self._rows: list[ImageRow] = []
+
+    def append(self, rows: Iterable[ImageRow]) -> None:
+        """Add rows."""
+        self._rows += rows
+
+    def drop(self, is_dropped: Callable[[ImageRow], bool]) -> None:
+        """Remove rows."""
+        self._rows = [row for row in self._rows if not is_dropped(row)]
+
+    def read_rows(self) -> Iterator[ImageRow]:
+        """Yield all rows."""
+        return iter(self._rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +166,8 @@ class Totals:
     """Most iterations of the fit of one of them."""
     label_counts: NDArray[np.int64] | None
     """Pixels of each entry of a palette that all share; None where rows do not say."""
+    quarantined: tuple[ImageRow, ...]
+    """Rows of those that were set aside."""
 
 
 def add_up(rows: Iterable[ImageRow], n_asked: int) -> Totals:
@@ -165,9 +178,11 @@ def add_up(rows: Iterable[ImageRow], n_asked: int) -> Totals:
     sums: Sequence[array[float]] = (array("d"), array("d"), array("d"))
     numbers = np.zeros(4, dtype=np.int64)
     n_colors = n_poor = n_iter = 0
+    quarantined = []
     counts: NDArray[np.int64] | None = None
     for row in rows:
         if row.status != WRITTEN:
+            quarantined.append(row)
             continue
         numbers += (1, row.n_pixels, row.input_bytes or 0, row.output_bytes or 0)
         for values, value in zip(sums, _list_errors(row), strict=True):
@@ -190,6 +205,7 @@ def add_up(rows: Iterable[ImageRow], n_asked: int) -> Totals:
         n_poor=n_poor,
         n_iter=n_iter,
         label_counts=counts,
+        quarantined=tuple(quarantined),
     )
 
 

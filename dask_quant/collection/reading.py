@@ -9,9 +9,10 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from dask_quant.collection.items import QUARANTINED, ImageRow, Item, show_text
+from dask_quant.collection.items import Item, show_text
 from dask_quant.collection.task import Work, find_source
 from dask_quant.errors import DaskQuantError, PixelFormatError, SourceError
+from dask_quant.image_rows import QUARANTINED, ImageRow
 from dask_quant.options import format_bytes
 from dask_quant.sources.addresses import hide_secrets, is_store_url, is_url
 from dask_quant.sources.header import show_path
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Limit = Callable[[Item, str | io.BytesIO], AbstractContextManager[object]]
+    Limit = Callable[[Item, str | io.BytesIO], AbstractContextManager[int | None]]
 
 UNREADABLE = (SourceError, PixelFormatError)
 """What is raised for an image that is set aside."""
@@ -55,20 +56,24 @@ class ImageReader:
         path = find_source(self.work, item)
         source = _open_source(path)
         try:
-            with self.limit(item, source):
-                self._check_size(path, source)
+            with self.limit(item, source) as n_pixels:
+                self._check_size(path, source, n_pixels)
                 pixels = read_pixels(source, frame=item.frame, alpha=self.work.alpha)
         except MemoryError as error:
             message = f"Cannot read {show_path(path)}: it takes more memory than there is."
             raise SourceError(message) from error
         return ReadImage(pixels, source)
 
-    def _check_size(self, path: str, source: str | io.BytesIO) -> None:
-        """Raise `SourceError` for an image that does not fit the memory limit."""
+    def _check_size(self, path: str, source: str | io.BytesIO, n_pixels: int | None) -> None:
+        """Raise `SourceError` for an image that does not fit the memory limit.
+
+        ``n_pixels`` are those by its header; None: it was not looked at.
+        """
         most = self.work.max_pixels
         if most is None:
             return
-        n_pixels = read_any_header(source).n_pixels
+        if n_pixels is None:
+            n_pixels = read_any_header(source).n_pixels
         if n_pixels > most:
             limit = format_bytes(self.work.memory_limit_bytes or 0)
             message = (

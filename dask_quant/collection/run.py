@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import warnings
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from dask_quant import errors
 from dask_quant.collection.children import do_task, stop_tasks
 from dask_quant.collection.counts import GrowingCounts, KeptCounts
-from dask_quant.collection.items import QUARANTINED
 from dask_quant.collection.reading import set_aside
 from dask_quant.collection.task import COUNT, QUANTIZE, RELABEL, Done
 from dask_quant.errors import JobError
 from dask_quant.events import Event, Notice
+from dask_quant.image_rows import QUARANTINED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from dask_quant.collection.index import Index
-    from dask_quant.collection.items import ImageRow, Item
+    from dask_quant.collection.items import Item
     from dask_quant.collection.output import Rows
     from dask_quant.collection.task import Work
     from dask_quant.execute import Executor
@@ -65,12 +65,10 @@ class CollectionRun:
     """Where tasks run; its listener is told of progress."""
     work: Work
     """What all tasks have in common."""
-    manifest: Rows | None = None
-    """Where rows go; None: nothing is written."""
+    manifest: Rows
+    """Where rows go."""
     strict: bool = False
     """Whether the first image that is set aside ends the job."""
-    quarantined: list[ImageRow] = field(default_factory=list)
-    """Rows of images that this run set aside."""
     n_warnings: int = 0
     """Warnings about images so far."""
 
@@ -87,7 +85,7 @@ class CollectionRun:
                 growing.add(done.histogram)
             else:
                 kept.add(done)
-            self.index.note_checksums(done.checksums)
+            self.index.note_counted(done.counted)
 
         n_images = self.index.count_pending(uncounted=True, group=group)
         entries = self.index.iterate_pending(uncounted=True, group=group)
@@ -143,13 +141,11 @@ class CollectionRun:
 
     def _take_over(self, done: Done) -> None:
         """Record the rows of a task, and pass on its warnings."""
-        if self.manifest is not None:
-            self.manifest.append(done.rows)
+        self.manifest.append(done.rows)
         self.index.note_rows(done.rows)
-        bad = [row for row in done.rows if row.status == QUARANTINED]
-        self.quarantined += bad
-        if bad and self.strict:
-            message = f"{bad[0].error} The job is strict, and ends here; go on with --resume."
+        first_bad = next((row for row in done.rows if row.status == QUARANTINED), None)
+        if first_bad is not None and self.strict:
+            message = f"{first_bad.error} The job is strict, and ends here; go on with --resume."
             raise JobError(message)
         for category, words in done.warned:
             self.n_warnings += 1

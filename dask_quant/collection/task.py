@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dask_quant.alpha_options import KEEP, AlphaRule
 from dask_quant.fit_options import FitOptions
 from dask_quant.sources.addresses import is_url
 
 if TYPE_CHECKING:
-    from dask_quant.collection.items import ImageRow, Item
+    from dask_quant.collection.items import Item
     from dask_quant.histogram import ColorHistogram
+    from dask_quant.image_rows import ImageRow
     from dask_quant.palette import Palette
     from dask_quant.sinks.batch_files import Place
 
@@ -55,14 +56,25 @@ class Work:
     """Whether it is done in a process of its own, which an image may take down."""
 
 
+class CountedImage(NamedTuple):
+    """An image of which the colours were counted."""
+
+    id: str
+    """What it is known by."""
+    checksum: int
+    """CRC-32 of its pixels."""
+    modified: str | None
+    """When it was changed last, as in `Item`."""
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Done:
     """What a task did."""
 
     rows: tuple[ImageRow, ...] = ()
     """Of images that were written, or set aside."""
-    checksums: tuple[tuple[str, int], ...] = ()
-    """Id of every image that was counted, and the CRC-32 of its pixels."""
+    counted: tuple[CountedImage, ...] = ()
+    """Every image that was counted."""
     n_seconds: float = 0.0
     """Wall seconds that it took."""
     histogram: ColorHistogram | None = None

@@ -18,7 +18,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dask_quant.collection.items import ImageRow, Item, show_text
+from dask_quant.collection.items import Item, show_text
 from dask_quant.collection.reading import (
     UNREADABLE,
     ImageReader,
@@ -26,7 +26,7 @@ from dask_quant.collection.reading import (
     digest_source,
     start_row,
 )
-from dask_quant.collection.task import COUNT, QUANTIZE, RELABEL, Done, Work
+from dask_quant.collection.task import COUNT, QUANTIZE, RELABEL, CountedImage, Done, Work
 from dask_quant.errors import JobError
 from dask_quant.events import ignore_event
 from dask_quant.fit.fitting import fit_histogram, fit_painted
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from dask_quant.collection.reading import Limit
     from dask_quant.fit.palette_fit import PaletteFit
+    from dask_quant.image_rows import ImageRow
     from dask_quant.sinks.batch_files import Batch
 
 _KEPT_PIXELS = 1 << 24
@@ -62,7 +63,8 @@ def do_work(work: Work, items: Sequence[Item], limit: Limit | None = None) -> Do
     items : sequence of Item
         To which images; those of a group one after another.
     limit : callable, optional
-        Given an image and its source, returns what limits memory and time while it is decoded.
+        Given an image and its source, returns what limits memory and time while it is decoded, and
+        yields its pixels by its header.
 
     Raises
     ------
@@ -80,7 +82,7 @@ def do_work(work: Work, items: Sequence[Item], limit: Limit | None = None) -> Do
 
 def _count(reader: ImageReader, items: Sequence[Item]) -> Done:
     """Count the colours of images together."""
-    counter, rows, checksums = ImageCounter(), [], []
+    counter, rows, counted = ImageCounter(), [], []
     for item in items:
         begin = time.perf_counter()
         try:
@@ -89,8 +91,8 @@ def _count(reader: ImageReader, items: Sequence[Item]) -> Done:
             rows.append(reader.set_aside(item, error, time.perf_counter() - begin))
             continue
         counter.add(pixels)
-        checksums.append((item.id, _checksum(pixels)))
-    return Done(rows=tuple(rows), checksums=tuple(checksums), histogram=counter.finish())
+        counted.append(CountedImage(item.id, _checksum(pixels), item.modified))
+    return Done(rows=tuple(rows), counted=tuple(counted), histogram=counter.finish())
 
 
 def _checksum(pixels: NDArray[np.uint8]) -> int:

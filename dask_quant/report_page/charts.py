@@ -23,6 +23,9 @@ _SIZE = (520.0, 260.0)
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 14.0, 12.0, 50.0
 """Room for axes and their names around the bars."""
 
+_LABEL_WIDTH = 48.0
+"""Room that the widest label of the horizontal axis takes: ``100 ms``."""
+
 _N_TICKS = 6
 """Labels along the horizontal axis, about."""
 
@@ -166,13 +169,18 @@ def _draw_places(distribution: Distribution, bars: _Bars, edges: Sequence[float]
         if distribution.scale == "log"
         else range(0, n_bars + 1, max(1, round(n_bars / _N_TICKS)))
     )
-    y = _SIZE[1] - _BOTTOM
-    return [
-        f'<line class="axis" x1="{_x(place, n_bars):.1f}" x2="{_x(place, n_bars):.1f}" y1="{y:g}" '
-        f'y2="{y + 5:g}"/><text class="middle" x="{_x(place, n_bars):.1f}" y="{y + 19:g}">'
-        f"{show_text(_label(distribution, edges[place]))}</text>"
-        for place in chosen
-    ]
+    return [_draw_tick(_x(place, n_bars), _label(distribution, edges[place])) for place in chosen]
+
+
+def _draw_tick(x: float, label: str) -> str:
+    """Return a mark of the horizontal axis and its label, which stays inside of the drawing."""
+    y, right = _SIZE[1] - _BOTTOM, _SIZE[0] - 2
+    is_cut = x + _LABEL_WIDTH / 2 > right
+    place = f'class="end" x="{right:g}"' if is_cut else f'class="middle" x="{x:.1f}"'
+    return (
+        f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{y:g}" y2="{y + 5:g}"/>'
+        f'<text {place} y="{y + 19:g}">{show_text(label)}</text>'
+    )
 
 
 def _choose_decades(bars: _Bars, n_bars: int) -> list[int]:

@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dask_quant.report_rows import ReportRow, RowSummary
+    from dask_quant.image_rows import ImageRow
+    from dask_quant.report_rows import RowSummary
     from dask_quant.results import Report
+
+
+GENERATOR = "dask-quant"
+"""What a page says that it was made by."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Pair:
 class ShownImage:
     """An image of a collection that is shown with its pictures."""
 
-    row: ReportRow
+    row: ImageRow
     """What the manifest says."""
     pair: Pair
     """Its pictures."""

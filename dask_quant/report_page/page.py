@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dask_quant.options import format_bytes
 from dask_quant.report_page.charts import draw_distribution
+from dask_quant.report_page.contents import GENERATOR
 from dask_quant.report_page.markup import (
     count_images,
     make_picture,
@@ -25,12 +26,10 @@ from dask_quant.report_rows import MAX_QUARANTINED
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dask_quant.image_rows import ImageRow
     from dask_quant.report_page.contents import PageContents, Pair, ShownImage
-    from dask_quant.report_rows import ReportRow, RowSummary
+    from dask_quant.report_rows import RowSummary
     from dask_quant.results import Report
-
-GENERATOR = "dask-quant"
-"""What a page says that it was made by."""
 
 _MAX_OUTPUTS = 5
 """Outputs that are named; of the others, the number is told (arbitrary)."""
@@ -216,7 +215,7 @@ def _render_image(image: ShownImage) -> str:
     )
 
 
-def _name_row(row: ReportRow) -> str:
+def _name_row(row: ImageRow) -> str:
     """Return how an image is called."""
     return show_name(row.path) + (f" frame {row.frame}" if row.frame else "")
 

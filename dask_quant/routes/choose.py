@@ -36,7 +36,9 @@ from dask_quant.sources.held import is_held
 from dask_quant.sources.image_file import read_header
 
 if TYPE_CHECKING:
+    from dask_quant.collection.output import OutputFolder
     from dask_quant.histogram import ColorHistogram
+    from dask_quant.options import Page
     from dask_quant.results import ImageInfo, Report
     from dask_quant.routes.common import Job, Sources
     from dask_quant.routes.planning import JobPlan
@@ -53,21 +55,17 @@ def relabel_sources(job: Job, sources: Sources | Any, target: Path | str) -> Rep
         from dask_quant.routes.chunked import relabel_chunked
 
         return relabel_chunked(job, sources, out, n_ignored=0)
-    if not names_file(out):
-        if job.outline is not None:
-            refuse_outline(out)
+    found = _find_file(job, sources, out)
+    if found is None:
         from dask_quant.routes.collections import relabel_many
 
-        return relabel_many(job, sources, target)
-    found = _take_frames(job, discover_images(sources, exclude=out))
-    check_label_suffix(out, n_inputs=len(found.inputs))
-    _check_outline(job, found, out)
-    path = found.inputs[0].path
+        return relabel_many(job, sources, _open_folder(target))
+    path, n_ignored = found
     if _stays_in_memory(job, path, out):
-        return relabel_in_memory(job, path, out, found.n_ignored)
+        return relabel_in_memory(job, path, out, n_ignored)
     from dask_quant.routes.chunked import relabel_chunked
 
-    return relabel_chunked(job, path, out, n_ignored=found.n_ignored)
+    return relabel_chunked(job, path, out, n_ignored=n_ignored)
 
 
 def fit_sources(job: Job, sources: Sources | Any, out: Path) -> Report:
@@ -141,16 +139,45 @@ def plan_sources(job: Job, sources: Sources | Any, target: Path | str) -> JobPla
     if is_array(sources):
         _check_outline(job, None, out)
         return plan_array(job, sources, out)
+    found = _find_file(job, sources, out)
+    if found is None:
+        return plan_many(job, sources, _open_folder(target))
+    path, n_ignored = found
+    is_small = _stays_in_memory(job, path, out)
+    return plan_single(job, path, out, n_ignored=n_ignored, in_one_go=is_small)
+
+
+def write_page(report: Report, path: Path, source: Any, page: Page, *, overwrite: bool) -> int:
+    """Write the page about a job, as `dask_quant.routes.page.write_page` does. **Eager**."""
+    from dask_quant.routes.page import write_page as write
+
+    return write(report, path, source, page, overwrite=overwrite)
+
+
+def _open_folder(target: Path | str) -> OutputFolder:
+    """Return the folder that outputs go to, which may be the address of one in an object store."""
+    if isinstance(target, Path):
+        from dask_quant.collection.local_output import LocalFolder
+
+        return LocalFolder(target)
+    from dask_quant.collection.remote_output import RemoteFolder
+
+    return RemoteFolder(target)
+
+
+def _find_file(job: Job, sources: Sources, out: Path) -> tuple[str, int] | None:
+    """Return the one image that is to go to a file, and how many entries were ignored.
+
+    None where ``out`` names a folder.
+    """
     if not names_file(out):
         if job.outline is not None:
             refuse_outline(out)
-        return plan_many(job, sources, target)
+        return None
     found = _take_frames(job, discover_images(sources, exclude=out))
     check_label_suffix(out, n_inputs=len(found.inputs))
     _check_outline(job, found, out)
-    path = found.inputs[0].path
-    is_small = _stays_in_memory(job, path, out)
-    return plan_single(job, path, out, n_ignored=found.n_ignored, in_one_go=is_small)
+    return found.inputs[0].path, found.n_ignored
 
 
 def _take_frames(job: Job, found: Discovery) -> Discovery:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 from contextlib import ExitStack, contextmanager
@@ -11,17 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dask_quant.collection.children import close_processes, start_processes
-from dask_quant.collection.compare import compare_rows
 from dask_quant.collection.counts import KeptCounts
-from dask_quant.collection.items import QUARANTINED
-from dask_quant.collection.manifest import add_up
-from dask_quant.collection.output import check_target, open_output
+from dask_quant.collection.manifest import RowList, add_up
 from dask_quant.collection.run import MAX_GROUP, CollectionRun
 from dask_quant.collection.task import COUNT, Work
 from dask_quant.errors import JobError, PixelFormatError
 from dask_quant.events import Notice
 from dask_quant.flow import describe_fit
-from dask_quant.kept_outcome import OUTCOME_NAME, find_outcome, keep_outcome
+from dask_quant.image_rows import QUARANTINED
+from dask_quant.kept_outcome import find_outcome, keep_outcome
 from dask_quant.palette import Palette
 from dask_quant.routes.collection_inputs import Sides, open_index, plan_memory, read_headers
 from dask_quant.routes.common import (
@@ -33,6 +30,12 @@ from dask_quant.routes.common import (
     write_palette_file,
 )
 from dask_quant.routes.executing import open_executor
+from dask_quant.routes.going_on import (
+    forget_progress,
+    go_on,
+    name_counts,
+    name_outcome,
+)
 from dask_quant.routes.job_identity import describe_job
 from dask_quant.sinks.label_file import check_palette
 from dask_quant.sinks.state_folder import MANIFEST_NAME
@@ -41,38 +44,35 @@ from dask_quant.sources.header import show_path
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
 
-    from dask_quant.collection.compare import Comparison
     from dask_quant.collection.index import Index
-    from dask_quant.collection.items import ImageRow
     from dask_quant.collection.manifest import Totals
-    from dask_quant.collection.output import Output, State
+    from dask_quant.collection.output import OutputFolder, State
     from dask_quant.execute import Executor
     from dask_quant.flow import ImageOutcome
     from dask_quant.histogram import ColorHistogram
+    from dask_quant.image_rows import ImageRow
     from dask_quant.results import Report
     from dask_quant.routes.common import Job, Sources
+    from dask_quant.routes.going_on import Earlier
 
 MIN_ISOLATED = 100
 """Images from which on tasks run in processes of their own even where there is no cluster: to start
 these takes a second (arbitrary)."""
 
-_AGAIN_NAME = "again.json"
-"""What images are known by that were done, and are done again."""
-
 MAX_NAMED_OUTPUTS = 10_000
 """Outputs that a report names; of more, it names their folder, and the manifest names them."""
 
 
-def relabel_many(job: Job, sources: Sources, out: Path | str) -> Report:
+def relabel_many(job: Job, sources: Sources, folder: OutputFolder) -> Report:
     """Relabel many images, with one palette, one each, or one for each group. **Eager**."""
     _check_palette_size(job)
     reusing = {"resume": job.run.resume, "overwrite": job.run.overwrite}
-    check_target(out, **reusing)
+    folder.check(**reusing)
     with ExitStack() as stack:
-        index, n_ignored = stack.enter_context(open_index(job, sources, out))
+        index, n_ignored = stack.enter_context(open_index(job, sources, folder.target))
         executor = stack.enter_context(open_executor(job.run.cluster, job.listener, job.watch))
         work = _plan_work(job, index, executor)
-        output = stack.enter_context(open_output(out, describe_job(job), **reusing))
+        output = stack.enter_context(folder.open(describe_job(job), **reusing))
         work = replace(work, place=output.place)
         stack.enter_context(_working(work, executor, len(index)))
         run = CollectionRun(
@@ -83,35 +83,31 @@ def relabel_many(job: Job, sources: Sources, out: Path | str) -> Report:
             strict=job.run.strict,
         )
         state = output.state
-        n_skipped, again = _go_on(job, run, output) if state.is_resumed else (0, set[str]())
-        outcome = _write_all(job, run, state, again)
-        used = [name for name in state.list_names() if name.startswith("counts")]
-        state.discard(*used, _AGAIN_NAME)
+        earlier = go_on(job, run.index, output, folder.measure)
+        outcome = _write_all(job, run, state, earlier)
+        forget_progress(state)
         run.tell_warnings()
-        return _report(job, run, outcome, output, n_ignored=n_ignored, n_skipped=n_skipped)
+        report = _report(job, run, outcome, folder, n_ignored=n_ignored)
+        return replace(report, n_skipped=earlier.n_written)
 
 
-def _write_all(
-    job: Job, run: CollectionRun, state: State, again: Container[str]
-) -> ImageOutcome | None:
+def _write_all(job: Job, run: CollectionRun, state: State, earlier: Earlier) -> ImageOutcome | None:
     """Write what is not written yet; return the palette of all and its figures, if there is one."""
     if job.group_by is None and not job.per_image:
-        return _write_shared(job, run, state, again)
+        return _write_shared(job, run, state, earlier)
     with job.watch.measure("relabel"):
         groups = run.index.list_groups() if job.group_by is not None else []
         for name, n_images in groups:
-            if name is not None and (n_images > MAX_GROUP or _has_palette(state, name)):
-                _write_group(job, run, state, again, name)
+            if name is not None and (n_images > MAX_GROUP or earlier.has_palette(name)):
+                _write_group(job, run, state, earlier, name)
         run.quantize()
     return None
 
 
-def _write_group(
-    job: Job, run: CollectionRun, state: State, again: Container[str], group: str
-) -> None:
+def _write_group(job: Job, run: CollectionRun, state: State, earlier: Earlier, group: str) -> None:
     """Fit one palette to a group that is too large for one task, and write its images with it."""
     try:
-        _write_shared(job, run, state, again, group)
+        _write_shared(job, run, state, earlier, group)
     except PixelFormatError as error:  # as a task does with a group that is small
         run.give_up(group, error)
 
@@ -120,13 +116,13 @@ def _write_shared(
     job: Job,
     run: CollectionRun,
     state: State,
-    again: Container[str],
+    earlier: Earlier,
     group: str | None = None,
 ) -> ImageOutcome | None:
     """Fit one palette to all images, or to those of a group, and write them with it."""
-    name = _name_outcome(group)
-    outcome = find_outcome(state, name) if state.is_resumed else None
-    kept = KeptCounts(state, f"counts{_suffix_group(group)}")
+    name = name_outcome(group)
+    outcome = find_outcome(state, name) if earlier.has_palette(group) else None
+    kept = KeptCounts(state, name_counts(group))
     if outcome is None:
         histogram = _count_shared(job, run, kept, group)
         if histogram is None:
@@ -136,7 +132,7 @@ def _write_shared(
         outcome = describe_fit(histogram, fit)
         keep_outcome(state, outcome, name)
     else:
-        _check_counted(run, kept, group, again)
+        _check_counted(run, kept, group, earlier.again)
     with job.watch.measure("relabel"):
         run.relabel(outcome.palette, outcome.classes, group)
     return outcome
@@ -175,11 +171,8 @@ def _check_counted(
 
 
 def _list_quarantined(run: CollectionRun) -> list[ImageRow]:
-    """Return the rows of images that were set aside, by this run or before, as the sources go."""
-    rows = run.quarantined
-    if run.manifest is not None:
-        rows = [row for row in run.manifest.read_rows() if row.status == QUARANTINED]
-    return run.index.sort_rows(rows)
+    """Return the rows of images that were set aside, in the order of the sources."""
+    return run.index.sort_rows(row for row in run.manifest.read_rows() if row.status == QUARANTINED)
 
 
 def _nothing_left_message(rows: Sequence[ImageRow]) -> str:
@@ -192,30 +185,30 @@ def _report(
     job: Job,
     run: CollectionRun,
     outcome: ImageOutcome | None,
-    output: Output,
+    folder: OutputFolder,
     *,
     n_ignored: int,
-    n_skipped: int,
 ) -> Report:
     """Return the report of a job that is done, from its manifest."""
-    totals = add_up(output.manifest.read_rows(), job.fit.n_colors)
+    totals = add_up(run.manifest.read_rows(), job.fit.n_colors)
+    quarantined = run.index.sort_rows(totals.quarantined)
     if totals.n_written == 0:
-        raise JobError(_nothing_left_message(_list_quarantined(run)))
+        raise JobError(_nothing_left_message(quarantined))
     names = run.index.list_outputs() if totals.n_written <= MAX_NAMED_OUTPUTS else []
-    outputs = tuple(map(output.name, names)) or (show_path(str(output.target)),)
+    outputs = tuple(map(folder.name, names)) or (show_path(str(folder.target)),)
     others: dict[str, Any] = {
         "n_images": totals.n_written,
         "n_ignored": n_ignored,
         "input_bytes": totals.input_bytes,
         "outputs": outputs,
-        "quarantined": tuple(row.quarantined for row in _list_quarantined(run)),
+        "quarantined": tuple(row.quarantined for row in quarantined),
         "peak": run.executor.peak_rss_bytes(),
     }
     if outcome is None:
         report = _report_each(job, totals, others)
     else:
         report = make_report(job, _retell(outcome, totals), **others)
-    return replace(report, n_skipped=n_skipped, manifest=output.name(MANIFEST_NAME))
+    return replace(report, manifest=folder.name(MANIFEST_NAME))
 
 
 def _report_each(job: Job, totals: Totals, others: dict[str, Any]) -> Report:
@@ -252,59 +245,6 @@ def _retell(outcome: ImageOutcome, totals: Totals) -> ImageOutcome:
         inertia=totals.inertia,
         mean_color_error=outcome.mean_color_error * (totals.n_pixels / outcome.n_pixels),
     )
-
-
-def _go_on(job: Job, run: CollectionRun, output: Output) -> tuple[int, set[str]]:
-    """Take over what an earlier run did: how many images it wrote, and which are done again."""
-    state = output.state
-    found = compare_rows(run.index, output.manifest.read_rows(), output.measure)
-    _check_unchanged(found, state)
-    for line in (state.notice, *found.notices):
-        if line is not None:
-            job.listener(Notice(line))
-    again = set(found.again)
-    if job.run.retry_quarantined:
-        again.update(run.index.list_quarantined())
-    again.update(
-        id for id, group in found.mended if find_outcome(state, _name_outcome(group)) is None
-    )
-    again.update(state.read_json(_AGAIN_NAME) or ())
-    if again:  # their rows go now, and a run that is ended has to know of them
-        state.write_json(_AGAIN_NAME, sorted(again))
-    run.index.reopen(again)
-    for group in run.index.list_open_groups():
-        if not _has_palette(state, group):  # it was written in one task, or not yet
-            run.index.open_group(group)
-    output.manifest.drop(lambda row: run.index.is_pending(row.id))
-    return run.index.count_written(), again
-
-
-def _check_unchanged(found: Comparison, state: State) -> None:
-    """Raise `JobError` where images changed since a palette was fitted to them and to others."""
-    for group, path in found.changed.items():
-        if find_outcome(state, _name_outcome(group)) is not None:
-            message = (
-                f"{found.n_changed:,} images changed since the palette was fitted, such as {path}; "
-                "give them as they were, or start afresh with --overwrite."
-            )
-            raise JobError(message)
-
-
-def _has_palette(state: State, group: str) -> bool:
-    """Return whether a palette was fitted to a group that is too large for one task."""
-    return state.is_resumed and find_outcome(state, _name_outcome(group)) is not None
-
-
-def _name_outcome(group: str | None) -> str:
-    """Return what the palette of a group, or of all images, is kept as."""
-    return OUTCOME_NAME.replace(".json", f"{_suffix_group(group)}.json")
-
-
-def _suffix_group(group: str | None) -> str:
-    """Return how names of what is kept of a group end."""
-    if group is None:
-        return ""
-    return f"-{hashlib.blake2b(group.encode(), digest_size=8).hexdigest()}"
 
 
 @contextmanager
@@ -380,7 +320,13 @@ def _counting(job: Job, sources: Sources) -> Iterator[tuple[CollectionRun, Color
         executor = stack.enter_context(open_executor(job.run.cluster, job.listener, job.watch))
         work = _plan_work(job, index, executor)
         stack.enter_context(_working(work, executor, len(index)))
-        run = CollectionRun(index=index, executor=executor, work=work, strict=job.run.strict)
+        run = CollectionRun(
+            index=index,
+            executor=executor,
+            work=work,
+            manifest=RowList(),
+            strict=job.run.strict,
+        )
         with job.watch.measure("count"):
             histogram = run.count(None)
         if len(histogram) == 0:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from dask_quant.array_flow import check_label_output
 from dask_quant.chunking import check_budget
-from dask_quant.collection.output import check_target, name_output
 from dask_quant.collection.run import count_tasks
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.process import count_cpus
@@ -32,6 +31,7 @@ from dask_quant.sources.image_file import count_held_bytes, read_header
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dask_quant.collection.output import OutputFolder
     from dask_quant.routes.common import Job, Sources
 
 
@@ -104,10 +104,10 @@ def _plan_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> JobPlan
     )
 
 
-def plan_many(job: Job, sources: Sources, out: Path | str) -> JobPlan:
+def plan_many(job: Job, sources: Sources, folder: OutputFolder) -> JobPlan:
     """Plan the images that go to a folder, from all their headers. **Eager**."""
-    check_target(out, resume=job.run.resume, overwrite=job.run.overwrite)
-    with open_index(job, sources, out) as (index, n_ignored):
+    folder.check(resume=job.run.resume, overwrite=job.run.overwrite)
+    with open_index(job, sources, folder.target) as (index, n_ignored):
         n_processes, n_threads = _count_side_by_side(job)
         n_helpers = n_threads if is_isolated(index, on_cluster=n_processes > 0) else 0
         memory = plan_memory(job, index, Sides(n_processes, n_threads, n_helpers))
@@ -115,7 +115,7 @@ def plan_many(job: Job, sources: Sources, out: Path | str) -> JobPlan:
         if len(index) > N_LOOKED_AT:
             n_pixels = sum(each.n_pixels for each in read_headers(index.list_largest(len(index))))
         names = index.list_outputs(planned=True) if len(index) <= MAX_NAMED_OUTPUTS else []
-        outputs = [name_output(out, name) for name in names] or [show_path(str(out))]
+        outputs = [folder.name(name) for name in names] or [show_path(str(folder.target))]
         return JobPlan(
             len(index),
             n_ignored,

@@ -21,6 +21,7 @@ from dask_quant.sinks.state_folder import (
     check_identity,
     compare_software,
     describe_job,
+    explain_taken,
     parse_job,
     parse_json,
 )
@@ -114,13 +115,3 @@ def check_empty(folder: ObjectFolder, *, resume: bool, overwrite: bool) -> None:
     if resume and is_ours:
         return
     raise OutputExistsError(explain_taken(folder.name, is_ours=is_ours, resume=resume))
-
-
-def explain_taken(shown: str, *, is_ours: bool, resume: bool) -> str:
-    """Return the message for an output folder that is not empty."""
-    way_out = "use --overwrite to write into it"
-    if resume:
-        way_out = f"it holds no job to go on with; {way_out}"
-    elif is_ours:
-        way_out += ", or --resume to go on with the job that it holds"
-    return f"{shown!r} exists and is not empty; {way_out}."

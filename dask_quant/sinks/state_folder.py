@@ -204,6 +204,16 @@ def holds_state(path: Path) -> bool:
     return False
 
 
+def explain_taken(shown: str, *, is_ours: bool, resume: bool) -> str:
+    """Return the message for an output folder that is not empty."""
+    way_out = "use --overwrite to write into it"
+    if resume:
+        way_out = f"it holds no job to go on with; {way_out}"
+    elif is_ours:
+        way_out += ", or --resume to go on with the job that it holds"
+    return f"{shown!r} exists and is not empty; {way_out}."
+
+
 def _lock_folder(path: Path, shown: str) -> int:
     """Return the open and locked lock file of a folder, which is made if need be."""
     while True:

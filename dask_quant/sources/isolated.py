@@ -163,12 +163,6 @@ def _give_back(process: DecoderProcess) -> None:
         _idle.append(process)
 
 
-def start_decoders(n: int) -> None:
-    """Start processes that will be asked soon, so that they come up in the meantime. **Eager**."""
-    with _lock:
-        _idle.extend(DecoderProcess() for _ in range(n - len(_idle)))
-
-
 def close_decoders() -> None:
     """End the processes that wait. **Eager**."""
     with _lock:

@@ -126,12 +126,18 @@ def serve() -> Iterator[RangeServer]:
     """Serve on a free port of the loopback interface for as long as the block runs."""
     served = RangeServer()
     handler = type("Handler", (_Handler,), {"served": served})
+    with answer_requests(handler) as served.url:
+        yield served
+
+
+@contextmanager
+def answer_requests(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Answer requests on a free port of the loopback interface, of which the address is yielded."""
     with _Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
-        served.url = f"http://127.0.0.1:{server.server_address[1]}"
         try:
-            yield served
+            yield f"http://127.0.0.1:{server.server_address[1]}"
         finally:
             server.shutdown()
             thread.join()

@@ -6,15 +6,16 @@ For tests, and for counting what a job asks of a store far away.
 from __future__ import annotations
 
 import http.client
-import sys
 import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from range_server import answer_requests
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -162,17 +163,6 @@ class _Door(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-class _Server(ThreadingHTTPServer):
-    """Says nothing when who asked has hung up, as is asked of it here."""
-
-    daemon_threads = True
-
-    def handle_error(self, *_: object) -> None:
-        """Print no traceback of a broken connection; others are faults of the tests."""
-        if not isinstance(sys.exception(), ConnectionError):
-            raise
-
-
 @contextmanager
 def serve() -> Iterator[S3Server]:
     """Serve an empty bucket ``scans`` on a free port of the loopback interface."""
@@ -187,13 +177,8 @@ def serve() -> Iterator[S3Server]:
     client.create_bucket(Bucket="scans")
     served = S3Server("", client)
     handler = type("Door", (_Door,), {"served": served, "host": host})
-    with _Server(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        served.url = f"http://127.0.0.1:{server.server_address[1]}"
-        try:
+    try:
+        with answer_requests(handler) as served.url:
             yield served
-        finally:
-            server.shutdown()
-            thread.join()
-            store.stop()
+    finally:
+        store.stop()

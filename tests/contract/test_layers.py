@@ -39,6 +39,7 @@ LAYERS = (
     "histogram",
     "palette",
     "results",
+    "image_rows",
     "report_rows",
     "report_page",
     "knee",
@@ -84,11 +85,10 @@ LAYERS = (
     "class_output",
     "outline_flow",
     "persist",
-    "kept_outcome",
     "collection",
+    "report_pictures",
     "routes",
     # Pages about jobs that are done.
-    "report_pictures",
     "job_report",
     # What users call. The faces come last, for they call what the package exports.
     "comparison",

@@ -47,6 +47,7 @@ def test_a_small_image_needs_no_dask(tmp_path, cat):
     loaded = imports_of(command, *arguments, folder=tmp_path)
     assert {"numpy", "numba", "PIL", "dask_quant.flow"} <= loaded
     heavy = {"dask.array", "distributed", "zarr", "sklearn", "dask_ml", "rich", "scipy.linalg"}
+    heavy |= {"fsspec", "asyncio", "sqlite3", "dask_quant.routes.page"}
     assert loaded & heavy == set()
     assert (tmp_path / "out.png").is_file()
 
@@ -60,6 +61,7 @@ def test_a_folder_of_files_needs_no_arrays_of_dask(tmp_path, cat, palettes):
     loaded = imports_of(command, *arguments, folder=tmp_path)
     assert {"dask", "numba", "dask_quant.collection.work"} <= loaded
     heavy = {"dask.array", "distributed", "zarr", "sklearn", "dask_ml", "rich"}
+    heavy |= {"fsspec", "asyncio", "dask_quant.routes.page"}
     assert loaded & heavy == set()
     assert (tmp_path / "out" / "cat.png").is_file()
 

@@ -14,7 +14,7 @@ WILD = '<b onclick="x">&\'.png'
 
 def write_manifest(out, rows):
     """Write rows as a job does, the last line torn as by a killed one."""
-    lines = [json.dumps(row) for row in rows]
+    lines = [json.dumps({"id": f"id-{number}"} | row) for number, row in enumerate(rows)]
     (out / "manifest.jsonl").write_text("\n".join([*lines, '{"path": "to']))
     return str(out / "manifest.jsonl")
 

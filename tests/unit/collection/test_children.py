@@ -22,11 +22,11 @@ from dask_quant.collection.children import (
     start_processes,
     stop_tasks,
 )
-from dask_quant.collection.items import QUARANTINED, WRITTEN
 from dask_quant.collection.task import COUNT, QUANTIZE
 from dask_quant.errors import JobError, OutputError
 from dask_quant.fit_options import FitOptions
 from dask_quant.histogram import ColorHistogram
+from dask_quant.image_rows import QUARANTINED, WRITTEN
 
 GOOD = ("a.png", "b.png", "z.png")
 FEW = FitOptions(n_colors=1, n_init=1)
@@ -80,7 +80,7 @@ def test_a_task_does_what_it_does_in_this_process(tmp_path, make_task, make_work
         here = do_task(make_work(action=action, options=FEW), items)
     there = do_task(work, items)
     assert list(map(strip, there.rows)) == list(map(strip, here.rows))
-    assert there.checksums == here.checksums
+    assert there.counted == here.counted
     assert there.histogram == here.histogram
     assert here.warned == ()
     (warned,) = there.warned
@@ -123,7 +123,7 @@ def test_several_of_them_cost_no_more_and_are_counted_without(site, make_task):
         if os.path.basename(item.source) in GOOD
     ]
     assert done.histogram == ColorHistogram.merge_all(expected)
-    assert len(done.checksums) == 3
+    assert len(done.counted) == 3
 
 
 def test_an_image_that_hangs_is_given_up(site, make_task):

@@ -8,8 +8,8 @@ from PIL import Image
 
 from dask_quant.collection import compare
 from dask_quant.collection.compare import compare_rows
-from dask_quant.collection.items import QUARANTINED, ImageRow
 from dask_quant.collection.reading import digest_source
+from dask_quant.image_rows import QUARANTINED, ImageRow
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from dask_quant.collection import counts
 from dask_quant.collection.counts import GrowingCounts, KeptCounts
 from dask_quant.collection.index import Index
-from dask_quant.collection.task import Done
+from dask_quant.collection.task import CountedImage, Done
 from dask_quant.histogram import ColorHistogram
 from dask_quant.sinks.state_folder import StateFolder
 from dask_quant.sources.found import Found
@@ -33,7 +33,7 @@ def tasks(index):
     items = [item for item, _ in index.iterate_pending()]
     return [
         Done(
-            checksums=((item.id, 7 * item.position),),
+            counted=(CountedImage(item.id, 7 * item.position, item.modified),),
             histogram=ColorHistogram.from_pixels(rng.integers(0, 9, (5, 6, 3), dtype=np.uint8)),
         )
         for item in items

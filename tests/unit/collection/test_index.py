@@ -10,7 +10,9 @@ from PIL import Image
 
 from dask_quant.collection import index as index_module
 from dask_quant.collection.index import BY_FOLDER, Index
-from dask_quant.collection.items import QUARANTINED, WRITTEN, ImageRow, make_id
+from dask_quant.collection.items import make_id
+from dask_quant.collection.task import CountedImage
+from dask_quant.image_rows import QUARANTINED, WRITTEN, ImageRow
 from dask_quant.sources.discover import discover, find_images, plan_output_names
 from dask_quant.sources.found import Found
 from dask_quant.sources.places import place_all
@@ -133,7 +135,7 @@ def test_what_is_done_set_aside_and_counted_is_not_asked_for_again():
     index = make_index(["a.png", "b.png", "c.png", "d.png"])
     a, b, c, d = [item for item, _ in index.iterate_pending()]
     index.note_rows([row_of(a), row_of(b, QUARANTINED)])
-    index.note_checksums([(c.id, 17)])
+    index.note_counted([CountedImage(c.id, 17, None)])
     assert [item.id for item, _ in index.iterate_pending()] == [c.id, d.id]
     assert [item.checksum for item, _ in index.iterate_pending()] == [17, None]
     assert [item.id for item, _ in index.iterate_pending(uncounted=True)] == [d.id]

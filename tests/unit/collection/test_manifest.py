@@ -10,9 +10,10 @@ import sys
 import numpy as np
 import pytest
 
-from dask_quant.collection.items import QUARANTINED, ImageRow, make_id
+from dask_quant.collection.items import make_id
 from dask_quant.collection.manifest import Manifest, add_up, read_rows
 from dask_quant.errors import OutputError
+from dask_quant.image_rows import QUARANTINED, ImageRow
 
 KEYS = [
     "path", "frame", "output", "group", "status", "error", "width", "height", "digest",
@@ -122,7 +123,7 @@ def test_rows_are_dropped_all_at_once(path, open_manifest):
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
-from dask_quant.collection.items import ImageRow
+from dask_quant.image_rows import ImageRow
 from dask_quant.collection.manifest import Manifest
 from dask_quant.errors import OutputError
 

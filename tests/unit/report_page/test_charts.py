@@ -53,6 +53,15 @@ def test_bars_and_labels_lie_inside_of_the_drawing():
         assert y + h <= height
 
 
+@pytest.mark.parametrize("last", range(60, 71))
+def test_the_last_label_is_not_cut(last):
+    drawing = draw({number: 1 for number in range(-20, last)}, "log", 0.1)
+    labels = [text for text in drawing.iter("text") if text.text.endswith(" s")]
+    end = max(labels, key=lambda text: float(text.get("x")))
+    half = 0 if end.get("class") == "end" else 24
+    assert float(end.get("x")) + half <= float(drawing.get("viewBox").split()[2])
+
+
 def test_a_bar_begins_where_its_label_stands():
     drawing = draw({60: 3, 61: 2, 62: 1, 63: 9})
     ticks = {text.text: float(text.get("x")) for text in drawing.iter("text") if text.get("x")}

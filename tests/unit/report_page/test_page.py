@@ -3,11 +3,12 @@ import re
 
 import pytest
 
+from dask_quant.image_rows import QUARANTINED, ImageRow
 from dask_quant.palette import Palette
 from dask_quant.report_page.contents import PageContents, Pair, Picture, ShownImage
 from dask_quant.report_page.page import render_page
 from dask_quant.report_page.palette_part import MAX_SWATCHES
-from dask_quant.report_rows import parse_rows, summarize_rows
+from dask_quant.report_rows import summarize_rows
 from dask_quant.results import Quarantined, Report
 
 PICTURE = Picture(b"bytes", "image/png", 200, 100)
@@ -26,10 +27,6 @@ def report():
 
 def render(parse_page, report, **contents):
     return parse_page(render_page(PageContents(report, **contents)))
-
-
-def summarize(*lines):
-    return summarize_rows(parse_rows(lines))
 
 
 def read_figures(page):
@@ -120,11 +117,11 @@ def test_one_image_is_shown_before_and_after(parse_page, report):
 
 
 def test_the_worst_images_are_shown_with_their_figures(parse_page, report):
-    line = (
-        b'{"path": "<i>.png", "status": "written", "mse": 48.0, "n_unique_colors": 900, '
-        b'"n_colors": 2, "input_bytes": 4000, "output_bytes": 1000, "seconds": 0.25, "frame": 3}'
-    )
-    summary = summarize(line)
+    row = ImageRow(
+        path="<i>.png", mse=48.0, n_unique_colors=900, n_colors=2, input_bytes=4000,
+        output_bytes=1000, seconds=0.25, frame=3,
+    )  # fmt: skip
+    summary = summarize_rows([row])
     shown = tuple(ShownImage(row, Pair(PICTURE, PICTURE)) for row in summary.worst)
     page = render(parse_page, report, summary=summary, worst=shown)
     alts = [image["alt"] for image in page.find("img")]
@@ -135,11 +132,11 @@ def test_the_worst_images_are_shown_with_their_figures(parse_page, report):
 
 
 def test_what_was_set_aside_is_named_with_its_reason(parse_page, report):
-    lines = [
-        b'{"path": "%d.png", "status": "quarantined", "error": "torn & <bad>"}' % number
+    rows = [
+        ImageRow(path=f"{number}.png", status=QUARANTINED, error="torn & <bad>")
         for number in range(130)
     ]
-    page = render(parse_page, report, summary=summarize(*lines))
+    page = render(parse_page, report, summary=summarize_rows(rows))
     assert page.texts.count("torn & <bad>") == 100
     assert "30 more are in the manifest." in page.text
     assert "Set aside: 130" in page.text
@@ -153,7 +150,7 @@ def test_without_a_manifest_the_report_says_what_was_set_aside(parse_page, repor
 
 
 def test_a_manifest_of_nothing_written_has_no_distributions(parse_page, report):
-    page = render(parse_page, report, summary=summarize())
+    page = render(parse_page, report, summary=summarize_rows([]))
     assert page.find("svg") == []
 
 

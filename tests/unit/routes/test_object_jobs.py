@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import dask_quant as dq
-from dask_quant.collection import output
+from dask_quant.collection import remote_output
 from dask_quant.errors import JobError, OutputExistsError
 from dask_quant.faces.cli import cli
 from dask_quant.sinks import object_lock
@@ -205,9 +205,9 @@ def test_an_output_that_cannot_be_put_ends_the_job(store, expected):
 
 DRIVER = """
 import sys
-from dask_quant.collection import output
+from dask_quant.collection import remote_output
 from dask_quant.faces.cli import cli
-output._PUT_S = output._PUT_SHARE = 0
+remote_output._PUT_S = remote_output._PUT_SHARE = 0
 cli(sys.argv[1:])
 """
 
@@ -260,7 +260,7 @@ def test_a_job_that_is_killed_goes_on(strikes, store, expected, monkeypatch):
 
 
 def test_rows_that_could_not_be_put_wait(store, expected, monkeypatch):
-    monkeypatch.setattr(output, "_PUT_S", 0.0)
+    monkeypatch.setattr(remote_output, "_PUT_S", 0.0)
     fails = iter(range(5))  # as often as is asked
     segment = "/.dask-quant/manifest-"
     store.misbehave = lambda method, path, times: (

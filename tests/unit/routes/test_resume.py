@@ -12,8 +12,9 @@ from PIL import Image
 import dask_quant as dq
 from dask_quant.collection import counts as counts_module
 from dask_quant.collection import index as index_module
-from dask_quant.collection import output as output_module
+from dask_quant.collection import local_output
 from dask_quant.collection import run as run_module
+from dask_quant.collection.local_output import LocalFolder
 from dask_quant.errors import JobError, OutputExistsError
 from dask_quant.options import ClusterOptions
 from dask_quant.routes import collections
@@ -364,7 +365,7 @@ def test_a_job_that_is_begun_afresh_and_killed_at_once_is_not_the_one_before(
     out = tmp_path / "out"
     quantize(folder, out, "each", n_colors=6)
     with monkeypatch.context() as patch:
-        patch.setattr(output_module, "Manifest", interrupt)
+        patch.setattr(local_output, "Manifest", interrupt)
         with pytest.raises(KeyboardInterrupt):
             quantize(folder, out, "each", overwrite=True)
     report = quantize(folder, out, "each", resume=True)
@@ -388,14 +389,14 @@ def test_a_run_that_is_overtaken_while_it_lists_leaves_the_other_alone(
     folder, tmp_path, quantize, monkeypatch
 ):
     out = tmp_path / "out"
-    real = collections.open_output
+    real = LocalFolder.open
 
     def overtake(*given, **options):
-        monkeypatch.setattr(collections, "open_output", real)
+        monkeypatch.setattr(LocalFolder, "open", real)
         quantize(folder, out, n_colors=6)
         return real(*given, **options)
 
-    monkeypatch.setattr(collections, "open_output", overtake)
+    monkeypatch.setattr(LocalFolder, "open", overtake)
     with pytest.raises(OutputExistsError, match="is not empty"):
         quantize(folder, out)
     assert len(read_manifest(out)) == 8

@@ -121,21 +121,18 @@ def test_processes_are_counted_and_end(tmp_path):
     Image.new("RGB", (3, 2)).save(tmp_path / "a.png")
     close_decoders()
     alone = peak_rss_bytes()
-    isolated.start_decoders(2)
-    isolated.start_decoders(2)
-    assert len(isolated._idle) == 2
-    processes = [decoder.process for decoder in isolated._idle]
     read_isolated(tmp_path / "a.png")
+    [decoder] = isolated._idle
     assert peak_rss_bytes() > alone + 10_000_000
     close_decoders()
-    assert [process.returncode for process in processes] == [-signal.SIGKILL] * 2
+    assert decoder.process.returncode == -signal.SIGKILL
     assert peak_rss_bytes() < alone + 10_000_000
 
 
 def test_a_process_ends_with_the_one_that_asks(tmp_path):
     code = (
-        "from dask_quant.sources import isolated; isolated.start_decoders(1); "
-        "print(isolated._idle[0].process.pid, flush=True); import os; os._exit(0)"
+        "from dask_quant.sources.isolated import DecoderProcess; decoder = DecoderProcess(); "
+        "print(decoder.process.pid, flush=True); import os; os._exit(0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     pid = int(done.stdout)

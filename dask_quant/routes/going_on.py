@@ -1,0 +1,121 @@
+"""What an earlier run of a job on a collection left, and what of it is done again."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dask_quant.collection.compare import compare_rows
+from dask_quant.errors import JobError
+from dask_quant.events import Notice
+from dask_quant.kept_outcome import OUTCOME_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dask_quant.collection.compare import Comparison
+    from dask_quant.collection.index import Index
+    from dask_quant.collection.output import Output, State
+    from dask_quant.routes.common import Job
+
+_COUNTS_NAME = "counts"
+"""Beginning of the names of what is kept while colours are counted."""
+
+_AGAIN_NAME = "again.json"
+"""What images are known by that were done, and are done again."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What an earlier run of a job left."""
+
+    names: frozenset[str] = frozenset()
+    """Names of its state."""
+    n_written: int = 0
+    """Images that it wrote, and that are as they were."""
+    again: frozenset[str] = frozenset()
+    """What images are known by that were done, and are done again."""
+
+    def has_palette(self, group: str | None) -> bool:
+        """Return whether it fitted a palette to a group too large for one task, or to all."""
+        return name_outcome(group) in self.names
+
+
+def name_outcome(group: str | None) -> str:
+    """Return what the palette of a group, or of all images, is kept as."""
+    return OUTCOME_NAME.replace(".json", f"{_suffix_group(group)}.json")
+
+
+def name_counts(group: str | None) -> str:
+    """Return how names begin of what is kept while a group, or all images, are counted."""
+    return f"{_COUNTS_NAME}{_suffix_group(group)}"
+
+
+def _suffix_group(group: str | None) -> str:
+    """Return how names of what is kept of a group end."""
+    if group is None:
+        return ""
+    return f"-{hashlib.blake2b(group.encode(), digest_size=8).hexdigest()}"
+
+
+def forget_progress(state: State) -> None:
+    """Forget what is of no use once all images are done. **Eager**."""
+    used = [name for name in state.list_names() if name.startswith(_COUNTS_NAME)]
+    state.discard(*used, _AGAIN_NAME)
+
+
+def go_on(job: Job, index: Index, output: Output, measure: Callable[[str], int | None]) -> Earlier:
+    """Have the index take over what an earlier run did, if there was one. **Eager**.
+
+    Parameters
+    ----------
+    job : Job
+        What is done; its listener is told what is not as it was.
+    index : Index
+        The images there are now.
+    output : Output
+        Where they go. Rows of those that are done again leave the manifest.
+    measure : callable
+        Tells the bytes of an output, as `OutputFolder.measure` does.
+
+    Raises
+    ------
+    JobError
+        When images changed since a palette was fitted to them and to others.
+    """
+    state = output.state
+    if not state.is_resumed:
+        return Earlier()
+    earlier = Earlier(frozenset(state.list_names()))
+    found = compare_rows(index, output.manifest.read_rows(), measure)
+    _check_unchanged(found, earlier)
+    for line in (state.notice, *found.notices):
+        if line is not None:
+            job.listener(Notice(line))
+    again = set(found.again)
+    if job.run.retry_quarantined:
+        again.update(index.list_quarantined())
+    again.update(id for id, group in found.mended if not earlier.has_palette(group))
+    again.update(state.read_json(_AGAIN_NAME) or ())
+    if again:  # their rows go now, and a run that is ended has to know of them
+        state.write_json(_AGAIN_NAME, sorted(again))
+    index.reopen(again)
+    # Groups that were written in one task each, or not yet: their images have one palette.
+    parted = [group for group in index.list_open_groups() if not earlier.has_palette(group)]
+    for group in parted:
+        index.open_group(group)
+    if again or parted:
+        output.manifest.drop(lambda row: index.is_pending(row.id))
+    return Earlier(earlier.names, index.count_written(), frozenset(again))
+
+
+def _check_unchanged(found: Comparison, earlier: Earlier) -> None:
+    """Raise `JobError` where images changed since a palette was fitted to them and to others."""
+    for group, path in found.changed.items():
+        if earlier.has_palette(group):
+            message = (
+                f"{found.n_changed:,} images changed since the palette was fitted, such as {path}; "
+                "give them as they were, or start afresh with --overwrite."
+            )
+            raise JobError(message)
