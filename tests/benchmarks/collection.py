@@ -54,6 +54,9 @@ MAX_JUDGED = 500
 MAX_TASKS = 10_000
 """Tasks that the scheduler may hold at a time."""
 
+MAX_DRIVER_MB = 500
+"""Memory that the first process may take, whatever the number of images."""
+
 MAX_GROWTH = 1.3
 """How much more memory the most images may take than the fewest: what is known of each is small."""
 
@@ -138,14 +141,14 @@ class TasksRow:
     peak_mb: float
     """Most memory of all processes together; 0 for a stage."""
     driver_mb: float
-    """Most memory of the first process; 0 where it is the only one, and for a stage."""
+    """Most memory of the first process; 0 for a stage."""
     most_tasks: int
     """Tasks that the scheduler held at most; 0 without one."""
 
     @property
     def met(self) -> bool:
-        """Whether the scheduler is not flooded."""
-        return self.most_tasks <= MAX_TASKS
+        """Whether neither the scheduler is flooded nor the first process too large."""
+        return self.most_tasks <= MAX_TASKS and self.driver_mb <= MAX_DRIVER_MB
 
 
 def find_large(data: Sequence[Path], size: int) -> list[str]:
@@ -312,11 +315,13 @@ def measure_tasks(given: argparse.Namespace, root: Path) -> Iterator[TasksRow]:
     write_tiny(root / "tiny", given.n_images)
     listed = run_watched([sys.executable, "-c", LIST_SCRIPT, str(root / "tiny")])
     _check_number(int(listed.output), given.n_images)
-    yield TasksRow("list", listed.seconds, listed.peak_bytes / 1e6, 0.0, 0)
+    peak = listed.peak_bytes / 1e6
+    yield TasksRow("list", listed.seconds, peak, peak, 0)
     job = ["quantize", str(root / "tiny"), "-o", str(root / "out"), "-k", str(given.colors)]
     job += ["--workers", str(given.workers), "--json", *(["--per-image"] * given.per_image)]
     planned = run_watched([sys.executable, "-c", SHELL, *job, "--dry-run"])
-    yield TasksRow("plan", planned.seconds, planned.peak_bytes / 1e6, 0.0, 0)
+    peak = planned.peak_bytes / 1e6
+    yield TasksRow("plan", planned.seconds, peak, peak, 0)
     run, driver, tasks = run_counted(job, root)
     yield TasksRow("job", run.seconds, run.peak_bytes / 1e6, driver / 1e6, tasks["most"])
     report = json.loads(run.output)

@@ -201,7 +201,9 @@ def test_crops_of_a_collection_are_the_same_every_time_and_of_all_pictures(tmp_p
 def test_memory_that_grows_is_an_aim_missed():
     assert collection.MemoryRow("shared", 2, 13, 1.3, 1).met
     assert not collection.MemoryRow("shared", 2, 14, 1.4, 1).met
+    assert collection.TasksRow("job", 1, 900, 500, 10_000).met
     assert not collection.TasksRow("job", 1, 1, 1, 10_001).met
+    assert not collection.TasksRow("job", 1, 900, 501, 1).met
     assert not collection.SpeedRow("dask_quant", 1, 1, 1, 0.9).met
 
 
