@@ -1,6 +1,7 @@
 """What all tests share: the Hypothesis profile, a photograph, slow and obvious oracles."""
 
 import hashlib
+import signal
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
@@ -16,6 +17,11 @@ from dask_quant.sources.samples import find_sample_images
 # The same examples in every run: a failure is a change of the code, never of the draw.
 settings.register_profile("dask_quant", derandomize=True, deadline=None, max_examples=30)
 settings.load_profile("dask_quant")
+
+
+# A shell has what it starts in the background ignore Ctrl-C, and so would all that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
