@@ -17,9 +17,8 @@ from dask_quant.routes.common import (
     as_target,
     check_any_sources,
     check_sources,
-    choose_suffix,
 )
-from dask_quant.routes.job_options import fit_alpha_to, make_fit, make_job
+from dask_quant.routes.job_options import choose_format, fit_alpha_to, make_fit, make_job
 from dask_quant.routes.outlining import as_outline
 from dask_quant.saved_counts import read_counts
 
@@ -95,7 +94,9 @@ def quantize(
         output can hold. Where the images hold fewer, so does the palette.
     format : str, optional
         What the images of a folder become: ``png``, ``gif``, ``tif``, ``tiff`` or ``npz``. None:
-        ``png``.
+        ``png``. ``tar``: each tar shard of ``sources``, which are nothing else, becomes a shard
+        whose images are PNG and whose other members are as they were; ``tar:gif`` and ``tar:tif``
+        for others than PNG.
     per_image : bool, default False
         Whether each image gets a palette of its own; else all share one, fitted to all of them.
     group_by : str, optional
@@ -313,7 +314,7 @@ def apply_palette(
     )
     given = as_palette(palette)
     fit = FitOptions(n_colors=len(given), space=space)
-    chosen, suffix = check_dither(dither), choose_suffix(format, out)
+    chosen, (suffix, packs) = check_dither(dither), choose_format(format, out)
     lines = as_outline(outline, chosen)
     if chosen != "none":
         check_opaque(given, f"dither {chosen}")
@@ -327,6 +328,7 @@ def apply_palette(
         palette=given,
         dither=chosen,
         suffix=suffix,
+        packs=packs,
         outline=lines,
         alpha=fit_alpha_to(as_alpha(alpha, matte), suffix, as_file(as_target(out))),
     )

@@ -91,8 +91,7 @@ def _try_to_show(read: Callable[[], NDArray[np.uint8]], side: int) -> Picture | 
 
 def _read_source(source: str | Path, side: int, frame: int, page: Page) -> NDArray[np.uint8]:
     """Return the pixels of a source; of a pyramid, those of a level that suits."""
-    if SEPARATOR in str(source):  # it may lie in another file, where it has to be looked for
-        source = discover([source]).inputs[0].path
+    source = _find_held(source)
     if frame or is_zarr_store(source):
         return read_pixels(source, frame=frame, alpha=KEEP)
     _, levels = list_any_pages(source, page=page)
@@ -102,11 +101,16 @@ def _read_source(source: str | Path, side: int, frame: int, page: Page) -> NDArr
     return read_image(source, page=chosen, max_pixels=MAX_PIXELS, alpha=KEEP)
 
 
+def _find_held(path: str | Path) -> str | Path:
+    """Return a path; what may lie in another file is looked for there."""
+    return discover([str(path)]).inputs[0].path if SEPARATOR in str(path) else path
+
+
 def _read_output(path: str | Path, side: int) -> NDArray[np.uint8]:
     """Return the pixels that labels and palette of an output stand for."""
     suffix = Path(path).suffix.lower()
     if suffix not in (".npz", ".zarr"):
-        return read_pixels(path, alpha=KEEP)
+        return read_pixels(_find_held(path), alpha=KEEP)
     from dask_quant.sources.small_labels import read_npz_labels, read_store_labels
 
     if suffix == ".zarr":

@@ -91,15 +91,14 @@ def _compare(
     if now is None:
         found.n_gone, found.gone = found.n_gone + 1, found.gone or row.path
         return
-    source, out, modified = now
-    if modified != row.modified and row.status == QUARANTINED:
+    if now.modified != row.modified and row.status == QUARANTINED:
         found.mended.append((row.id, row.group))
         return
-    if modified != row.modified and not _is_same(source, row):
+    if now.modified != row.modified and not _is_same(now.source, row):
         found.n_changed += 1
         found.changed.setdefault(row.group, row.path)
     elif row.status == WRITTEN and (
-        show_text(out) != row.output or measure(out) not in (row.output_bytes, -1)
+        show_text(now.out) != row.output or measure(now.target) not in (row.output_bytes, -1)
     ):
         found.n_lost, found.lost = found.n_lost + 1, found.lost or row.output
     else:

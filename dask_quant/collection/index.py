@@ -46,16 +46,20 @@ _SCHEMA = """
 CREATE TABLE items (
     position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, path BLOB, identity BLOB, below BLOB,
     folder BLOB, named INTEGER, n_above INTEGER, frame INTEGER, modified TEXT, size INTEGER,
-    place BLOB, out BLOB, folded BLOB, plain TEXT, grp TEXT, status INTEGER DEFAULT 0,
-    checksum INTEGER
+    place BLOB, out BLOB, folded BLOB, plain TEXT, shard INTEGER, member BLOB, grp TEXT,
+    status INTEGER DEFAULT 0, checksum INTEGER
 );
 CREATE TABLE folders (folded BLOB PRIMARY KEY) WITHOUT ROWID;
 """
 
 _INSERT = """
 INSERT OR IGNORE INTO items (id, path, identity, below, folder, named, n_above, frame, modified,
-    size, place, out, folded, plain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    size, place, out, folded, plain, shard, member)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+
+_ITEM = "position, id, path, out, frame, modified, grp, checksum"
+"""What an item is made of."""
 
 _TAKE_PLAIN = """
 UPDATE OR IGNORE items SET id = plain WHERE plain IN
@@ -105,11 +109,15 @@ class Index:
         with self._transaction():
             self._database.executemany(_INSERT, self._make_rows(found, all_frames))
             self._database.execute(_TAKE_PLAIN)
-            self._database.execute("CREATE INDEX by_place ON items (place)")
-            self._tell_apart(_SHARED_PLACES, self._place_anew)
-            self._add_folders()
-            self._database.execute("CREATE INDEX by_folded ON items (folded)")
-            self._tell_apart(_SHARED_NAMES, self._name_anew)
+            self._tell_all_apart()
+
+    def _tell_all_apart(self) -> None:
+        """Have no two images go to the same place."""
+        self._database.execute("CREATE INDEX by_place ON items (place)")
+        self._tell_apart(_SHARED_PLACES, self._place_anew)
+        self._add_folders()
+        self._database.execute("CREATE INDEX by_folded ON items (folded)")
+        self._tell_apart(_SHARED_NAMES, self._name_anew)
 
     def _make_rows(self, found: Iterable[Found], all_frames: bool) -> Iterator[tuple[Any, ...]]:
         """Yield the row of every image as it is when there are no others."""
@@ -117,15 +125,22 @@ class Index:
             frames = name_frames(each.path, each.below) if all_frames else [(0, each.below)]
             for frame, below in frames:
                 place = take_parts(each._replace(below=below), each.n_above)
-                out = name_alone(place, self._suffix)
+                out, shard, member = self._name_alone(each, place)
                 id, plain = _identify(each.identity, frame)
                 yield (
                     id,
                     *map(os.fsencode, (each.path, each.identity, below, each.folder)),
                     *(each.named, each.n_above, frame, each.modified, each.size),
                     *map(os.fsencode, (place, out, fold(out))),
-                    plain,
+                    *(plain, shard, member),
                 )
+
+    def _name_alone(self, found: Found, place: str) -> tuple[str, int | None, bytes | None]:
+        """Return what an image becomes that has its name to itself.
+
+        Of one in a shard that is packed anew also which shard, and its name there.
+        """
+        return name_alone(place, self._suffix), None, None
 
     def _tell_apart(self, clashing: str, rename: Callable[[Sequence[int]], None]) -> None:
         """Rename images until a query for those that clash finds no others than were renamed.
@@ -247,11 +262,11 @@ class Index:
         )
         return [os.fsdecode(path) for (path,) in rows]
 
-    def find(self, id: str) -> tuple[str, str, str | None] | None:
-        """Return source and output of an image, and when it was changed last; None: it is gone."""
-        query = "SELECT path, out, modified FROM items WHERE id = ?"
+    def find(self, id: str) -> Item | None:
+        """Return an image; None: it is gone."""
+        query = f"SELECT shard, {_ITEM} FROM items WHERE id = ?"
         row = self._database.execute(query, (id,)).fetchone()
-        return None if row is None else (os.fsdecode(row[0]), os.fsdecode(row[1]), row[2])
+        return None if row is None else self._make_item(*row)
 
     def reopen(self, ids: Iterable[str]) -> None:
         """Have images done again. **Eager**."""
@@ -318,26 +333,31 @@ class Index:
         while True:
             after = f" AND ({columns}) > ({', '.join('?' * len(key))})" if last else ""
             rows = self._database.execute(
-                f"SELECT position, id, path, out, frame, modified, grp, checksum, size FROM items"
+                f"SELECT size, shard, {_ITEM} FROM items"
                 f" WHERE {where}{after} ORDER BY {columns} LIMIT {_PAGE_ROWS}",
                 (*values, *(last or ())),
             ).fetchall()
             if not rows:
                 return
-            for position, id, path, out, frame, modified, group_name, checksum, size in rows:
-                item = Item(
-                    *(position, id, os.fsdecode(path), os.fsdecode(out)),
-                    *(frame, modified, group_name, checksum),
-                )
+            for size, *row in rows:
+                item = self._make_item(*row)
                 yield item, size or 0
-            end = rows[-1]
-            last = (end[6] or "", end[0]) if grouped else (end[0],)
+            last = (item.group or "", item.position) if grouped else (item.position,)
 
-    def list_outputs(self, *, planned: bool = False) -> list[str]:
-        """Return the outputs that were written, or all, in the order of the sources."""
+    def _make_item(self, shard: int | None, *columns: Any) -> Item:
+        """Return the image that a row is of."""
+        position, id, path, out, *others = columns
+        return Item(position, id, os.fsdecode(path), os.fsdecode(out), *others)
+
+    def list_outputs(self, at_most: int, *, planned: bool = False) -> list[str]:
+        """Return the outputs that were written, or all, in the order of the sources.
+
+        None where there are more than ``at_most``.
+        """
         where = "1" if planned else "status = 1"
-        rows = self._database.execute(f"SELECT out FROM items WHERE {where} ORDER BY position")
-        return [os.fsdecode(out) for (out,) in rows]
+        query = f"SELECT out FROM items WHERE {where} ORDER BY position LIMIT {at_most + 1}"
+        names = [os.fsdecode(out) for (out,) in self._database.execute(query)]
+        return names if len(names) <= at_most else []
 
     def _get(self, position: int, columns: str) -> tuple[Any, ...]:
         """Return some columns of an image."""

@@ -28,6 +28,14 @@ class Item(NamedTuple):
     """Which palette it gets, where there are several; None: that of all."""
     checksum: int | None = None
     """Of its pixels when they were counted; None: they were not."""
+    waiting: str | None = None
+    """Path that it is written to until it is packed into a shard, as whose member ``out`` names it;
+    None: it is written to ``out``."""
+
+    @property
+    def target(self) -> str:
+        """Path that a task writes it to."""
+        return self.out if self.waiting is None else self.waiting
 
 
 def make_id(identity: str, frame: int) -> str:

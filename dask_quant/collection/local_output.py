@@ -14,6 +14,7 @@ from dask_quant.collection.output import Output
 from dask_quant.errors import OutputExistsError
 from dask_quant.sinks.atomic import report_os_errors, sync_folder
 from dask_quant.sinks.batch_files import LocalPlace
+from dask_quant.sinks.shard_store import ShardStore
 from dask_quant.sinks.state_folder import (
     LOCK_NAME,
     MANIFEST_NAME,
@@ -37,6 +38,8 @@ class LocalFolder:
 
     target: Path
     """It."""
+    packs: bool = False
+    """Whether outputs are packed into tar shards."""
 
     def check(self, *, resume: bool, overwrite: bool) -> None:
         """Raise `OutputExistsError` where something is in the way. **Eager**."""
@@ -77,7 +80,9 @@ class LocalFolder:
                     scratch.mkdir()
                 root = os.path.abspath(self.target)
                 place = LocalPlace(root, str(scratch), keeps_same=state.is_resumed)
-                yield Output(state, manifest, place)
+                shards = ShardStore.open(place, state) if self.packs else None
+                tasks_place = place if shards is None else shards.place
+                yield Output(state, manifest, tasks_place, shards)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
                 manifest.close()

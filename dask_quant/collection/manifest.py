@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    Change = Callable[[ImageRow], ImageRow | None]
+
 
 class Manifest:
     """The manifest of an output folder, open to be written. **Eager**.
@@ -51,7 +53,7 @@ class Manifest:
         with report_os_errors(path):
             self._descriptor = os.open(path, flags | (0 if keeps else os.O_TRUNC), 0o666)
             sync_folder(path.parent)
-            for left in path.parent.glob(f".{path.name}.*.partial"):  # of a kill during `drop`
+            for left in path.parent.glob(f".{path.name}.*.partial"):  # of a kill during `rewrite`
                 left.unlink()
         self._cut_torn_line()
 
@@ -84,11 +86,11 @@ class Manifest:
                 os.ftruncate(self._descriptor, start)
                 raise
 
-    def drop(self, is_dropped: Callable[[ImageRow], bool]) -> None:
-        """Remove rows, all at once, and what is no row of ours."""
-        if not any(map(is_dropped, self.read_rows())):
+    def rewrite(self, change: Change) -> None:
+        """Put others in place of rows, or remove them, all at once, and what is no row of ours."""
+        if all(change(row) is row for row in self.read_rows()):
             return
-        kept = (row.to_line() for row in self.read_rows() if not is_dropped(row))
+        kept = (row.to_line() for row in filter(None, map(change, self.read_rows())))
         write_file_atomically(self.path, kept, overwrite=True)
         os.close(self._descriptor)
         with report_os_errors(self.path):
@@ -131,9 +133,9 @@ class RowList:
         """Add rows."""
         self._rows += rows
 
-    def drop(self, is_dropped: Callable[[ImageRow], bool]) -> None:
-        """Remove rows."""
-        self._rows = [row for row in self._rows if not is_dropped(row)]
+    def rewrite(self, change: Change) -> None:
+        """Put others in place of rows, or remove them."""
+        self._rows = list(filter(None, map(change, self._rows)))
 
     def read_rows(self) -> Iterator[ImageRow]:
         """Yield all rows."""

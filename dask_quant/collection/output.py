@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from dask_quant.image_rows import ImageRow
     from dask_quant.sinks.batch_files import Place
+    from dask_quant.sinks.shard_store import ShardStore
 
 
 class State(JsonState, Protocol):
@@ -49,8 +50,8 @@ class Rows(Protocol):
     def append(self, rows: Iterable[ImageRow]) -> None:
         """Add rows."""
 
-    def drop(self, is_dropped: Callable[[ImageRow], bool]) -> None:
-        """Remove rows."""
+    def rewrite(self, change: Callable[[ImageRow], ImageRow | None]) -> None:
+        """Put what ``change`` returns in place of each row; None: nothing."""
 
     def read_rows(self) -> Iterator[ImageRow]:
         """Yield all rows."""
@@ -66,6 +67,8 @@ class Output:
     """Its manifest."""
     place: Place
     """What tasks write to."""
+    shards: ShardStore | None = None
+    """Where tar shards are packed that the outputs are members of; None: outputs are files."""
 
 
 class OutputFolder(Protocol):

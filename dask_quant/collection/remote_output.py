@@ -88,13 +88,14 @@ class _PutRows:
             self._lines = []  # what could not be put waits on
         self._put_at = time.monotonic()
 
-    def drop(self, is_dropped: Callable[[ImageRow], bool]) -> None:
-        """Remove rows, all at once."""
-        if any(map(is_dropped, self.read_rows())):
-            self._folder.join_rows()
-            self._folder.rewrite_rows(
-                lambda: (row.to_line() for row in self.read_rows() if not is_dropped(row))
-            )
+    def rewrite(self, change: Callable[[ImageRow], ImageRow | None]) -> None:
+        """Put others in place of rows, or remove them, all at once."""
+        if all(change(row) is row for row in self.read_rows()):
+            return
+        self._folder.join_rows()
+        self._folder.rewrite_rows(
+            lambda: (row.to_line() for row in filter(None, map(change, self.read_rows())))
+        )
 
     def read_rows(self) -> Iterator[ImageRow]:
         """Yield all rows, one after another."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from dask_quant import errors
 from dask_quant.collection.children import do_task, stop_tasks
 from dask_quant.collection.counts import GrowingCounts, KeptCounts
+from dask_quant.collection.packing import PackTask
 from dask_quant.collection.reading import set_aside
 from dask_quant.collection.task import COUNT, QUANTIZE, RELABEL, Done
 from dask_quant.errors import JobError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from dask_quant.collection.index import Index
     from dask_quant.collection.items import Item
     from dask_quant.collection.output import Rows
+    from dask_quant.collection.packing import Packing
     from dask_quant.collection.task import Work
     from dask_quant.execute import Executor
     from dask_quant.histogram import ColorHistogram
@@ -69,6 +71,8 @@ class CollectionRun:
     """Where rows go."""
     strict: bool = False
     """Whether the first image that is set aside ends the job."""
+    packing: Packing | None = None
+    """Packs what is written into tar shards; None: outputs are files."""
     n_warnings: int = 0
     """Warnings about images so far."""
 
@@ -105,6 +109,17 @@ class CollectionRun:
         entries = self.index.iterate_pending(grouped=True)
         self._run(replace(self.work, action=QUANTIZE), entries, n_images)
 
+    def pack(self) -> None:
+        """Pack the shards that are left; set images aside that go with others. **Eager**."""
+        if self.packing is None:
+            return
+        n_shards, n_done, listen = self.packing.n_ready, 0, self.executor.listener
+        with closing(self.executor.stream(PackTask.pack, self.packing.take_tasks())) as stream:
+            for _ in stream:
+                n_done += 1
+                listen(Event("pack", n_done, n_shards, "shards"))
+        self.packing.leave_out(self.manifest)
+
     def give_up(self, group: str, error: Exception) -> None:
         """Set all images of a group aside, to which no palette can be fitted. **Eager**."""
         entries = list(self.index.iterate_pending(group=group))
@@ -125,9 +140,11 @@ class CollectionRun:
         stage = COUNT if work.action == COUNT else RELABEL
         pace = _Pace(_most_images(n_images, self.executor.n_threads))
         listen(Event(stage, 0, n_images, "images"))
+        batches = _make_batches(entries, pace)
+        packing = None if work.action == COUNT else self.packing
         stream = self.executor.stream(
-            partial(do_task, work),
-            _make_batches(entries, pace),
+            partial(_do, work),
+            batches if packing is None else packing.weave(batches),
             stop=partial(stop_tasks, work.run_id),
         )
         with closing(stream):
@@ -143,6 +160,8 @@ class CollectionRun:
         """Record the rows of a task, and pass on its warnings."""
         self.manifest.append(done.rows)
         self.index.note_rows(done.rows)
+        if self.packing is not None:
+            self.packing.note(done.rows)
         first_bad = next((row for row in done.rows if row.status == QUARANTINED), None)
         if first_bad is not None and self.strict:
             message = f"{first_bad.error} The job is strict, and ends here; go on with --resume."
@@ -157,6 +176,11 @@ class CollectionRun:
         n_others = self.n_warnings - _MAX_WARNINGS
         if n_others > 0:
             self.executor.listener(Notice(f"{n_others:,} more warnings about images like these."))
+
+
+def _do(work: Work, task: list[Item] | PackTask) -> Done:
+    """Do the work to images, or pack a shard."""
+    return task.pack() if isinstance(task, PackTask) else do_task(work, task)
 
 
 def count_tasks(n_images: int, n_threads: int) -> int:

@@ -261,7 +261,7 @@ def _write_image(
     )
     written = work.palette if is_shared and work.palette is not None else fit.palette
     chunks = encode_labels(labels, written, Path(item.out), Origin(image.source))
-    n_bytes = files.write(item.out, chunks)
+    n_bytes = files.write(item.target, chunks)
     counts = outcome.palette.counts
     return replace(
         start_row(work, item, image.source),

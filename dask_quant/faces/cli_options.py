@@ -219,7 +219,8 @@ OUT = click.option("-o", "--out", type=_Target(), required=True, metavar="OUT",
                         "else a folder, or its address.")  # fmt: skip
 FORMAT = click.option("--format", metavar="NAME",
                       help="What images of a folder become: png, gif, tif, "
-                           "npz. [default: png]")  # fmt: skip
+                           "npz; tar for shards of sources that are shards. "
+                           "[default: png]")  # fmt: skip
 
 
 def take(given: dict[str, Any], *names: str) -> dict[str, Any]:

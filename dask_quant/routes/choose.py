@@ -59,7 +59,7 @@ def relabel_sources(job: Job, sources: Sources | Any, target: Path | str) -> Rep
     if found is None:
         from dask_quant.routes.collections import relabel_many
 
-        return relabel_many(job, sources, _open_folder(target))
+        return relabel_many(job, sources, _open_folder(target, packs=job.packs))
     path, n_ignored = found
     if _stays_in_memory(job, path, out):
         return relabel_in_memory(job, path, out, n_ignored)
@@ -141,7 +141,7 @@ def plan_sources(job: Job, sources: Sources | Any, target: Path | str) -> JobPla
         return plan_array(job, sources, out)
     found = _find_file(job, sources, out)
     if found is None:
-        return plan_many(job, sources, _open_folder(target))
+        return plan_many(job, sources, _open_folder(target, packs=job.packs))
     path, n_ignored = found
     is_small = _stays_in_memory(job, path, out)
     return plan_single(job, path, out, n_ignored=n_ignored, in_one_go=is_small)
@@ -154,12 +154,15 @@ def write_page(report: Report, path: Path, source: Any, page: Page, *, overwrite
     return write(report, path, source, page, overwrite=overwrite)
 
 
-def _open_folder(target: Path | str) -> OutputFolder:
-    """Return the folder that outputs go to, which may be the address of one in an object store."""
+def _open_folder(target: Path | str, *, packs: bool) -> OutputFolder:
+    """Return the folder that outputs go to, which may be the address of one in an object store.
+
+    ``packs``: they are packed into tar shards, on this machine.
+    """
     if isinstance(target, Path):
         from dask_quant.collection.local_output import LocalFolder
 
-        return LocalFolder(target)
+        return LocalFolder(target, packs)
     from dask_quant.collection.remote_output import RemoteFolder
 
     return RemoteFolder(target)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from dask_quant.chunking import check_budget, plan_collection
 from dask_quant.collection.index import Index
+from dask_quant.collection.shard_index import ShardIndex
 from dask_quant.errors import DaskQuantError, OptionError, OutputError
 from dask_quant.events import Event, Notice
 from dask_quant.routes.common import LABEL_SUFFIXES, plan_saved_bytes
@@ -80,7 +81,7 @@ def open_index(job: Job, sources: Sources, out: Path | str | None) -> Iterator[t
     """
     _check_plain_collection(job)
     _check_apart(sources, out)
-    index, n_ignored = Index(job.suffix), 0
+    index, n_ignored = ShardIndex(job.suffix) if job.packs else Index(job.suffix), 0
     ignored: set[str] = set()
 
     def ignore(path: str) -> None:
@@ -94,6 +95,8 @@ def open_index(job: Job, sources: Sources, out: Path | str | None) -> Iterator[t
         listed = [sources] if isinstance(sources, (str, Path)) else list(sources)
         found = find_images(listed, exclude=out, on_ignored=ignore)
         index.add(_watch(job, found), all_frames=job.run.frames == "all")
+        if isinstance(index, ShardIndex) and isinstance(out, Path):
+            index.check_apart(out)
         if job.group_by is not None:
             index.set_groups(job.group_by)
             if n_others := index.count_group(""):
@@ -124,6 +127,12 @@ def _check_plain_collection(job: Job) -> None:
     ):
         if given:
             raise OptionError(_single_message(name))
+    if job.packs and job.run.frames == "all":
+        message = (
+            "Got --frames all with tar output, where an image is one member of its sample; leave "
+            "out one of the two."
+        )
+        raise OptionError(message)
 
 
 def _single_message(name: str) -> str:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from dask_quant.collection.children import close_processes, start_processes
 from dask_quant.collection.counts import KeptCounts
 from dask_quant.collection.manifest import RowList, add_up
+from dask_quant.collection.packing import Packing
 from dask_quant.collection.run import MAX_GROUP, CollectionRun
+from dask_quant.collection.shard_index import ShardIndex
 from dask_quant.collection.task import COUNT, Work
 from dask_quant.errors import JobError, PixelFormatError
 from dask_quant.events import Notice
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 
     from dask_quant.collection.index import Index
     from dask_quant.collection.manifest import Totals
-    from dask_quant.collection.output import OutputFolder, State
+    from dask_quant.collection.output import Output, OutputFolder, State
     from dask_quant.execute import Executor
     from dask_quant.flow import ImageOutcome
     from dask_quant.histogram import ColorHistogram
@@ -82,13 +84,33 @@ def relabel_many(job: Job, sources: Sources, folder: OutputFolder) -> Report:
             manifest=output.manifest,
             strict=job.run.strict,
         )
-        state = output.state
-        earlier = go_on(job, run.index, output, folder.measure)
+        state, packing = output.state, _open_packing(index, output, work)
+        run.packing = packing
+        measure = folder.measure if packing is None else packing.measure
+        earlier = go_on(job, run.index, output, measure, packing)
+        if packing is not None:
+            packing.start()
         outcome = _write_all(job, run, state, earlier)
+        _pack(job, run)
         forget_progress(state)
         run.tell_warnings()
         report = _report(job, run, outcome, folder, n_ignored=n_ignored)
         return replace(report, n_skipped=earlier.n_written)
+
+
+def _open_packing(index: Index, output: Output, work: Work) -> Packing | None:
+    """Return what packs outputs into tar shards, None where they are files."""
+    if output.shards is None or not isinstance(index, ShardIndex):
+        return None
+    return Packing(index, output.shards, work.folder, work.suffix)
+
+
+def _pack(job: Job, run: CollectionRun) -> None:
+    """Pack the shards that are left to pack, where outputs are packed."""
+    if run.packing is not None:
+        with job.watch.measure("pack"):
+            run.pack()
+        run.packing.finish()
 
 
 def _write_all(job: Job, run: CollectionRun, state: State, earlier: Earlier) -> ImageOutcome | None:
@@ -194,7 +216,7 @@ def _report(
     quarantined = run.index.sort_rows(totals.quarantined)
     if totals.n_written == 0:
         raise JobError(_nothing_left_message(quarantined))
-    names = run.index.list_outputs() if totals.n_written <= MAX_NAMED_OUTPUTS else []
+    names = run.index.list_outputs(MAX_NAMED_OUTPUTS)
     outputs = tuple(map(folder.name, names)) or (show_path(str(folder.target)),)
     others: dict[str, Any] = {
         "n_images": totals.n_written,

@@ -86,6 +86,8 @@ class Job:
     expression; None: they are not."""
     suffix: str = ".png"
     """Suffix of the files that images of a collection are written to."""
+    packs: bool = False
+    """Whether these are packed into tar shards, as their sources are."""
     alpha: AlphaRule = KEEP
     """What becomes of transparency."""
     watch: Stopwatch = field(default_factory=Stopwatch)
@@ -203,7 +205,7 @@ def choose_suffix(name: str | None, out: str | Path) -> str:
     suffix = f".{str(name).lower().removeprefix('.')}"
     if suffix not in FILE_SUFFIXES:
         known = ", ".join(known.removeprefix(".") for known in FILE_SUFFIXES)
-        message = f"Got the format {name!r}; images of a folder become one of {known}."
+        message = f"Got the format {name!r}; images of a folder become one of {known}, or tar."
         raise OptionError(message)
     named = path.suffix.lower()
     if named in LABEL_SUFFIXES and named != suffix and not path.is_dir():

@@ -12,11 +12,12 @@ from dask_quant.events import Notice
 from dask_quant.kept_outcome import OUTCOME_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from dask_quant.collection.compare import Comparison
     from dask_quant.collection.index import Index
     from dask_quant.collection.output import Output, State
+    from dask_quant.collection.packing import Packing
     from dask_quant.routes.common import Job
 
 _COUNTS_NAME = "counts"
@@ -65,7 +66,13 @@ def forget_progress(state: State) -> None:
     state.discard(*used, _AGAIN_NAME)
 
 
-def go_on(job: Job, index: Index, output: Output, measure: Callable[[str], int | None]) -> Earlier:
+def go_on(
+    job: Job,
+    index: Index,
+    output: Output,
+    measure: Callable[[str], int | None],
+    packing: Packing | None = None,
+) -> Earlier:
     """Have the index take over what an earlier run did, if there was one. **Eager**.
 
     Parameters
@@ -78,6 +85,8 @@ def go_on(job: Job, index: Index, output: Output, measure: Callable[[str], int |
         Where they go. Rows of those that are done again leave the manifest.
     measure : callable
         Tells the bytes of an output, as `OutputFolder.measure` does.
+    packing : Packing, optional
+        What packs outputs into shards.
 
     Raises
     ------
@@ -98,16 +107,30 @@ def go_on(job: Job, index: Index, output: Output, measure: Callable[[str], int |
         again.update(index.list_quarantined())
     again.update(id for id, group in found.mended if not earlier.has_palette(group))
     again.update(state.read_json(_AGAIN_NAME) or ())
+    index.reopen(again)
+    n_pending = index.count_pending()
+    again.update(_open_parted(index, earlier, packing))
     if again:  # their rows go now, and a run that is ended has to know of them
         state.write_json(_AGAIN_NAME, sorted(again))
-    index.reopen(again)
-    # Groups that were written in one task each, or not yet: their images have one palette.
-    parted = [group for group in index.list_open_groups() if not earlier.has_palette(group)]
-    for group in parted:
-        index.open_group(group)
-    if again or parted:
-        output.manifest.drop(lambda row: index.is_pending(row.id))
+    if again or index.count_pending() > n_pending:
+        output.manifest.rewrite(lambda row: None if index.is_pending(row.id) else row)
     return Earlier(earlier.names, index.count_written(), frozenset(again))
+
+
+def _open_parted(index: Index, earlier: Earlier, packing: Packing | None) -> Iterator[str]:
+    """Have done again what is one with what is done again; yield images of shards that were done.
+
+    A group may be of images of several shards, and a shard of images of several groups.
+    """
+    n_before = -1
+    while (n_pending := index.count_pending()) != n_before:
+        n_before = n_pending
+        # Groups that were written in one task each, or not yet: their images have one palette.
+        for group in index.list_open_groups():
+            if not earlier.has_palette(group):
+                index.open_group(group)
+        if packing is not None:
+            yield from packing.open_parted()
 
 
 def _check_unchanged(found: Comparison, earlier: Earlier) -> None:

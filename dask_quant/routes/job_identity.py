@@ -29,7 +29,7 @@ def describe_job(job: Job) -> dict[str, Any]:
         "command": job.command,
         **fit,
         "dither": job.dither,
-        "format": job.suffix,
+        "format": f"tar:{job.suffix}" if job.packs else job.suffix,
         "alpha": _describe_alpha(job.alpha),
         "per_image": job.per_image,
         "group_by": job.group_by,

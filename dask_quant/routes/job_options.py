@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dask_quant.errors import OptionError
@@ -10,14 +11,21 @@ from dask_quant.fit_options import FitOptions, check_dither, make_target
 from dask_quant.options import MAX_COLORS, require
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.refit_options import count_refit
-from dask_quant.routes.common import LABEL_SUFFIXES, Job, as_file, as_target, choose_suffix
+from dask_quant.routes.common import (
+    LABEL_SUFFIXES,
+    Job,
+    as_file,
+    as_target,
+    choose_suffix,
+    names_file,
+)
 from dask_quant.routes.outlining import as_outline
 from dask_quant.saved_counts import read_counts
-from dask_quant.sinks.label_file import holds_any_alpha
+from dask_quant.sinks.label_file import TIFF_SUFFIXES, holds_any_alpha
+from dask_quant.sources.header import show_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import ArrayLike
 
@@ -29,6 +37,10 @@ if TYPE_CHECKING:
 
     Colors = str | Sequence[str] | ArrayLike
     Counts = str | Path | ColorHistogram | Sequence[str | Path | ColorHistogram]
+
+_PACKED_SUFFIXES = (".png", ".gif", *TIFF_SUFFIXES)
+"""Suffixes of images in tar shards: such names are no others' there, while a member that ends in
+``.npz`` may be an array of its own."""
 
 
 def make_fit(
@@ -59,7 +71,7 @@ def make_job(
     **given: Any,
 ) -> Job:
     """Return a job that fits and relabels; what is ``given`` besides is for `make_fit`."""
-    path, suffix = as_file(as_target(out)), choose_suffix(format, out)
+    path, (suffix, packs) = as_file(as_target(out)), choose_format(format, out)
     fit = make_fit(path.suffix or suffix, **given)
     rule, chosen = fit_alpha_to(alpha, suffix, path), check_dither(dither, fit.recolor)
     lines = as_outline(outline, chosen)
@@ -79,10 +91,48 @@ def make_job(
         group_by=check_group_by(group_by, per_image=per_image),
         dither=chosen,
         suffix=suffix,
+        packs=packs,
         outline=lines,
         saved=saved,
         alpha=rule,
     )
+
+
+def choose_format(name: str | None, out: str | Path) -> tuple[str, bool]:
+    """Return the suffix of images that the format ``name`` is for, and whether they are packed.
+
+    Raises
+    ------
+    OptionError
+        As `choose_suffix` does; for tar shards where ``out`` is not a folder of this machine.
+
+    Examples
+    --------
+    >>> choose_format("gif", "out"), choose_format("tar", "out"), choose_format("tar:gif", "out")
+    (('.gif', False), ('.png', True), ('.gif', True))
+    """
+    kind, colon, inner = str(name).lower().removeprefix(".").partition(":")
+    if kind != "tar":
+        return choose_suffix(name, out), False
+    target = as_target(out)
+    if not isinstance(target, Path):
+        message = (
+            f"Got the format {name!r} for {show_path(target)}; tar shards are written to a folder "
+            "of this machine alone."
+        )
+        raise OptionError(message)
+    if (names_file(target) or target.suffix.lower() == ".tar") and not target.is_dir():
+        message = (
+            f"Got the format {name!r} for {str(out)!r}; name a folder, in which each shard becomes "
+            "one of the same name."
+        )
+        raise OptionError(message)
+    suffix = f".{inner}" if colon else ".png"
+    if suffix not in _PACKED_SUFFIXES:
+        known = ", ".join(f"tar:{each.removeprefix('.')}" for each in _PACKED_SUFFIXES)
+        message = f"Got the format {name!r}; images in tar shards are written as {known}."
+        raise OptionError(message)
+    return suffix, True
 
 
 def check_group_by(group_by: str | None, *, per_image: bool) -> str | None:

@@ -114,7 +114,7 @@ def plan_many(job: Job, sources: Sources, folder: OutputFolder) -> JobPlan:
         n_pixels = memory.n_pixels
         if len(index) > N_LOOKED_AT:
             n_pixels = sum(each.n_pixels for each in read_headers(index.list_largest(len(index))))
-        names = index.list_outputs(planned=True) if len(index) <= MAX_NAMED_OUTPUTS else []
+        names = index.list_outputs(MAX_NAMED_OUTPUTS, planned=True)
         outputs = [folder.name(name) for name in names] or [show_path(str(folder.target))]
         return JobPlan(
             len(index),

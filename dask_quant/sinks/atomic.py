@@ -14,7 +14,7 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from dask_quant.errors import OutputError, OutputExistsError
+from dask_quant.errors import DaskQuantError, OutputError, OutputExistsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -47,7 +47,7 @@ def report_os_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OutputError:
+    except DaskQuantError:
         raise
     except OSError as error:
         reason = error.strerror or str(error)

@@ -76,14 +76,35 @@ def read_held(held: Held) -> bytes:
             f"{format_bytes(_MAX_IMAGE_BYTES)}; take it out of that file first."
         )
         raise SourceError(message)
-    container, version = find_container(held.file)
-    if version != held.version:
-        message = (
-            f"Cannot read {show_path(held.to_path())}: the file was changed after its images were "
-            "listed; leave it unchanged until the job is done."
-        )
-        raise SourceError(message)
+    container = find_unchanged(held.file, held.version, held.to_path())
     return read_row(container, held) if held.kind == PARQUET else _read_member(container, held)
+
+
+def find_unchanged(file: str, version: str, shown: str) -> ByteSource:
+    """Return a file that holds images, which has to be what it was when they were listed.
+
+    Parameters
+    ----------
+    file : str
+        Its path or address.
+    version : str
+        What changes with it, as in `Held`.
+    shown : str
+        What messages call what is read.
+
+    Raises
+    ------
+    SourceNotFoundError, SourceError
+        When it is gone, or was changed.
+    """
+    container, now = find_container(file)
+    if now == version:
+        return container
+    message = (
+        f"Cannot read {show_path(shown)}: the file was changed after its images were listed; "
+        "leave it unchanged until the job is done."
+    )
+    raise SourceError(message)
 
 
 def _damage_message(held: Held) -> str:

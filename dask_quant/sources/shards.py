@@ -51,6 +51,11 @@ def is_shard(path: str) -> bool:
     return _find_name(path).lower().endswith((_TAR_SUFFIX, _PARQUET_SUFFIX))
 
 
+def is_parquet(path: str) -> bool:
+    """Return whether a shard is a Parquet file by its name."""
+    return path.lower().endswith(_PARQUET_SUFFIX)
+
+
 def is_named_shard(path: str) -> bool:
     """Return whether a file that a user named is a shard, one that cannot be read included."""
     return is_shard(path) or _find_name(path).lower().endswith(COMPRESSED_SUFFIXES)
@@ -80,9 +85,19 @@ class ShardPlace:
         >>> ShardPlace("/data", "s/train-000.tar", 0).place("/a/../../b.jpg")
         's/train-000/a/b.jpg'
         """
-        parts = (part.replace("\0", "") for part in name.split("/"))
-        kept = [_shorten(part) for part in parts if part not in ("", ".", "..")]
-        return os.path.join(remove_suffix(self.below), *(kept or ["image"]))
+        return os.path.join(remove_suffix(self.below), *clean_parts(name))
+
+
+def clean_parts(name: str) -> list[str]:
+    """Return the parts of a name in a shard that its place has, at least one.
+
+    Examples
+    --------
+    >>> clean_parts("/a/../../b.jpg"), clean_parts("..")
+    (['a', 'b.jpg'], ['image'])
+    """
+    parts = (part.replace("\0", "") for part in name.split("/"))
+    return [_shorten(part) for part in parts if part not in ("", ".", "..")] or ["image"]
 
 
 def _shorten(part: str) -> str:
@@ -135,7 +150,7 @@ def find_in_shard(path: str, identity: str, place: ShardPlace, search: Search) -
     Peak memory: the names in the shard, or in Parquet some thousand of them.
     """
     container, version = find_container(path)
-    lists = _list_rows if path.lower().endswith(_PARQUET_SUFFIX) else _list_images
+    lists = _list_rows if is_parquet(path) else _list_images
     for mark, held in lists(container, Held(path, TAR, 0, 0, version, "")):
         own_identity = f"{identity}\0{mark}"
         if held is None:
@@ -151,7 +166,7 @@ def _list_images(container: ByteSource, shard: Held) -> Iterator[tuple[str, Held
     """Yield what tells each member of a tar file from others, and it, None where it is no image."""
     seen: Counter[str] = Counter()
     try:
-        with closing(_open_ahead(container)) as file:
+        with closing(open_ahead(container)) as file:
             for found in list_members(file):
                 if isinstance(found, Damage):
                     yield "damage", shard._replace(kind=DAMAGE, start=found.offset, name=found.kind)
@@ -181,7 +196,7 @@ def _is_image_name(name: str) -> bool:
     return not any(part.startswith(".") and part not in (".", "..") for part in name.split("/"))
 
 
-def _open_ahead(container: ByteSource) -> IO[bytes]:
+def open_ahead(container: ByteSource) -> IO[bytes]:
     """Return a file from far away so that small members are fetched together, and others not."""
     if isinstance(container, DiskFile):
         return container.open()

@@ -66,6 +66,20 @@ class _Headers:
         return self._file.read(n_bytes)
 
 
+class Entry(NamedTuple):
+    """A member of any kind, as its header has it."""
+
+    header: tarfile.TarInfo
+    """What its header says."""
+    opened: tarfile.TarFile
+    """What reads its bytes."""
+
+    @property
+    def is_plain(self) -> bool:
+        """As in `Member`."""
+        return self.header.isreg() and not self.header.issparse()
+
+
 def list_members(file: IO[bytes]) -> Iterator[Member | Damage]:
     """Yield the members of a tar file, and at its end what is wrong with it, if anything is.
 
@@ -77,6 +91,19 @@ def list_members(file: IO[bytes]) -> Iterator[Member | Damage]:
     Notes
     -----
     Peak memory: one header, of a megabyte at most.
+    """
+    for found in walk_entries(file):
+        if isinstance(found, Damage):
+            yield found
+        elif not found.header.isdir():
+            header = found.header
+            yield Member(header.name, header.offset_data, header.size, found.is_plain)
+
+
+def walk_entries(file: IO[bytes]) -> Iterator[Entry | Damage]:
+    """Yield all members of a tar file, folders included, otherwise as `list_members` does.
+
+    Whoever is given one may read its bytes before asking for the next.
     """
     n_bytes, at = file.seek(0, io.SEEK_END), 0
     file.seek(0)
@@ -94,14 +121,13 @@ def list_members(file: IO[bytes]) -> Iterator[Member | Damage]:
             if found.offset < at or found.size < 0:  # made to have us go round in circles
                 yield Damage(at, DAMAGED)
                 return
-            if found.offset_data + found.size > n_bytes:
+            # What a sparse file has is less than its size.
+            if not found.issparse() and found.offset_data + found.size > n_bytes:
                 yield Damage(found.offset, CUT_OFF)
                 return
             at = headers.offset
             headers.members.clear()  # type: ignore[attr-defined]  # it would keep all
-            if not found.isdir():
-                is_plain = found.isreg() and not found.issparse()
-                yield Member(found.name, found.offset_data, found.size, is_plain)
+            yield Entry(found, headers)
     except _DAMAGE:
         yield Damage(at, CUT_OFF if at + _BLOCK_BYTES > n_bytes else DAMAGED)
         return

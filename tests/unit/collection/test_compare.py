@@ -50,7 +50,7 @@ def test_what_is_as_it_was_is_taken_over(folder, rows, open_index, monkeypatch, 
     found = compare_rows(index, iter(rows), measure(folder / "out"))
     assert (found.again, list(found.notices)) == ([], [])
     assert index.count_pending() == 0
-    assert index.list_outputs() == ["a.png", "b.png", "c.png", "d.png"]
+    assert index.list_outputs(9) == ["a.png", "b.png", "c.png", "d.png"]
     assert index.list_quarantined() == [rows[4].id]
 
 
@@ -71,7 +71,7 @@ def test_what_is_not_is_told_and_done_again(folder, rows, open_index):
     assert changed == f"1 images changed since they were done, and are done again: {rows[0].path}."
     assert "2 outputs are gone or of another size, and are written again: b.png and 1 more" in lost
     assert f"what was made of them is kept: {rows[3].path}." in gone
-    assert index.list_outputs() == ["a.png", "b.png", "c.png"]
+    assert index.list_outputs(9) == ["a.png", "b.png", "c.png"]
     assert [item.out for item, _ in index.iterate_pending()] == ["new.png"]
     index.reopen(found.again)
     assert index.count_pending() == 4

@@ -55,7 +55,7 @@ def test_names_are_those_of_planning_all_at_once(found, suffix):
     for each in found:
         unique.setdefault(each.identity, each)
     expected = plan_output_names(place_all(list(unique.values())), suffix)
-    assert names_of(index) == list(map(str, expected)) == index.list_outputs(planned=True)
+    assert names_of(index) == list(map(str, expected)) == index.list_outputs(99, planned=True)
     assert len(index) == len(unique)
     index.close()
 
@@ -141,12 +141,13 @@ def test_what_is_done_set_aside_and_counted_is_not_asked_for_again():
     assert [item.id for item, _ in index.iterate_pending(uncounted=True)] == [d.id]
     assert (index.count_pending(), index.count_pending(uncounted=True)) == (2, 1)
     assert (index.count_written(), index.count_counted()) == (1, 1)
-    assert index.list_outputs() == ["a.png"]
+    assert index.list_outputs(9) == ["a.png"]
     assert index.list_quarantined() == [b.id]
     assert list(index.list_counted()) == [("c.png", 7)]
     assert [index.is_pending(each.id) for each in (a, b, c, d)] == [False, False, True, True]
     assert not index.is_pending(make_id("/in/gone.png", 0))
-    assert index.find(a.id)[1:] == ("a.png", "1")
+    found = index.find(a.id)
+    assert (found.out, found.modified) == ("a.png", "1")
     assert index.find(make_id("/in/gone.png", 0)) is None
     index.reopen([a.id])
     assert index.is_pending(a.id)
