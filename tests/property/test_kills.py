@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tarfile
 import textwrap
 
 import numpy as np
@@ -29,7 +30,7 @@ DRIVER = """
 
     def quantize(out):
         run_options = {"resume": True, "cluster": ClusterOptions(scheduler="synchronous")}
-        dq.quantize("in", out, n_colors=3, n_init=1, **run_options, **options)
+        dq.quantize(sys.argv[4], out, n_colors=3, n_init=1, **run_options, **options)
 
 
     def watch(last):
@@ -67,6 +68,13 @@ DRIVER = """
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+    def stamp(out):
+        # What changes with every output that is written anew.
+        found = (path for path in Path(out).rglob("*.*") if ".dask-quant" not in path.parts)
+        stats = {str(path): path.stat() for path in found if path.suffix in (".png", ".tar")}
+        return {name: (each.st_ino, each.st_mtime_ns) for name, each in stats.items()}
+
+
     quantize("warm")
     assert attempt("whole", 0) == 0
     n_steps = int(Path("steps").read_text())
@@ -75,11 +83,13 @@ DRIVER = """
     for number, last in enumerate(sorted(rng.sample(range(1, n_steps + 1), n_kills))):
         out = f"out-{number}"
         ended.append(attempt(out, last))
+        before = stamp(out)
         again = rng.randrange(1, n_steps)
         if attempt(out, again) != 0:  # killed once more on the way
             ended.append(attempt(out, 0))
         else:
             ended.append(0)
+        assert stamp(out).items() >= before.items(), out
     print(json.dumps({"ended": ended, "n_steps": n_steps}))
 """
 
@@ -94,23 +104,40 @@ def make_folder(folder, mode):
     (folder / "a" / "torn.png").write_bytes(b"\x89PNG\r\n")
 
 
+def make_shards(folder, mode):
+    """Write two shards of WebDataset, one with a sample of a torn image and of one that is not."""
+    make_folder(folder / "plain", mode)
+    whole = folder / "plain" / "5.png"
+    for number in range(2):
+        with tarfile.open(folder / f"{number}.tar", "w") as shard:
+            for path in sorted((folder / "plain").rglob("*.png"))[number::2]:
+                shard.add(path, path.name)
+                shard.add(__file__, f"{path.stem}.txt")
+                if path.stem == "torn":
+                    shard.add(whole, "torn.seg.png")
+
+
 CASES = [
     ("RGB", {}),
     ("RGB", {"per_image": True}),
     ("RGB", {"dither": "floyd-steinberg"}),
     ("RGBA", {}),
     ("RGB", {"group_by": "folder"}),
+    ("RGB", {"format": "tar"}),
+    ("RGB", {"format": "tar", "per_image": True}),
 ]
 
 
 @pytest.mark.parametrize("seed", range(len(CASES)), ids=map(str, CASES))
 def test_a_job_killed_at_any_step_ends_as_one_that_was_not(tmp_path, seed):
     mode, options = CASES[seed]
-    make_folder(tmp_path / "in", mode)
+    packs = "format" in options
+    (make_shards if packs else make_folder)(tmp_path / "in", mode)
+    source = "in/*.tar" if packs else "in"
     n_kills = 10
     driver = textwrap.dedent(DRIVER)
     done = subprocess.run(
-        [sys.executable, "-c", driver, json.dumps(options), str(n_kills), str(seed)],
+        [sys.executable, "-c", driver, json.dumps(options), str(n_kills), str(seed), source],
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -119,8 +146,9 @@ def test_a_job_killed_at_any_step_ends_as_one_that_was_not(tmp_path, seed):
     assert said["n_steps"] > 40
     whole = tmp_path / "whole"
     names, rows = list_outputs(whole), read_manifest(whole)
-    assert len(names) == 6
-    assert len(rows) == 7
+    assert names == ["0.tar", "1.tar"] if packs else len(names) == 6
+    assert len(rows) == (8 if packs else 7)
+    assert [row["status"] for row in rows].count("quarantined") == (2 if packs else 1)
     for number in range(n_kills):
         out = tmp_path / f"out-{number}"
         assert list_outputs(out) == names, number
