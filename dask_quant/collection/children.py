@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dask_quant import errors
+from dask_quant.collection.packing import PackTask
 from dask_quant.collection.reading import set_aside
 from dask_quant.collection.task import CountedImage, Done, find_source
 from dask_quant.collection.work import do_work
@@ -138,16 +139,19 @@ _stopped: set[str] = set()
 _lock = threading.Lock()
 
 
-def do_task(work: Work, items: Sequence[Item]) -> Done:
+def do_task(work: Work, items: Sequence[Item] | PackTask) -> Done:
     """Do a task, in a process of its own where the work is to be isolated. **Eager**.
 
-    Parameters and errors are those of `dask_quant.collection.work.do_work`.
+    Parameters and errors are those of `dask_quant.collection.work.do_work`; a shard that is to be
+    packed may take the place of images, and is packed in this process, since nothing is decoded.
 
     Raises
     ------
     JobError
         When the process is ended from outside again and again.
     """
+    if isinstance(items, PackTask):
+        return items.pack()
     if not work.is_isolated:
         return do_work(work, items)
     left, n_losses = list(items), 0

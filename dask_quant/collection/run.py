@@ -143,7 +143,7 @@ class CollectionRun:
         batches = _make_batches(entries, pace)
         packing = None if work.action == COUNT else self.packing
         stream = self.executor.stream(
-            partial(_do, work),
+            partial(do_task, work),
             batches if packing is None else packing.weave(batches),
             stop=partial(stop_tasks, work.run_id),
         )
@@ -176,11 +176,6 @@ class CollectionRun:
         n_others = self.n_warnings - _MAX_WARNINGS
         if n_others > 0:
             self.executor.listener(Notice(f"{n_others:,} more warnings about images like these."))
-
-
-def _do(work: Work, task: list[Item] | PackTask) -> Done:
-    """Do the work to images, or pack a shard."""
-    return task.pack() if isinstance(task, PackTask) else do_task(work, task)
 
 
 def count_tasks(n_images: int, n_threads: int) -> int:
