@@ -57,6 +57,10 @@ class PackTask:
             When what is packed cannot be written.
         """
         shard, waiting = self.shard, self.store.waiting / self.shard.key
+        if self.store.is_packed(shard.key, shard.place, shard.version):
+            # By a worker that died when it had; the images may be gone already.
+            self.store.discard_images(shard.key)
+            return Done()
         images = {
             start: PackedImage(name, os.path.join(waiting, id + self.suffix))
             for start, (name, id) in self.images.items()

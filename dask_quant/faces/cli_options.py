@@ -218,9 +218,8 @@ OUT = click.option("-o", "--out", type=_Target(), required=True, metavar="OUT",
                    help="For one image a .png, .gif, .tif, .npz or .zarr, "
                         "else a folder, or its address.")  # fmt: skip
 FORMAT = click.option("--format", metavar="NAME",
-                      help="What images of a folder become: png, gif, tif, "
-                           "npz; tar for shards of sources that are shards. "
-                           "[default: png]")  # fmt: skip
+                      help="What images of a folder become: png, gif, tif, npz; of "
+                           "tar shards also tar, for shards again. [default: png]")  # fmt: skip
 
 
 def take(given: dict[str, Any], *names: str) -> dict[str, Any]:

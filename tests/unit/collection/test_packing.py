@@ -106,6 +106,17 @@ def test_a_shard_that_cannot_be_read_is_a_source_that_cannot(tmp_path, shards, m
     assert os.listdir(tmp_path / "out") == []
 
 
+def test_a_shard_that_a_dead_worker_packed_is_left_as_it_is(tmp_path, shards, make_task):
+    task = make_task(shards / "0.tar")
+    task.pack()
+    before = (tmp_path / "out" / "s.tar").stat()
+    (tmp_path / "waiting" / task.shard.key).mkdir()
+    task.pack()
+    after = (tmp_path / "out" / "s.tar").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert os.listdir(tmp_path / "waiting") == []
+
+
 def test_what_fails_while_a_shard_is_read_is_told_of_the_shard(shards, make_task, monkeypatch):
     def fail(*arguments):
         raise OSError(5, "Input/output error")

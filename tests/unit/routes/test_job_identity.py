@@ -58,6 +58,7 @@ def test_each_field_of_a_fit_changes_the_description(name):
     [
         ("dither", {"dither": "bayer"}),
         ("format", {"suffix": ".gif"}),
+        ("format", {"packs": True}),
         ("alpha", {"alpha": as_alpha("cut")}),
         ("alpha", {"alpha": as_alpha("matte:#102030")}),
         ("per_image", {"per_image": True}),
