@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dask_quant.array_flow import check_label_output
 from dask_quant.chunking import check_budget
 from dask_quant.collection.run import count_tasks
+from dask_quant.collection.shard_index import ShardIndex
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.process import count_cpus
 from dask_quant.routes.chunked import plan_source
@@ -120,7 +121,8 @@ def plan_many(job: Job, sources: Sources, folder: OutputFolder) -> JobPlan:
             len(index),
             n_ignored,
             n_pixels,
-            count_tasks(len(index), n_threads) * (1 if job.per_image or job.group_by else 2),
+            count_tasks(len(index), n_threads) * (1 if job.per_image or job.group_by else 2)
+            + (len(index.shards) if isinstance(index, ShardIndex) else 0),
             3 * n_pixels,
             _label_bytes(job, n_pixels),
             memory.projected_bytes,
