@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,16 +68,18 @@ def quantize(tmp_path, monkeypatch):
 
 
 def interrupt_after(monkeypatch, n_tasks):
-    """Have a job end as Ctrl-C has it end, once so many tasks are done."""
-    real, n_done = run_module.do_task, [0]
+    """Have a job end as Ctrl-C has it end, once so many tasks are done; return their images."""
+    real, begun, seen = run_module.do_task, [], []
 
     def do_task(work, items):
-        n_done[0] += 1
-        if n_done[0] > n_tasks:
+        begun.append(items)
+        if len(begun) > n_tasks:
             raise KeyboardInterrupt
+        seen.extend(items)
         return real(work, items)
 
     monkeypatch.setattr(run_module, "do_task", do_task)
+    return seen
 
 
 def read_all(out):
@@ -410,14 +413,16 @@ def test_images_that_change_before_a_palette_is_fitted_are_not_in_it(
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
         patch.setattr(counts_module, "CHECKPOINT_S", -1.0)
-        interrupt_after(patch, 4)
+        patch.setattr(counts_module, "CHECKPOINT_SHARE", float("inf"))  # keep all after each task
+        seen = interrupt_after(patch, 4)
         with pytest.raises(KeyboardInterrupt):
             quantize(folder, out)
     assert list((out / STATE).glob("counts-*.npz"))
+    counted = next(Path(item.source) for item in seen if not item.source.endswith("torn.png"))
     if change == "gone":
-        (folder / "5.png").unlink()
+        counted.unlink()
     else:
-        make_image(folder / "5.png", 40)
+        make_image(counted, 40)
     told = []
     quantize(folder, out, resume=True, listener=told.append)
     assert any("counted again" in getattr(each, "message", "") for each in told)
