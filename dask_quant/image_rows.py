@@ -66,6 +66,9 @@ class ImageRow:
     """Lloyd iterations of a palette of its own."""
     label_counts: tuple[int, ...] | None = None
     """Pixels of each entry of a palette that it shares, where dithering chose the entries."""
+    meets_target: bool | None = None
+    """Whether its error, before it is dithered, is within the target for each image of a job that
+    has one; None: there is none."""
     id: str = ""
     """What it is known by from run to run."""
 
@@ -87,8 +90,9 @@ class ImageRow:
     def to_line(self) -> bytes:
         """Return the row as a line of JSON, its line break included."""
         values = {name: getattr(self, name) for name in _NAMES}
-        if self.label_counts is None:
-            del values["label_counts"]
+        for name in _OPTIONAL:
+            if values[name] is None:
+                del values[name]
         return json.dumps(values).encode() + b"\n"
 
     @classmethod
@@ -110,6 +114,9 @@ class ImageRow:
 
 
 _NAMES = tuple(field.name for field in fields(ImageRow))
+
+_OPTIONAL = ("label_counts", "meets_target")
+"""Names that are left out where there is nothing to say."""
 
 
 def parse_rows(file: Iterable[bytes]) -> Iterator[ImageRow]:

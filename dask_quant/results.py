@@ -79,6 +79,11 @@ class Report:
     """Dithering applied while relabelling."""
     n_skipped: int = 0
     """Images that an earlier run had written."""
+    n_palettes: int = 1
+    """Palettes that the images share, or have."""
+    n_beyond: int | None = None
+    """Images that miss the target for each of them, even with a palette to themselves; None where
+    there is no such target."""
     manifest: str | None = None
     """Table of the images of a collection, a JSON object in each line; None for one image."""
 
@@ -115,6 +120,8 @@ class Report:
             "outputs": list(self.outputs),
             "quarantined": [{"path": q.path, "reason": q.reason} for q in self.quarantined],
             "n_skipped": self.n_skipped,
+            "n_palettes": self.n_palettes,
+            "n_beyond": self.n_beyond,
             "seconds": dict(self.seconds),
             "peak_rss_bytes": self.peak_rss_bytes,
             "manifest": self.manifest,

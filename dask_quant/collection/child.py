@@ -1,7 +1,7 @@
 """What runs in a process that does tasks for another one, which an image may take down.
 
-It is sent tasks, pickled, by a process that it trusts, and answers in JSON, with the numbers of a
-histogram behind it: nothing that it says is run, since the image may be made to take it over.
+It is sent tasks, pickled, by a process that it trusts, and answers in JSON, with colours and their
+counts behind it: nothing that it says is run, since the image may be made to take it over.
 Before it decodes an image it says which, and how long that may take. It ends when who asked is
 gone, whatever it is doing, so that a job that was killed writes nothing more.
 """
@@ -113,7 +113,7 @@ def _send(pipe: Connection, message: dict[str, Any]) -> None:
 
 
 def _send_done(pipe: Connection, done: Done) -> None:
-    """Send what a task did: the message, and the colours that it counted."""
+    """Send what a task did: the message, and the colours that it told of, or counted."""
     histogram = done.histogram
     message = {
         "rows": [row.to_line().decode() for row in done.rows],
@@ -122,8 +122,12 @@ def _send_done(pipe: Connection, done: Done) -> None:
         "warned": done.warned,
         "peak": peak_rss_bytes(),
         "codes": None if histogram is None else histogram.codes.dtype.str,
+        "summarized": done.summarized,
+        "verdicts": done.verdicts,
     }
     _send(pipe, message)
+    if done.summarized:
+        pipe.send_bytes(done.colors)
     if histogram is not None:
         pipe.send_bytes(histogram.codes.data.cast("B"))
         pipe.send_bytes(histogram.counts.data.cast("B"))

@@ -23,7 +23,13 @@ import numpy as np
 from dask_quant import errors
 from dask_quant.collection.packing import PackTask
 from dask_quant.collection.reading import set_aside
-from dask_quant.collection.task import CountedImage, Done, find_source
+from dask_quant.collection.task import (
+    CountedImage,
+    Done,
+    SummarizedImage,
+    Verdict,
+    find_source,
+)
 from dask_quant.collection.work import do_work
 from dask_quant.errors import DecoderError, JobError
 from dask_quant.histogram import ColorHistogram
@@ -96,6 +102,7 @@ class TaskProcess(HelperProcess):
     def _take_done(self, message: dict[str, Any]) -> Done:
         """Return what a message, and the numbers behind it, say that a task did."""
         histogram = None
+        colors = self._connection.recv_bytes() if message["summarized"] else b""
         if message["codes"] is not None:
             codes = np.frombuffer(self._connection.recv_bytes(), dtype=np.dtype(message["codes"]))
             counts = np.frombuffer(self._connection.recv_bytes(), dtype=np.int64)
@@ -107,6 +114,9 @@ class TaskProcess(HelperProcess):
             counted=tuple(CountedImage(*each) for each in message["counted"]),
             n_seconds=message["seconds"],
             histogram=histogram,
+            summarized=tuple(SummarizedImage(*each) for each in message["summarized"]),
+            colors=colors,
+            verdicts=tuple(Verdict(*each) for each in message["verdicts"]),
             warned=tuple((category, words) for category, words in message["warned"]),
         )
 

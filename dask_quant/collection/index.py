@@ -47,7 +47,8 @@ CREATE TABLE items (
     position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, path BLOB, identity BLOB, below BLOB,
     folder BLOB, named INTEGER, n_above INTEGER, frame INTEGER, modified TEXT, size INTEGER,
     place BLOB, out BLOB, folded BLOB, plain TEXT, shard INTEGER, member BLOB, grp TEXT,
-    status INTEGER DEFAULT 0, checksum INTEGER
+    status INTEGER DEFAULT 0, checksum INTEGER, counted INTEGER DEFAULT 0, content TEXT,
+    is_met INTEGER
 );
 CREATE TABLE folders (folded BLOB PRIMARY KEY) WITHOUT ROWID;
 """
@@ -94,6 +95,11 @@ class Index:
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.executescript(_SCHEMA)
 
+    @property
+    def database(self) -> sqlite3.Connection:
+        """The database, for what tells more of its images."""
+        return self._database
+
     def close(self) -> None:
         """Forget everything."""
         self._database.close()
@@ -106,7 +112,7 @@ class Index:
 
         ``all_frames``: every frame of an animation is an image; else the first is.
         """
-        with self._transaction():
+        with change_together(self._database):
             self._database.executemany(_INSERT, self._make_rows(found, all_frames))
             self._database.execute(_TAKE_PLAIN)
             self._tell_all_apart()
@@ -204,7 +210,7 @@ class Index:
         is one more.
         """
         pattern = None if group_by == BY_FOLDER else re.compile(group_by)
-        with self._transaction():
+        with change_together(self._database):
             self._database.create_function(
                 "name_group", 1, lambda place: _name_group(place, pattern)
             )
@@ -217,7 +223,7 @@ class Index:
 
     def note_rows(self, rows: Iterable[ImageRow]) -> None:
         """Take over what rows of the manifest say. **Eager**."""
-        with self._transaction():
+        with change_together(self._database):
             self._database.executemany(
                 "UPDATE items SET status = ? WHERE id = ?",
                 ((_STATUS[row.status], row.id) for row in rows),
@@ -225,9 +231,9 @@ class Index:
 
     def note_counted(self, counted: Iterable[CountedImage]) -> None:
         """Take over which images were counted."""
-        with self._transaction():
+        with change_together(self._database):
             self._database.executemany(
-                "UPDATE items SET checksum = ? WHERE id = ?",
+                "UPDATE items SET checksum = ?, counted = 1 WHERE id = ?",
                 ((each.checksum, each.id) for each in counted),
             )
 
@@ -270,7 +276,7 @@ class Index:
 
     def reopen(self, ids: Iterable[str]) -> None:
         """Have images done again. **Eager**."""
-        with self._transaction():
+        with change_together(self._database):
             self._database.executemany(
                 "UPDATE items SET status = 0 WHERE id = ?", ((id,) for id in ids)
             )
@@ -295,25 +301,37 @@ class Index:
 
     def list_counted(self) -> Iterator[tuple[str, int | None]]:
         """Yield path and size of every image that was counted."""
-        query = "SELECT path, size FROM items WHERE checksum IS NOT NULL"
+        query = "SELECT path, size FROM items WHERE counted"
         for path, size in self._database.execute(query):
             yield os.fsdecode(path), size
 
     def count_counted(self) -> int:
         """Return how many images were counted."""
-        return self._count("checksum IS NOT NULL")
+        return self._count("counted")
 
-    def count_pending(self, *, uncounted: bool = False, group: str | None = None) -> int:
-        """Return how many images there is still something to do with."""
-        where, values = _pending(uncounted, group)
+    def count_pending(
+        self, *, uncounted: bool = False, unjudged: bool = False, group: str | None = None
+    ) -> int:
+        """Return how many images `iterate_pending` yields."""
+        where, values = _pending(uncounted, unjudged, group)
         return self._count(where, values)
+
+    def count_palettes(self) -> int:
+        """Return how many groups have images that were written; those of none are one each."""
+        query = "SELECT COUNT(DISTINCT grp), COUNT(*) - COUNT(grp) FROM items WHERE status = 1"
+        return sum(self._database.execute(query).fetchone())
 
     def count_written(self) -> int:
         """Return how many images were written."""
         return self._count("status = 1")
 
     def iterate_pending(
-        self, *, uncounted: bool = False, group: str | None = None, grouped: bool = False
+        self,
+        *,
+        uncounted: bool = False,
+        unjudged: bool = False,
+        group: str | None = None,
+        grouped: bool = False,
     ) -> Iterator[tuple[Item, int]]:
         """Yield the images there is still something to do with, and the bytes of each.
 
@@ -321,12 +339,14 @@ class Index:
         ----------
         uncounted : bool
             Those alone that were not counted.
+        unjudged : bool
+            Those alone of which it is not known whether a palette meets a target.
         group : str, optional
             Those alone of a group; None: all.
         grouped : bool
             Group by group, rather than in the order of the sources.
         """
-        where, values = _pending(uncounted, group)
+        where, values = _pending(uncounted, unjudged, group)
         # Where there are no groups, theirs is NULL, which compares with nothing.
         key, last = ("COALESCE(grp, '')", "position") if grouped else ("position",), None
         columns = ", ".join(key)
@@ -370,12 +390,13 @@ class Index:
         query = f"SELECT COUNT(*) FROM items WHERE {where}"
         return int(self._database.execute(query, values).fetchone()[0])
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """Make one change of all that the block changes, which is quicker."""
-        self._database.execute("BEGIN")
-        yield
-        self._database.execute("COMMIT")
+
+@contextmanager
+def change_together(database: sqlite3.Connection) -> Iterator[None]:
+    """Make one change of all that the block changes, which is quicker."""
+    database.execute("BEGIN")
+    yield
+    database.execute("COMMIT")
 
 
 class _Folders:
@@ -402,9 +423,10 @@ def _identify(identity: str, frame: int) -> tuple[str, str | None]:
     return id, plain if plain != id else None
 
 
-def _pending(uncounted: bool, group: str | None) -> tuple[str, tuple[Any, ...]]:
+def _pending(uncounted: bool, unjudged: bool, group: str | None) -> tuple[str, tuple[Any, ...]]:
     """Return the condition for images there is still something to do with, and its values."""
-    where = "status = 0" + (" AND checksum IS NULL" if uncounted else "")
+    where = "status = 0" + (" AND NOT counted" if uncounted else "")
+    where += " AND is_met IS NULL" if unjudged else ""
     return (where, ()) if group is None else (f"{where} AND grp = ?", (group,))
 
 

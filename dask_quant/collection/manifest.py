@@ -166,6 +166,8 @@ class Totals:
     """Those of fewer distinct colours than were asked for."""
     n_iter: int
     """Most iterations of the fit of one of them."""
+    n_beyond: int
+    """Those that miss the target for each image."""
     label_counts: NDArray[np.int64] | None
     """Pixels of each entry of a palette that all share; None where rows do not say."""
     quarantined: tuple[ImageRow, ...]
@@ -179,7 +181,7 @@ def add_up(rows: Iterable[ImageRow], n_asked: int) -> Totals:
     """
     sums: Sequence[array[float]] = (array("d"), array("d"), array("d"))
     numbers = np.zeros(4, dtype=np.int64)
-    n_colors = n_poor = n_iter = 0
+    n_colors = n_poor = n_iter = n_beyond = 0
     quarantined = []
     counts: NDArray[np.int64] | None = None
     for row in rows:
@@ -190,6 +192,7 @@ def add_up(rows: Iterable[ImageRow], n_asked: int) -> Totals:
         for values, value in zip(sums, _list_errors(row), strict=True):
             values.append(value)
         n_colors, n_iter = max(n_colors, row.n_colors or 0), max(n_iter, row.n_iter or 0)
+        n_beyond += row.meets_target is False
         n_poor += (row.n_unique_colors or 0) < n_asked
         if row.label_counts is not None:
             counts = np.add(row.label_counts, 0 if counts is None else counts, dtype=np.int64)
@@ -206,6 +209,7 @@ def add_up(rows: Iterable[ImageRow], n_asked: int) -> Totals:
         n_colors=n_colors,
         n_poor=n_poor,
         n_iter=n_iter,
+        n_beyond=n_beyond,
         label_counts=counts,
         quarantined=tuple(quarantined),
     )

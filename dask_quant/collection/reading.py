@@ -6,12 +6,13 @@ import hashlib
 import io
 import os
 import time
+import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from dask_quant.collection.items import Item, show_text
 from dask_quant.collection.task import Work, find_source
-from dask_quant.errors import DaskQuantError, PixelFormatError, SourceError
+from dask_quant.errors import DaskQuantError, JobError, PixelFormatError, SourceError
 from dask_quant.image_rows import QUARANTINED, ImageRow
 from dask_quant.options import format_bytes
 from dask_quant.sources.addresses import hide_secrets, is_store_url, is_url
@@ -64,6 +65,27 @@ class ImageReader:
             raise SourceError(message) from error
         return ReadImage(pixels, source)
 
+    def read_counted(self, item: Item) -> ReadImage:
+        """Return an image, with the pixels that were counted, where it was.
+
+        Raises
+        ------
+        JobError
+            When it was counted, and cannot be read any more, or is another.
+        """
+        try:
+            image = self.read(item)
+        except UNREADABLE as error:
+            if item.checksum is None:
+                raise
+            reason = self.set_aside(item, error, 0).error or ""
+            if is_url(item.source) and not isinstance(error, FileNotFoundError):
+                raise JobError(_unread_message(reason)) from error
+            raise JobError(_changed_message(item, reason)) from error
+        if item.checksum is not None and checksum_pixels(image.pixels) != item.checksum:
+            raise JobError(_changed_message(item, "its pixels are others"))
+        return image
+
     def _check_size(self, path: str, source: str | io.BytesIO, n_pixels: int | None) -> None:
         """Raise `SourceError` for an image that does not fit the memory limit.
 
@@ -86,6 +108,27 @@ class ImageReader:
     def set_aside(self, item: Item, error: Exception, seconds: float) -> ImageRow:
         """Return the row of an image that cannot be read."""
         return set_aside(self.work, item, error, seconds)
+
+
+def _unread_message(reason: str) -> str:
+    """Return the message for an image far away that was read before, and cannot be any more."""
+    return (
+        f"{reason} Its colours were counted before: go on with --resume once it can be read as it "
+        "was, or start again with --overwrite."
+    )
+
+
+def _changed_message(item: Item, how: str) -> str:
+    """Return the message for an image that is not what was counted."""
+    return (
+        f"{show_path(item.source)} changed after its colours were counted ({how.rstrip('.')}); "
+        "leave the images unchanged until the job is done, and start it again with --overwrite."
+    )
+
+
+def checksum_pixels(pixels: NDArray[np.uint8]) -> int:
+    """Return the CRC-32 of pixels and of their shape."""
+    return zlib.crc32(pixels.data, zlib.crc32(repr(pixels.shape).encode()))
 
 
 def set_aside(work: Work, item: Item, error: Exception, seconds: float = 0.0) -> ImageRow:

@@ -17,7 +17,7 @@ from dask_quant.collection.children import do_task, stop_tasks
 from dask_quant.collection.counts import GrowingCounts, KeptCounts
 from dask_quant.collection.packing import PackTask
 from dask_quant.collection.reading import set_aside
-from dask_quant.collection.task import COUNT, QUANTIZE, RELABEL, Done
+from dask_quant.collection.task import COUNT, MEASURE, QUANTIZE, RELABEL, SUMMARIZE, Done
 from dask_quant.errors import JobError
 from dask_quant.events import Event, Notice
 from dask_quant.image_rows import QUARANTINED
@@ -103,11 +103,32 @@ class CollectionRun:
         work = replace(self.work, action=RELABEL, palette=palette, classes=classes)
         self._run(work, entries, n_images)
 
-    def quantize(self) -> None:
-        """Write all images that are not, with a palette for each group. **Eager**."""
-        n_images = self.index.count_pending()
-        entries = self.index.iterate_pending(grouped=True)
-        self._run(replace(self.work, action=QUANTIZE), entries, n_images)
+    def quantize(self, take: Callable[[Done], object] | None = None) -> None:
+        """Write all images that are not, with a palette for each group. **Eager**.
+
+        ``take`` is given what tasks did, as it comes.
+        """
+        n_images = self.index.count_pending(unjudged=True)
+        entries = self.index.iterate_pending(unjudged=True, grouped=True)
+        self._run(replace(self.work, action=QUANTIZE), entries, n_images, take)
+
+    def summarize(self, take: Callable[[Done], object]) -> None:
+        """Tell the colours of all images in brief that were not yet. **Eager**.
+
+        ``take`` is given what tasks did, as it comes.
+        """
+        n_images = self.index.count_pending(uncounted=True)
+        entries = self.index.iterate_pending(uncounted=True)
+        self._run(replace(self.work, action=SUMMARIZE), entries, n_images, take)
+
+    def measure(self, palette: Palette, group: str, take: Callable[[Done], object]) -> None:
+        """Tell for which images of a group a palette meets the target, of those to be written.
+
+        **Eager**. ``take`` is given what tasks did, as it comes.
+        """
+        n_images = self.index.count_pending(unjudged=True, group=group)
+        entries = self.index.iterate_pending(unjudged=True, group=group)
+        self._run(replace(self.work, action=MEASURE, palette=palette), entries, n_images, take)
 
     def pack(self) -> None:
         """Pack the shards that are left; set images aside that go with others. **Eager**."""
@@ -137,11 +158,11 @@ class CollectionRun:
         if n_images == 0:
             return
         n_done, listen = 0, self.executor.listener
-        stage = COUNT if work.action == COUNT else RELABEL
+        stage = RELABEL if work.action == QUANTIZE else work.action
         pace = _Pace(_most_images(n_images, self.executor.n_threads))
         listen(Event(stage, 0, n_images, "images"))
         batches = _make_batches(entries, pace)
-        packing = None if work.action == COUNT else self.packing
+        packing = self.packing if work.action in (QUANTIZE, RELABEL) else None
         stream = self.executor.stream(
             partial(do_task, work),
             batches if packing is None else packing.weave(batches),

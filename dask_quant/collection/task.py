@@ -6,12 +6,15 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from dask_quant.alpha_options import KEEP, AlphaRule
 from dask_quant.fit_options import FitOptions
 from dask_quant.sources.addresses import is_url
 
 if TYPE_CHECKING:
     from dask_quant.collection.items import Item
+    from dask_quant.fit_options import Target
     from dask_quant.histogram import ColorHistogram
     from dask_quant.image_rows import ImageRow
     from dask_quant.palette import Palette
@@ -19,6 +22,13 @@ if TYPE_CHECKING:
 
 COUNT, RELABEL, QUANTIZE = "count", "relabel", "quantize"
 """What a task does: count colours, relabel with one palette, or give each group its own."""
+
+SUMMARIZE, MEASURE = "summarize", "measure"
+"""What a task does for families: tell the colours of images in brief, or how well they are served
+by one palette."""
+
+BRIEF_COLOR = np.dtype([("code", "<u4"), ("count", "<i8")])
+"""A colour of a summary, packed as in `ColorHistogram`, and its pixels."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -29,7 +39,7 @@ class Work:
     """
 
     action: str
-    """`COUNT`, `RELABEL` or `QUANTIZE`."""
+    """`COUNT`, `RELABEL`, `QUANTIZE`, `SUMMARIZE` or `MEASURE`."""
     run_id: str
     """Of the job that asks, so that its tasks can be told from those of others."""
     folder: str
@@ -46,6 +56,8 @@ class Work:
     """Palette to relabel with."""
     classes: Palette | None = None
     """Colours by which pixels are labelled, where those are others."""
+    budget: Target | None = None
+    """What the palette of a group is to meet for every image of it."""
     place: Place | None = None
     """Where outputs go."""
     max_pixels: int | None = None
@@ -67,6 +79,34 @@ class CountedImage(NamedTuple):
     """When it was changed last, as in `Item`."""
 
 
+class SummarizedImage(NamedTuple):
+    """An image whose colours were told in brief."""
+
+    id: str
+    """What it is known by."""
+    checksum: int
+    """CRC-32 of its pixels."""
+    modified: str | None
+    """When it was changed last, as in `Item`."""
+    content: str
+    """Hash of its exact colours and their counts."""
+    n_colors: int
+    """Colours that tell of them."""
+    loss: float
+    """See `dask_quant.fit.color_summary.ColorSummary`."""
+    is_alone: bool
+    """See there."""
+
+
+class Verdict(NamedTuple):
+    """Whether a palette meets the target for an image."""
+
+    id: str
+    """What the image is known by."""
+    is_met: bool
+    """Whether it does."""
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Done:
     """What a task did."""
@@ -79,6 +119,12 @@ class Done:
     """Wall seconds that it took."""
     histogram: ColorHistogram | None = None
     """Colours of all that were counted."""
+    summarized: tuple[SummarizedImage, ...] = ()
+    """Every image whose colours were told in brief."""
+    colors: bytes = b""
+    """These colours, one image after another, as `BRIEF_COLOR`."""
+    verdicts: tuple[Verdict, ...] = ()
+    """Of images of groups, or of all that were measured."""
     warned: tuple[tuple[str, str], ...] = ()
     """Category and words of each warning that a process of its own gave."""
     n_images: int = 0

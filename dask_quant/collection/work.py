@@ -1,5 +1,8 @@
 """What a task does to its images: count their colours, give each a palette, or relabel them.
 
+Where a palette has to meet a target for every image of a group, a group of which it does not is
+left as it is, nothing of it written, and the task says of which images it does.
+
 An image that cannot be read is set aside with its reason and costs the job nothing else. The files
 of a task get their names together at its end. A task that is run again, its worker having died,
 writes the same bytes again.
@@ -11,37 +14,43 @@ when it is to be written would belie them, and ends the job.
 from __future__ import annotations
 
 import time
-import zlib
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dask_quant.collection.family_work import measure_images, meets_budget, summarize_images
 from dask_quant.collection.items import Item, show_text
 from dask_quant.collection.reading import (
     UNREADABLE,
     ImageReader,
     ReadImage,
+    checksum_pixels,
     digest_source,
     start_row,
 )
-from dask_quant.collection.task import COUNT, QUANTIZE, RELABEL, CountedImage, Done, Work
-from dask_quant.errors import JobError
+from dask_quant.collection.task import (
+    COUNT,
+    MEASURE,
+    QUANTIZE,
+    RELABEL,
+    SUMMARIZE,
+    CountedImage,
+    Done,
+    Verdict,
+    Work,
+)
 from dask_quant.events import ignore_event
 from dask_quant.fit.fitting import fit_histogram, fit_painted
+from dask_quant.fit.target import meets
 from dask_quant.flow import label_and_describe
 from dask_quant.histogram import ColorHistogram, ImageCounter
 from dask_quant.sinks.label_file import encode_labels
-from dask_quant.sources.addresses import is_url
-from dask_quant.sources.header import show_path
 from dask_quant.sources.reading import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
 
     from dask_quant.collection.reading import Limit
     from dask_quant.fit.palette_fit import PaletteFit
@@ -74,7 +83,10 @@ def do_work(work: Work, items: Sequence[Item], limit: Limit | None = None) -> Do
         When an output cannot be written.
     """
     begin = time.perf_counter()
-    actions = {COUNT: _count, RELABEL: _relabel, QUANTIZE: _quantize}
+    actions = {
+        **{COUNT: _count, RELABEL: _relabel, QUANTIZE: _quantize},
+        **{SUMMARIZE: summarize_images, MEASURE: measure_images},
+    }
     reader = ImageReader(work, limit or (lambda item, source: nullcontext()))
     done = actions[work.action](reader, items)
     return replace(done, n_seconds=time.perf_counter() - begin, n_images=len(items))
@@ -86,18 +98,13 @@ def _count(reader: ImageReader, items: Sequence[Item]) -> Done:
     for item in items:
         begin = time.perf_counter()
         try:
-            pixels = reader.read(item).pixels
+            pixels = reader.read_counted(item).pixels
         except UNREADABLE as error:
             rows.append(reader.set_aside(item, error, time.perf_counter() - begin))
             continue
         counter.add(pixels)
-        counted.append(CountedImage(item.id, _checksum(pixels), item.modified))
+        counted.append(CountedImage(item.id, checksum_pixels(pixels), item.modified))
     return Done(rows=tuple(rows), counted=tuple(counted), histogram=counter.finish())
-
-
-def _checksum(pixels: NDArray[np.uint8]) -> int:
-    """Return the CRC-32 of pixels and of their shape."""
-    return zlib.crc32(pixels.data, zlib.crc32(repr(pixels.shape).encode()))
 
 
 def _relabel(reader: ImageReader, items: Sequence[Item]) -> Done:
@@ -109,7 +116,7 @@ def _relabel(reader: ImageReader, items: Sequence[Item]) -> Done:
         for item in items:
             begin = time.perf_counter()
             try:
-                image = _read_counted(reader, item)
+                image = reader.read_counted(item)
                 histogram = ColorHistogram.from_pixels(image.pixels)
                 fit = fit_painted(histogram, work.palette, work.classes, work.options.space)
                 row = _write_image(work, item, image, (histogram, fit), files)
@@ -119,45 +126,14 @@ def _relabel(reader: ImageReader, items: Sequence[Item]) -> Done:
     return Done(rows=tuple(rows))
 
 
-def _read_counted(reader: ImageReader, item: Item) -> ReadImage:
-    """Return an image, with the pixels that were counted, where it was."""
-    try:
-        image = reader.read(item)
-    except UNREADABLE as error:
-        if item.checksum is None:
-            raise
-        reason = reader.set_aside(item, error, 0).error or ""
-        if is_url(item.source) and not isinstance(error, FileNotFoundError):
-            raise JobError(_unread_message(reason)) from error
-        raise JobError(_changed_message(item, reason)) from error
-    if item.checksum is not None and _checksum(image.pixels) != item.checksum:
-        raise JobError(_changed_message(item, "its pixels are others"))
-    return image
-
-
-def _unread_message(reason: str) -> str:
-    """Return the message for an image far away that was read before, and cannot be any more."""
-    return (
-        f"{reason} Its colours were counted before: go on with --resume once it can be read as it "
-        "was, or start again with --overwrite."
-    )
-
-
-def _changed_message(item: Item, how: str) -> str:
-    """Return the message for an image that is not what was counted."""
-    return (
-        f"{show_path(item.source)} changed after its colours were counted ({how.rstrip('.')}); "
-        "leave the images unchanged until the job is done, and start it again with --overwrite."
-    )
-
-
 def _quantize(reader: ImageReader, items: Sequence[Item]) -> Done:
     """Write images with a palette for each group; those of no group are groups of their own."""
     rows: list[ImageRow] = []
+    verdicts: list[Verdict] = []
     with _open_files(reader.work) as files:
         for _, group in groupby(items, key=_find_group):
-            rows += _quantize_group(reader, list(group), files)
-    return Done(rows=tuple(rows))
+            rows += _quantize_group(reader, list(group), files, verdicts)
+    return Done(rows=tuple(rows), verdicts=tuple(verdicts))
 
 
 def _find_group(item: Item) -> str | int:
@@ -177,8 +153,13 @@ class _Found:
     """What it took to read."""
 
 
-def _quantize_group(reader: ImageReader, items: Sequence[Item], files: Batch) -> list[ImageRow]:
-    """Write the images of one group, those that can be read, with a palette of their own."""
+def _quantize_group(
+    reader: ImageReader, items: Sequence[Item], files: Batch, verdicts: list[Verdict]
+) -> list[ImageRow]:
+    """Write the images of one group, those that can be read, with a palette of their own.
+
+    Where that misses the target for any of them, add to ``verdicts`` for which, and write none.
+    """
     counter = ImageCounter() if len(items) > 1 else None
     rows: list[ImageRow] = []
     found = list(_read_group(reader, items, counter, rows))
@@ -189,6 +170,11 @@ def _quantize_group(reader: ImageReader, items: Sequence[Item], files: Batch) ->
         shared = None if counter is None else fit_histogram(counter.finish(), options, ignore_event)
     except UNREADABLE as error:  # too few colours for those that classes are painted in
         return rows + [reader.set_aside(each.item, error, each.seconds) for each in found]
+    if reader.work.budget is not None and shared is not None:
+        judged = _judge_group(reader, found, shared)
+        if judged:
+            verdicts += judged
+            return rows
     for each in found:
         begin = time.perf_counter()
         try:
@@ -199,12 +185,27 @@ def _quantize_group(reader: ImageReader, items: Sequence[Item], files: Batch) ->
     return rows
 
 
+def _judge_group(reader: ImageReader, found: Sequence[_Found], shared: PaletteFit) -> list[Verdict]:
+    """Return for which images of a group its palette meets the target; nothing where for all.
+
+    Nothing, too, where all have the very same colours: no other palette would be more their own.
+    """
+    verdicts, first, are_same = [], None, True
+    for each in found:
+        image = reader.read_counted(each.item) if each.image is None else each.image
+        histogram = ColorHistogram.from_pixels(image.pixels)
+        first = histogram if first is None else first
+        are_same = are_same and histogram == first
+        verdicts.append(Verdict(each.item.id, meets_budget(reader.work, histogram, shared.palette)))
+    return [] if are_same or all(each.is_met for each in verdicts) else verdicts
+
+
 def _write_found(
     reader: ImageReader, found: _Found, shared: PaletteFit | None, files: Batch
 ) -> ImageRow:
     """Write an image of a group with the palette that it shares, or one of its own."""
     options = reader.work.options
-    image = _read_counted(reader, found.item) if found.image is None else found.image
+    image = reader.read_counted(found.item) if found.image is None else found.image
     histogram = ColorHistogram.from_pixels(image.pixels)
     if shared is None:
         fit = fit_histogram(histogram, options, ignore_event)
@@ -222,13 +223,13 @@ def _read_group(
     for item in items:
         begin = time.perf_counter()
         try:
-            image = reader.read(item)
+            image = reader.read_counted(item)
         except UNREADABLE as error:
             rows.append(reader.set_aside(item, error, time.perf_counter() - begin))
             continue
         if counter is not None:
             counter.add(image.pixels)
-            item = item._replace(checksum=_checksum(image.pixels))
+            item = item._replace(checksum=checksum_pixels(image.pixels))
             n_pixels += image.pixels.size // image.pixels.shape[-1]
         kept = image if n_pixels <= _KEPT_PIXELS else None
         yield _Found(item, kept, time.perf_counter() - begin)
@@ -277,4 +278,5 @@ def _write_image(
         inertia=float(outcome.inertia),
         mean_color_error=float(outcome.mean_color_error),
         label_counts=tuple(tally.counts.tolist()) if tally is not None and is_shared else None,
+        meets_target=None if work.budget is None else meets(work.budget, fit),
     )

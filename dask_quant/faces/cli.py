@@ -112,7 +112,12 @@ def cli() -> None:
 @REFIT
 @COUNT_OPTIONS
 @click.option("--per-image", is_flag=True, help="A palette for each image, not one for all.")
-@click.option("--group-by", metavar="folder|REGEX", help="A palette for each group of images.")
+@click.option(
+    "--group-by",
+    metavar="folder|colors|REGEX",
+    help="A palette for each group of images; colors: as few as serve each image within a target, "
+    "such as --target-psnr 34.",
+)
 @DITHER
 @ALPHA
 @OUTLINE

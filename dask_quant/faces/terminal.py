@@ -399,7 +399,7 @@ def _summarize(report: Report) -> str:
     """Return what a job did in one line."""
     noun = "image" if report.n_images == 1 else "images"
     found = "" if report.n_unique_colors is None else f" of {report.n_unique_colors:,}"
-    each = " each" if report.palette is None else ""
+    each = _tell_palettes(report)
     quality = (
         "exact" if report.psnr_db is None else f"mse {report.mse:,.2f}, {report.psnr_db:.2f} dB"
     )
@@ -409,6 +409,16 @@ def _summarize(report: Report) -> str:
         f"{format_bytes(report.input_bytes)} -> {format_bytes(report.output_bytes)} "
         f"in {report.seconds['total']:.2f} s: {name_outputs(report.outputs)}{_tell_skipped(report)}"
     )
+
+
+def _tell_palettes(report: Report) -> str:
+    """Return how many palettes images have, where it is not one."""
+    if report.palette is not None:
+        return ""
+    if report.n_palettes == report.n_images:
+        return " each"
+    noun = "palette" if report.n_palettes == 1 else "palettes"
+    return f" each, {report.n_palettes:,} {noun}"
 
 
 def _tell_skipped(report: Report) -> str:

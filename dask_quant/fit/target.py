@@ -71,14 +71,33 @@ def meets(target: Target, fit: PaletteFit) -> bool:
 
 def measure_fit(target: Target, fit: PaletteFit) -> float:
     """Return what a target is compared with: dB, squared levels or CIEDE2000."""
+    error = measure_error(target, fit)
+    if target.kind != "psnr":
+        return error
+    found = psnr_db(error)
+    return math.inf if found is None else found
+
+
+def measure_error(target: Target, fit: PaletteFit) -> float:
+    """Return the mean error by which a target judges: squared levels, also for dB, or CIEDE2000."""
     if target.kind == "delta_e":
         assert isinstance(fit.boxes, ColorBoxes), "transparency was refused"
         return measure_difference(fit.boxes, fit.finished.assignment, fit.palette)
-    mse = fit.squared_error / int(fit.boxes.weights.sum())
-    if target.kind == "mse":
-        return mse
-    found = psnr_db(mse)
-    return math.inf if found is None else found
+    return fit.squared_error / int(fit.boxes.weights.sum())
+
+
+def find_limit(target: Target) -> float:
+    """Return the largest error, as `measure_error` returns it, that meets a target.
+
+    Examples
+    --------
+    >>> from dask_quant.fit_options import Target
+    >>> find_limit(Target("mse", 60)), round(find_limit(Target("psnr", 34)), 2)
+    (60.0, 77.66)
+    """
+    if target.kind != "psnr":
+        return float(target.value)
+    return float(3 * 255**2 / 10 ** (target.value / 10))
 
 
 def measure_difference(boxes: ColorBoxes, assignment: Assignment, palette: Palette) -> float:

@@ -97,7 +97,7 @@ def open_index(job: Job, sources: Sources, out: Path | str | None) -> Iterator[t
         index.add(_watch(job, found), all_frames=job.run.frames == "all")
         if isinstance(index, ShardIndex) and isinstance(out, Path):
             index.check_apart(out)
-        if job.group_by is not None:
+        if job.group_by is not None and job.budget is None:
             index.set_groups(job.group_by)
             if n_others := index.count_group(""):
                 message = f"{n_others:,} images do not match {job.group_by!r}: they are one group."

@@ -1,4 +1,4 @@
-"""Many images: one palette for all, one for each, or one for each group."""
+"""Many images: one palette for all, one for each, or one for each group or family."""
 
 from __future__ import annotations
 
@@ -10,17 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dask_quant.collection.children import close_processes, start_processes
-from dask_quant.collection.counts import KeptCounts
 from dask_quant.collection.manifest import RowList, add_up
 from dask_quant.collection.packing import Packing
 from dask_quant.collection.run import MAX_GROUP, CollectionRun
 from dask_quant.collection.shard_index import ShardIndex
 from dask_quant.collection.task import COUNT, Work
-from dask_quant.errors import JobError, PixelFormatError
+from dask_quant.errors import JobError
 from dask_quant.events import Notice
 from dask_quant.flow import describe_fit
-from dask_quant.image_rows import QUARANTINED
-from dask_quant.kept_outcome import find_outcome, keep_outcome
 from dask_quant.palette import Palette
 from dask_quant.routes.collection_inputs import Sides, open_index, plan_memory, read_headers
 from dask_quant.routes.common import (
@@ -32,19 +29,21 @@ from dask_quant.routes.common import (
     write_palette_file,
 )
 from dask_quant.routes.executing import open_executor
-from dask_quant.routes.going_on import (
-    forget_progress,
-    go_on,
-    name_counts,
-    name_outcome,
-)
+from dask_quant.routes.families import FamilyJob
+from dask_quant.routes.going_on import forget_progress, go_on
 from dask_quant.routes.job_identity import describe_job
+from dask_quant.routes.shared_palette import (
+    list_quarantined,
+    nothing_left_message,
+    write_group,
+    write_shared,
+)
 from dask_quant.sinks.label_file import check_palette
 from dask_quant.sinks.state_folder import MANIFEST_NAME
 from dask_quant.sources.header import show_path
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Iterator
 
     from dask_quant.collection.index import Index
     from dask_quant.collection.manifest import Totals
@@ -52,7 +51,6 @@ if TYPE_CHECKING:
     from dask_quant.execute import Executor
     from dask_quant.flow import ImageOutcome
     from dask_quant.histogram import ColorHistogram
-    from dask_quant.image_rows import ImageRow
     from dask_quant.results import Report
     from dask_quant.routes.common import Job, Sources
     from dask_quant.routes.going_on import Earlier
@@ -66,7 +64,7 @@ MAX_NAMED_OUTPUTS = 10_000
 
 
 def relabel_many(job: Job, sources: Sources, folder: OutputFolder) -> Report:
-    """Relabel many images, with one palette, one each, or one for each group. **Eager**."""
+    """Relabel many images, with one palette, one each, or one for some of them. **Eager**."""
     _check_palette_size(job)
     reusing = {"resume": job.run.resume, "overwrite": job.run.overwrite}
     folder.check(**reusing)
@@ -116,91 +114,17 @@ def _pack(job: Job, run: CollectionRun) -> None:
 def _write_all(job: Job, run: CollectionRun, state: State, earlier: Earlier) -> ImageOutcome | None:
     """Write what is not written yet; return the palette of all and its figures, if there is one."""
     if job.group_by is None and not job.per_image:
-        return _write_shared(job, run, state, earlier)
+        return write_shared(job, run, state, earlier)
+    if job.budget is not None:
+        FamilyJob(job, run, state, earlier).write()
+        return None
     with job.watch.measure("relabel"):
         groups = run.index.list_groups() if job.group_by is not None else []
         for name, n_images in groups:
             if name is not None and (n_images > MAX_GROUP or earlier.has_palette(name)):
-                _write_group(job, run, state, earlier, name)
+                write_group(job, run, state, earlier, name)
         run.quantize()
     return None
-
-
-def _write_group(job: Job, run: CollectionRun, state: State, earlier: Earlier, group: str) -> None:
-    """Fit one palette to a group that is too large for one task, and write its images with it."""
-    try:
-        _write_shared(job, run, state, earlier, group)
-    except PixelFormatError as error:  # as a task does with a group that is small
-        run.give_up(group, error)
-
-
-def _write_shared(
-    job: Job,
-    run: CollectionRun,
-    state: State,
-    earlier: Earlier,
-    group: str | None = None,
-) -> ImageOutcome | None:
-    """Fit one palette to all images, or to those of a group, and write them with it."""
-    name = name_outcome(group)
-    outcome = find_outcome(state, name) if earlier.has_palette(group) else None
-    kept = KeptCounts(state, name_counts(group))
-    if outcome is None:
-        histogram = _count_shared(job, run, kept, group)
-        if histogram is None:
-            return None
-        with job.watch.measure("fit"):
-            fit = fit_or_take(job, histogram)
-        outcome = describe_fit(histogram, fit)
-        keep_outcome(state, outcome, name)
-    else:
-        _check_counted(run, kept, group, earlier.again)
-    with job.watch.measure("relabel"):
-        run.relabel(outcome.palette, outcome.classes, group)
-    return outcome
-
-
-def _count_shared(
-    job: Job, run: CollectionRun, kept: KeptCounts, group: str | None
-) -> ColorHistogram | None:
-    """Return the colours of all images, or of those of a group; None where none can be read."""
-    with job.watch.measure("count"):
-        if not kept.load(run.index):
-            job.listener(Notice("Images changed since they were counted; all are counted again."))
-        histogram = run.count(kept, group)
-    if len(histogram):
-        return histogram
-    if group is None:
-        raise JobError(_nothing_left_message(_list_quarantined(run)))
-    return None
-
-
-def _check_counted(
-    run: CollectionRun, kept: KeptCounts, group: str | None, again: Container[str]
-) -> None:
-    """Raise `JobError` where images are new since a palette was fitted, but for ``again``."""
-    kept.load(run.index, is_fitted=True)
-    entries = run.index.iterate_pending(uncounted=True, group=group)
-    new = (item for item, _ in entries if item.id not in again)
-    first = next(new, None)
-    if first is not None:
-        message = (
-            f"{1 + sum(1 for _ in new):,} images are new since the palette was fitted to the "
-            f"others, such as {show_path(first.source)}; give the sources as they were, or start "
-            "afresh with --overwrite."
-        )
-        raise JobError(message)
-
-
-def _list_quarantined(run: CollectionRun) -> list[ImageRow]:
-    """Return the rows of images that were set aside, in the order of the sources."""
-    return run.index.sort_rows(row for row in run.manifest.read_rows() if row.status == QUARANTINED)
-
-
-def _nothing_left_message(rows: Sequence[ImageRow]) -> str:
-    """Return the message for a job of which every image was set aside."""
-    first = rows[0].error if rows else "nothing is known of any"
-    return f"None of {len(rows)} images can be read; the first: {first}"
 
 
 def _report(
@@ -215,7 +139,7 @@ def _report(
     totals = add_up(run.manifest.read_rows(), job.fit.n_colors)
     quarantined = run.index.sort_rows(totals.quarantined)
     if totals.n_written == 0:
-        raise JobError(_nothing_left_message(quarantined))
+        raise JobError(nothing_left_message(quarantined))
     names = run.index.list_outputs(MAX_NAMED_OUTPUTS)
     outputs = tuple(map(folder.name, names)) or (show_path(str(folder.target)),)
     others: dict[str, Any] = {
@@ -228,14 +152,28 @@ def _report(
     }
     if outcome is None:
         report = _report_each(job, totals, others)
+        report = replace(report, n_palettes=run.index.count_palettes())
+        if job.budget is not None:
+            report = replace(report, n_beyond=totals.n_beyond)
+            _tell_beyond(job, totals.n_beyond)
     else:
         report = make_report(job, _retell(outcome, totals), **others)
     return replace(report, manifest=folder.name(MANIFEST_NAME))
 
 
+def _tell_beyond(job: Job, n_images: int) -> None:
+    """Say how many images cannot be served within the target."""
+    if n_images:
+        message = (
+            f"{n_images:,} images miss {job.budget} with {job.fit.n_colors} colours of their own; "
+            "meets_target in the manifest tells which."
+        )
+        job.listener(Notice(message))
+
+
 def _report_each(job: Job, totals: Totals, others: dict[str, Any]) -> Report:
     """Return the report of a job on images of different palettes."""
-    if totals.n_poor and job.fit.target is None:
+    if totals.n_poor and job.fit.target is None and job.budget is None:
         warn_fewer(f"{totals.n_poor} of {totals.n_written} images hold", job.fit.n_colors)
     figures = Figures(
         n_pixels=totals.n_pixels,
@@ -295,6 +233,7 @@ def _plan_work(job: Job, index: Index, executor: Executor) -> Work:
         folder=os.getcwd(),
         alpha=job.reads,
         options=job.fit,
+        budget=job.budget,
         dither=job.dither,
         suffix=job.suffix,
         max_pixels=max_pixels,
@@ -311,7 +250,7 @@ def is_isolated(index: Index, *, on_cluster: bool) -> bool:
 def count_many(job: Job, sources: Sources) -> ColorHistogram:
     """Count the colours of many images together; those that cannot be read are warned of."""
     with _counting(job, sources) as (run, histogram, _):
-        for row in _list_quarantined(run):
+        for row in list_quarantined(run):
             job.listener(Notice(f"Left out {row.path}: {row.error}"))
         return histogram
 
@@ -329,7 +268,7 @@ def fit_many(job: Job, sources: Sources, out: Path) -> Report:
             n_ignored=n_ignored,
             input_bytes=sum(map(_count_stored, run.index.list_counted())),
             outputs=(str(out),),
-            quarantined=tuple(row.quarantined for row in _list_quarantined(run)),
+            quarantined=tuple(row.quarantined for row in list_quarantined(run)),
             peak=run.executor.peak_rss_bytes(),
         )
 
@@ -352,7 +291,7 @@ def _counting(job: Job, sources: Sources) -> Iterator[tuple[CollectionRun, Color
         with job.watch.measure("count"):
             histogram = run.count(None)
         if len(histogram) == 0:
-            raise JobError(_nothing_left_message(_list_quarantined(run)))
+            raise JobError(nothing_left_message(list_quarantined(run)))
         run.tell_warnings()
         yield run, histogram, n_ignored
 

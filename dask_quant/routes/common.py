@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from dask_quant.alpha_options import AlphaRule, Transparency
     from dask_quant.events import Listener
     from dask_quant.fit.palette_fit import PaletteFit
-    from dask_quant.fit_options import FitOptions
+    from dask_quant.fit_options import FitOptions, Target
     from dask_quant.flow import ImageOutcome
     from dask_quant.histogram import ColorHistogram
     from dask_quant.options import RunOptions
@@ -82,8 +82,10 @@ class Job:
     saved: SavedCounts = field(default_factory=SavedCounts)
     """Counts of earlier images that the fit is to, beside those of this job."""
     group_by: str | None = None
-    """How images of a collection are grouped that share a palette: ``folder``, or a regular
-    expression; None: they are not."""
+    """How images of a collection are grouped that share a palette: ``folder``, ``colors``, or a
+    regular expression; None: they are not."""
+    budget: Target | None = None
+    """What the palette of a group is to meet for every image of it, grouped by ``colors``."""
     suffix: str = ".png"
     """Suffix of the files that images of a collection are written to."""
     packs: bool = False

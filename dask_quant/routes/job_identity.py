@@ -33,6 +33,7 @@ def describe_job(job: Job) -> dict[str, Any]:
         "alpha": _describe_alpha(job.alpha),
         "per_image": job.per_image,
         "group_by": job.group_by,
+        "budget": _as_json(job.budget),
         "frames": job.run.frames,
         "page": job.run.page.number,
         "level": job.run.page.level,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,10 @@ _PACKED_SUFFIXES = (".png", ".gif", *TIFF_SUFFIXES)
 ``.npz`` may be an array of its own."""
 
 
+BY_COLORS = "colors"
+"""Grouping by colours, into families that a palette serves within a target."""
+
+
 def make_fit(
     suffix: str,
     n_colors: int | None,
@@ -72,7 +77,14 @@ def make_job(
 ) -> Job:
     """Return a job that fits and relabels; what is ``given`` besides is for `make_fit`."""
     path, (suffix, packs) = as_file(as_target(out)), choose_format(format, out)
+    if group_by == BY_COLORS and given["n_colors"] is None:
+        given["n_colors"] = FitOptions.n_colors
     fit = make_fit(path.suffix or suffix, **given)
+    grouped = check_group_by(group_by, per_image=per_image)
+    budget = None
+    if grouped == BY_COLORS:
+        _check_families(fit, path)
+        fit, budget = replace(fit, target=None), fit.target
     rule, chosen = fit_alpha_to(alpha, suffix, path), check_dither(dither, fit.recolor)
     lines = as_outline(outline, chosen)
     saved = read_counts(
@@ -88,7 +100,8 @@ def make_job(
         run,
         listener,
         per_image=per_image,
-        group_by=check_group_by(group_by, per_image=per_image),
+        group_by=grouped,
+        budget=budget,
         dither=chosen,
         suffix=suffix,
         packs=packs,
@@ -149,9 +162,25 @@ def check_group_by(group_by: str | None, *, per_image: bool) -> str | None:
     try:
         re.compile(group_by)
     except (re.error, TypeError) as error:
-        message = f"Got group_by {group_by!r}; use folder, or a regular expression ({error})."
+        message = (
+            f"Got group_by {group_by!r}; use folder, colors, or a regular expression ({error})."
+        )
         raise OptionError(message) from None
     return group_by
+
+
+def _check_families(fit: FitOptions, out: Path) -> None:
+    """Raise `OptionError` unless images can be gathered into families by their colours."""
+    require(
+        fit.target is not None,
+        f"Got group_by {BY_COLORS!r} without a target; say how good each image has to be with "
+        "the palette that it shares, such as target_psnr 34.",
+    )
+    require(
+        not names_file(out),
+        f"Got group_by {BY_COLORS!r} for the file {str(out)!r}; it is for images that go to a "
+        "folder.",
+    )
 
 
 def fit_alpha_to(rule: AlphaRule, suffix: str, out: Path) -> AlphaRule:

@@ -121,13 +121,19 @@ def plan_many(job: Job, sources: Sources, folder: OutputFolder) -> JobPlan:
             len(index),
             n_ignored,
             n_pixels,
-            count_tasks(len(index), n_threads) * (1 if job.per_image or job.group_by else 2)
+            count_tasks(len(index), n_threads) * _count_passes(job)
             + (len(index.shards) if isinstance(index, ShardIndex) else 0),
             3 * n_pixels,
             _label_bytes(job, n_pixels),
             memory.projected_bytes,
             (*outputs, *job.saved.outputs),
         )
+
+
+def _count_passes(job: Job) -> int:
+    """Return how often images of a collection are read, at least."""
+    is_read_once = job.per_image or (job.group_by is not None and job.budget is None)
+    return 1 if is_read_once else 2
 
 
 def _plan_in_one_go(job: Job, path: str, out: Path, *, n_ignored: int) -> JobPlan:
