@@ -101,14 +101,21 @@ def _name_job(report: Report) -> str:
 def _describe_job(report: Report) -> str:
     """Return in one line what was done."""
     n_colors = "1 colour" if report.n_colors == 1 else f"{report.n_colors:,} colours"
-    if report.palette is None:
+    if report.palette is None and report.n_palettes == report.n_images:
         colors = f"a palette for each image, {n_colors} at most"
+    elif report.palette is None:
+        colors = f"{_count_palettes(report)} of at most {n_colors}"
     elif report.n_images > 1:
         colors = f"one palette of {n_colors} for all of them"
     else:
         colors = f"a palette of {n_colors}"
     dither = "" if report.dither == "none" else f", dithered by {report.dither}"
     return f"{show_int(report.n_pixels)} pixels, {colors}{dither}"
+
+
+def _count_palettes(report: Report) -> str:
+    """Return how many palettes there are."""
+    return "1 palette" if report.n_palettes == 1 else f"{report.n_palettes:,} palettes"
 
 
 def _describe_end(contents: PageContents) -> str:
@@ -153,6 +160,11 @@ def _make_color_figure(report: Report) -> Iterator[str]:
     """Yield how many colours there were and are."""
     if report.n_unique_colors is None:
         yield _make_figure("Colours", f"≤ {report.n_colors:,}", "in each image")
+        if report.n_palettes < report.n_images:
+            yield _make_figure("Palettes", show_int(report.n_palettes), "that images share")
+        if report.n_beyond:
+            more = "even with palettes of their own"
+            yield _make_figure("Beyond the target", show_int(report.n_beyond), more, is_alert=True)
     else:
         yield _make_figure("Colours", show_int(report.n_colors), f"of {report.n_unique_colors:,}")
 

@@ -12,6 +12,7 @@ REPORT_KEYS = {
     "counts", "mse", "psnr_db", "explained_variance", "inertia", "method", "engine", "space",
     "dither", "seed", "n_iter", "input_bytes", "output_bytes", "outputs", "quarantined", "seconds",
     "peak_rss_bytes", "version", "n_skipped", "manifest",
+    "n_palettes", "n_beyond",
 }  # fmt: skip
 
 
