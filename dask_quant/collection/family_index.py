@@ -104,7 +104,8 @@ class FamilyIndex:
     def _list_verdicts(self, group: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return the images of a family that are not written, and which miss the target."""
         rows = self._database.execute(
-            "SELECT position, is_met FROM items WHERE grp = ? AND status = 0 ORDER BY position",
+            "SELECT position, COALESCE(is_met, 1) FROM items WHERE grp = ? AND status = 0"
+            " ORDER BY position",
             (group,),
         ).fetchall()
         positions, is_met = np.array(rows, dtype=np.int64).T

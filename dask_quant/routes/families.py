@@ -23,7 +23,7 @@ from dask_quant.collection.counts import KeptCounts
 from dask_quant.collection.family_index import FamilyIndex
 from dask_quant.collection.kept_lines import KeptLines
 from dask_quant.collection.run import MAX_GROUP
-from dask_quant.collection.summaries import KeptSummaries, SummaryFile
+from dask_quant.collection.summaries import SUMMARIES_NAME, KeptSummaries, SummaryFile
 from dask_quant.collection.task import Verdict
 from dask_quant.errors import JobError
 from dask_quant.events import Event
@@ -91,7 +91,6 @@ class FamilyJob:
                 self._gather(summaries.gather())
             else:
                 self._take_strays()
-            self._index.forget_counted()
             self._write_round()
             while missed := self._index.list_missed():
                 self._gather_again(summaries.gather(), missed)
@@ -159,7 +158,13 @@ class FamilyJob:
     def _take_strays(self) -> None:
         """Make families of images that can be read only now; raise `JobError` for new ones."""
         strays = list(self._index.list_strays())
-        new = [path for id, path, *_ in strays if id not in self._earlier.again]
+        # Once all were written, it is not known any more what images in families were like.
+        is_known = any(name.startswith(SUMMARIES_NAME) for name in self._earlier.names)
+        new = [
+            path
+            for id, path, _, family in strays
+            if id not in self._earlier.again and (is_known or family is None)
+        ]
         if new:
             message = (
                 f"{len(new):,} images are new, or changed, since families were found among the "
@@ -177,6 +182,7 @@ class FamilyJob:
         """Write the families whose palettes meet the target, and note where others miss it."""
         names = frozenset(self._state.list_names())
         self._earlier = replace(self._earlier, names=names)
+        self._index.forget_counted()
         with self._job.watch.measure("relabel"):
             for name, n_images in self._run.index.list_groups():
                 is_large = n_images > MAX_GROUP or self._earlier.has_palette(name)
