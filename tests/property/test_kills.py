@@ -17,12 +17,13 @@ DRIVER = """
     from pathlib import Path
 
     import dask_quant as dq
-    from dask_quant.collection import counts, run
+    from dask_quant.collection import counts, kept_lines, run
     from dask_quant.options import ClusterOptions
-    from dask_quant.routes import collections
+    from dask_quant.routes import collections, families
 
     run.MAX_BATCH = 2
-    collections.MAX_GROUP = 2
+    collections.MAX_GROUP = families.MAX_GROUP = 2
+    kept_lines.CHECKPOINT_S = -1.0
     counts.CHECKPOINT_S, counts.CHECKPOINT_SHARE = -1.0, float("inf")  # keep all after each task
     NAMES = ("fsync", "replace", "truncate", "ftruncate", "write", "unlink", "mkdir", "rmdir")
     options, n_kills, seed = json.loads(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
@@ -125,6 +126,9 @@ CASES = [
     ("RGB", {"group_by": "folder"}),
     ("RGB", {"format": "tar"}),
     ("RGB", {"format": "tar", "per_image": True}),
+    ("RGB", {"group_by": "colors", "target_psnr": 12.9}),  # families of 3, 2 and 1
+    ("RGB", {"group_by": "colors", "target_psnr": 13.2}),  # one of 3 is tried and parted
+    ("RGB", {"group_by": "colors", "target_psnr": 12.9, "format": "tar"}),
 ]
 
 
