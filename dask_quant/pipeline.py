@@ -103,7 +103,9 @@ def quantize(
         A palette for each group of images: ``folder``, for those of a folder, or a regular
         expression that is searched for in the place of an image below ``out``, with its own
         suffix; its first group in parentheses, or all that it matches, names the group. Images that
-        it is not found in are one more.
+        it is not found in are one more. ``colors``: families of images of like colours, as few as
+        are found, each with a palette that meets the target for every image of it, which takes one
+        of ``target_psnr``, ``target_mse`` and ``target_delta_e``; see `dask_quant.fit.families`.
     dither : {"none", "bayer", "blue-noise", "floyd-steinberg"}, default "none"
         How to show colours between those of the palette, which is the same for all. ``bayer`` and
         ``blue-noise`` add an offset that the place of a pixel decides, and leave colours alone that
