@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from dask_quant.fit.alpha_fit import check_alpha_options
 from dask_quant.fit.fitting import fit_histogram
+from dask_quant.fit.quick_fit import fit_quickly
 from dask_quant.fit.target import find_limit, measure_error
 from dask_quant.fit_options import FitOptions
 from dask_quant.histogram import ColorHistogram
-from dask_quant.method_options import DEFAULT_INIT, KMEANS
 
 if TYPE_CHECKING:
     from dask_quant.fit_options import Target
@@ -81,7 +81,7 @@ def summarize_colors(
     if histogram.has_alpha:
         check_alpha_options(replace(options, target=target))
     brief, loss = _reduce(histogram, count_summary_colors(options.n_colors), target)
-    own = fit_histogram(brief, explore(options))
+    own = fit_quickly(brief, options)
     error = add_loss(target, loss, measure_error(target, own))
     return ColorSummary(brief, loss, error > find_limit(target))
 
@@ -99,13 +99,6 @@ def _reduce(
     assert fit.palette.counts is not None, "a fit counts"
     brief = ColorHistogram.from_colors(fit.palette.colors, fit.palette.counts)
     return brief, measure_error(target, fit)
-
-
-def explore(options: FitOptions) -> FitOptions:
-    """Return how palettes are fitted that are there to look for families: quickly."""
-    if options.method != KMEANS or options.init != DEFAULT_INIT:
-        return options
-    return replace(options, effort="fast")
 
 
 def add_loss(target: Target, loss: float, error: float) -> float:

@@ -25,15 +25,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dask_quant.fit.color_summary import explore
+from dask_quant.events import Event, ignore_event
 from dask_quant.fit.family_errors import ErrorMeter
-from dask_quant.fit.fitting import fit_histogram
+from dask_quant.fit.quick_fit import fit_quickly
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
+    from dask_quant.events import Listener
     from dask_quant.fit.summary_table import SummaryTable
     from dask_quant.fit_options import FitOptions, Target
     from dask_quant.palette import Palette
@@ -102,10 +103,19 @@ class FamilyFinder:
         How palettes are fitted.
     target : Target
         What the palette of a family is to meet for every image of it.
+    listener : callable
+        Told of images that are in a family, of pairs of families that were tried, and of small
+        families that were looked through.
     """
 
-    def __init__(self, table: SummaryTable, options: FitOptions, target: Target) -> None:
-        self._table, self._options = table, explore(options)
+    def __init__(
+        self,
+        table: SummaryTable,
+        options: FitOptions,
+        target: Target,
+        listener: Listener = ignore_event,
+    ) -> None:
+        self._table, self._options, self._listen = table, options, listener
         space = "srgb" if table.has_alpha else options.space
         self._meter = ErrorMeter(target, space, table.has_alpha)
         self._limit = self._meter.limit
@@ -167,7 +177,7 @@ class FamilyFinder:
 
     def _fit(self, items: Items) -> Palette:
         """Return a palette for some images."""
-        return fit_histogram(self._table.merge(items[:FIT_ITEMS]), self._options).palette
+        return fit_quickly(self._table.merge(items[:FIT_ITEMS]), self._options).palette
 
     def _measure(self, items: Items, palette: Palette) -> NDArray[np.float64]:
         """Return the error of some images with a palette."""
@@ -181,14 +191,16 @@ class FamilyFinder:
 
     def _part(self, items: Items) -> list[_Family]:
         """Return families, each of which meets the target or is one image."""
-        found, waiting = [], [items]
+        found, waiting, n_left = [], [items], len(items)
         while waiting:
+            self._listen(Event("gather", len(items) - n_left, len(items), "images"))
             members = waiting.pop()
             core = self._find_core(members)
             if core is None or 2 * len(core.items) < len(members):
                 waiting += self._halve(members)
                 continue
             found.append(core)
+            n_left -= len(core.items)
             others = members[~np.isin(members, core.items)]
             waiting += [others] if len(others) else []
         return found
@@ -242,6 +254,7 @@ class FamilyFinder:
             if a not in pool.alive or b not in pool.alive or (a, b) in tried:
                 continue
             tried.add((a, b))
+            self._listen(Event("merge", len(tried), len(tried) + len(pairs), "pairs"))
             joined = self._join(pool.alive[a], pool.alive[b])
             if joined is not None:
                 pool.put(a, None)
@@ -284,7 +297,10 @@ class FamilyFinder:
         """Return families, the images of small ones put into others where they find a place."""
         for _ in range(_SWEEPS):
             pool = _Pool(families)
-            n_moved = sum(self._spread(pool, number) for number in _list_small(pool))
+            small, n_moved = _list_small(pool), 0
+            for n_done, number in enumerate(small, 1):
+                n_moved += self._spread(pool, number)
+                self._listen(Event("absorb", n_done, len(small), "families"))
             families = list(pool.alive.values())
             if n_moved == 0:
                 break

@@ -144,7 +144,7 @@ class FamilyJob:
     def _make_finder(self, gathered: Gathered) -> FamilyFinder:
         """Return what finds families among the rows of a table."""
         assert self._job.budget is not None, "families have a target"
-        return FamilyFinder(gathered.table, self._job.fit, self._job.budget)
+        return FamilyFinder(gathered.table, self._job.fit, self._job.budget, self._job.listener)
 
     def _name_families(self, families: Iterable[NDArray[np.int64]]) -> None:
         """Give families names, and keep which images are in them, by their places."""

@@ -53,6 +53,7 @@ MODES = {
     "per image": ["-k", "16", "--effort", "fast", "--per-image"],
     "groups": ["-k", "16", "--effort", "fast", "--group-by", "folder"],
     "dithered": ["-k", "16", "--effort", "fast", "--dither", "floyd-steinberg"],
+    "families": ["-k", "16", "--effort", "fast", "--group-by", "colors", "--target-psnr", "22"],
 }
 """What is asked for, in turn."""
 
@@ -99,7 +100,7 @@ def digest_tree(out: Path) -> str:
 
 def list_leftovers(out: Path) -> list[str]:
     """Return what is below an output folder and is no output, manifest or kept state."""
-    kept = {"job.json", "lock"}
+    kept = {"job.json", "lock", "families.jsonl"}
     return [
         str(path.relative_to(out))
         for path in out.rglob("*")
@@ -321,7 +322,9 @@ def main(arguments: list[str] | None = None) -> int:
                         print_verdict(verdicts[-1], options.images)
     is_good = not any(verdict.problems for verdict in verdicts)
     if options.json:
-        print(json.dumps({"is_good": is_good, "verdicts": [vars(each) for each in verdicts]}))
+        told = [vars(each) for each in verdicts]
+        machine = describe_machine(*PROGRAMS)
+        print(json.dumps({"machine": machine, "is_good": is_good, "verdicts": told}))
     else:
         print(f"{len(verdicts)} faults, {sum(bool(each.problems) for each in verdicts)} problems")
         print(describe_machine(*PROGRAMS))

@@ -21,6 +21,7 @@ PACKAGES = {
     "numpy": ("numpy",),
     "numba": ("numba",),
     "dask": ("dask",),
+    "distributed": ("distributed",),
     "dask-ml": ("dask-ml",),
     "scikit-learn": ("scikit-learn",),
     "pillow": ("pillow",),

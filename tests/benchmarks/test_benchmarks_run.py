@@ -296,13 +296,13 @@ def test_decoding_is_measured_against_its_plan(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_jobs_that_are_struck_down_end_with_the_same_bytes(capsys):
-    words = "any moment,all workers"
+    words = "any moment,SIGTERM,then kill,all workers,too large"
     short = ["--images", "48", "--points", "2", "--modes", "shared", "--only", words, "--json"]
     assert chaos.main(short) == 0, capsys.readouterr().out
     verdicts = json.loads(capsys.readouterr().out)["verdicts"]
-    assert [each["code"] for each in verdicts] == [-9, -9, 0]
+    assert [each["code"] for each in verdicts] == [-9, -9, 143, -9, 0, 1]
     assert all(each["problems"] == [] for each in verdicts)
-    assert [each["seconds"] > 0 for each in verdicts] == [True, True, False]
+    assert [each["seconds"] > 0 for each in verdicts] == [True, True, True, True, False, True]
 
 
 def test_chaos_sees_what_does_not_hold(tmp_path):

@@ -1,16 +1,15 @@
 """Few families, each served by one palette, against all ways of parting a few images."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 import dask_quant.fit.families as families_module
 from dask_quant.color_difference import ciede2000
 from dask_quant.color_spaces import lab_from_srgb
-from dask_quant.fit.color_summary import ColorSummary, explore
+from dask_quant.fit.color_summary import ColorSummary
 from dask_quant.fit.families import FamilyFinder
 from dask_quant.fit.fitting import fit_histogram
+from dask_quant.fit.quick_fit import find_quick_options
 from dask_quant.fit.summary_table import SummaryTable
 from dask_quant.fit.target import find_limit
 from dask_quant.fit_options import FitOptions, Target
@@ -89,7 +88,7 @@ def test_families_are_about_as_few_as_can_be(seed):
     options, target = FitOptions(n_colors=4), Target("mse", float(rng.choice([60, 200, 600])))
     found = FamilyFinder(make_table(histograms), options, target).find(np.arange(6))
     assert sorted(np.concatenate(found).tolist()) == list(range(6))
-    quick = explore(options)
+    quick = find_quick_options(options)
     assert all(is_served(histograms, each, quick, target) for each in found)
     assert len(found) <= find_fewest(histograms, quick, target) + 1
 
@@ -214,8 +213,11 @@ def test_transparent_images_find_their_families():
     assert [{int(i) % 2 for i in each} for each in found] in ([{0}, {1}], [{1}, {0}])
 
 
-def test_quick_fits_are_quick_only_where_there_is_a_search():
-    assert explore(FitOptions(n_colors=3)).effort == "fast"
-    for options in (FitOptions(method="wu"), FitOptions(init="random")):
-        assert explore(options) == options
-    assert replace(explore(FitOptions(seed=5)), effort="default") == FitOptions(seed=5)
+def test_it_tells_how_far_it_is():
+    rng, told = np.random.default_rng(2), []
+    table = make_table([make_histogram(rng, rng.integers(0, 256, (6, 3)), 5) for _ in range(12)])
+    options, target = FitOptions(n_colors=6), Target("psnr", 30)
+    FamilyFinder(table, options, target, told.append).find(np.arange(12))
+    assert {event.stage for event in told} == {"gather", "merge", "absorb"}
+    assert all(0 <= event.done <= event.total for event in told)
+    assert told[0].total == 12
