@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from dask_quant.cluster import NO_WORKERS_TIMEOUT, dashboard_link, open_client
+from dask_quant.cluster import NO_WORKERS_TIMEOUT, open_client
 from dask_quant.errors import ClusterError, OptionError
 from dask_quant.listening import LOOPBACK, ListenOptions
 from dask_quant.options import ClusterOptions
@@ -196,9 +196,10 @@ def wait_for_workers(options: ClusterOptions, children: list[subprocess.Popen[by
                 message = f"The workers were not up within {START_TIMEOUT_S} s."
                 raise ClusterError(message)
             time.sleep(POLL_S)
+        port = client.scheduler_info(n_workers=0)["services"]["dashboard"]
         return (
             f"scheduler {client.scheduler.address}\n"
-            f"dashboard {dashboard_link(client)}\n"
+            f"dashboard http://{LOOPBACK}:{port}/status\n"
             f"workers   {len(children) - 1}\n"
             "ready; stop with Ctrl-C"
         )

@@ -176,10 +176,12 @@ def stop_processes(cluster: SpecCluster, workers: int) -> None:
     """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave processes behind
-    running = len([each for each in find_processes(cluster)[1:] if not has_ended(each)])
-    wait_for_workers(cluster, workers * running, STOP_TIMEOUT_S)  # who is not known cannot be told
-    with suppress(OSError):  # the scheduler is gone already
-        cluster.sync(cluster.scheduler_comm.terminate)
+    scheduler, *others = find_processes(cluster)
+    if not has_ended(scheduler):  # the workers of one that has ended notice by themselves
+        running = len([process for process in others if not has_ended(process)])
+        wait_for_workers(cluster, workers * running, STOP_TIMEOUT_S)  # the unknown are not told
+        with suppress(OSError):
+            cluster.sync(cluster.scheduler_comm.terminate)
     deadline = time.monotonic() + STOP_TIMEOUT_S
     while not all(map(has_ended, find_processes(cluster))) and time.monotonic() < deadline:
         time.sleep(POLL_S)

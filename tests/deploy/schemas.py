@@ -1,10 +1,16 @@
-"""Schemas of others, found where they are installed: none is kept here, none fetched by a test."""
+"""Schemas of others, found where they are installed: none is kept here, none fetched by a test.
+
+    python tests/deploy/schemas.py
+
+gets the one that is not installed with the extra ``test``, for this Python.
+"""
 
 from __future__ import annotations
 
 import functools
 import importlib.util
 import json
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -29,17 +35,15 @@ def read_compose_schema() -> dict[str, Any]:
     if spec is None or spec.origin is None:
         pytest.skip("check-jsonschema is not installed: pip install 'dask-quant[test]'")
     path = Path(spec.origin).parent / "builtin_schemas" / "vendor" / "compose-spec.json"
-    return json.loads(path.read_text(encoding="utf-8"))
+    schema: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return schema
 
 
 def read_definition(kind: str) -> dict[str, Any]:
     """Return what the operator of Dask installs to judge objects of a kind."""
     wheel = WHEELS / f"dask_kubernetes-{CRD_VERSION}-py3-none-any.whl"
     if not wheel.is_file():
-        pytest.skip(
-            f"{wheel} is missing: "
-            f"pip download --no-deps --dest {WHEELS} dask-kubernetes=={CRD_VERSION}"
-        )
+        pytest.skip(f"{wheel} is missing: python tests/deploy/schemas.py")
     with zipfile.ZipFile(wheel) as archive:
         return yaml.safe_load(archive.read(f"{CRD_FOLDER}/{kind.lower()}.yaml"))
 
@@ -73,3 +77,14 @@ def close(schema: Any) -> Any:
     if closed.get("format") == "int-or-string":
         closed["type"] = ["integer", "string"]
     return closed
+
+
+def main() -> int:
+    """Download the wheel whose definitions are wanted; return the exit code of pip."""
+    wanted = ("--no-deps", "--only-binary=:all:", f"dask-kubernetes=={CRD_VERSION}")
+    command = [sys.executable, "-m", "pip", "download", "-qq", f"--dest={WHEELS}", *wanted]
+    return subprocess.run(command, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -26,8 +26,9 @@ def compose():
 @pytest.fixture(scope="module")
 def validate():
     schema = read_compose_schema()
-    jsonschema.Draft202012Validator.check_schema(schema)
-    return jsonschema.Draft202012Validator(schema).validate
+    judge = jsonschema.validators.validator_for(schema)
+    judge.check_schema(schema)
+    return judge(schema).validate
 
 
 def test_the_file_keeps_the_specification(compose, validate):

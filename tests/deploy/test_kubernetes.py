@@ -125,3 +125,11 @@ def test_the_commands_write_what_threads_write_and_the_operator_is_answered(
         for path in ("health", "api/v1/adaptive_target", "api/v1/check_idle"):
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=30) as answer:
                 assert answer.status == 200
+
+
+def test_values_of_the_chart_name_the_same_image_and_open_no_door():
+    values = yaml.safe_load((DEPLOY / "helm" / "values.yaml").read_text("utf-8"))
+    for name in ("scheduler", "worker"):
+        image = values[name]["image"]
+        assert f"{image['repository']}:{image['tag']}" == "dask-quant:0.1.0"
+    assert values["scheduler"]["serviceType"] == "ClusterIP"

@@ -47,29 +47,51 @@ def test_a_job_writes_what_threads_write(slurm, assert_same, tmp_path):
     assert list_jobs() == []
 
 
-def test_a_cancelled_job_leaves_nothing_and_goes_on_where_it_was(slurm, inputs, tmp_path):
+@pytest.fixture
+def many(inputs, tmp_path):
+    """Arguments of a job that takes a while: many images, a palette for each."""
     pieces = tmp_path / "pieces"
     pieces.mkdir()
-    for number in range(40):
+    for number in range(12):
         for piece in (inputs / "pieces").iterdir():
             shutil.copy(piece, pieces / f"{number}-{piece.name}")
-    arguments = [str(pieces), "-k", "24", "--per-image"]
-    job = submit(slurm, tmp_path, [*arguments, "-o", str(tmp_path / "out")])
-    manifest = tmp_path / "out" / "manifest.jsonl"
+    return [str(pieces), "-k", "16", "--per-image"]
+
+
+def submit_and_wait_for_output(slurm, folder, arguments):
+    """Submit a job; return its number once it has written its first images."""
+    job = submit(slurm, folder, [*arguments, "-o", str(folder / "out")])
+    manifest = folder / "out" / "manifest.jsonl"
     deadline = time.monotonic() + 240
     while not manifest.exists() or manifest.stat().st_size == 0:
         assert slurm.describe_job(job)["JobState"] in ("PENDING", "RUNNING")
         assert time.monotonic() < deadline
         time.sleep(0.1)
+    return job
+
+
+def test_a_cancelled_job_leaves_no_process_and_no_key(slurm, many, tmp_path):
+    job = submit_and_wait_for_output(slurm, tmp_path, many)
+    assert len(list_jobs()) >= 4  # batch script aside: scheduler, srun, workers, driver
     slurm.call("scancel", job)
     assert slurm.wait_for_job(job)["JobState"] == "CANCELLED"
     assert list_jobs() == []
     assert list(tmp_path.glob(".dask-quant-*")) == []
-    n_done = len(list((tmp_path / "out").glob("*.png")))
-    assert n_done < 240
+    assert len(list((tmp_path / "out").glob("*.png"))) < 72
 
-    run_batch(slurm, tmp_path, [*arguments, "-o", str(tmp_path / "out"), "--resume"])
-    run_command([*arguments, "-o", str(tmp_path / "threads"), "--scheduler=threads"])
+
+def test_a_job_that_is_started_again_goes_on_where_it_was(slurm, many, tmp_path):
+    job = submit_and_wait_for_output(slurm, tmp_path, many)
+    slurm.call("scontrol", "requeue", job)
+    deadline = time.monotonic() + 120
+    while slurm.describe_job(job)["JobState"] != "PENDING":  # it is ended first
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    slurm.call("scontrol", "update", f"JobId={job}", "StartTime=now")  # not in two minutes
+    found = slurm.wait_for_job(job)
+    log = (tmp_path / f"slurm-{job}.out").read_text()
+    assert (found["JobState"], found["Restarts"]) == ("COMPLETED", "1"), log
+    run_command([*many, "-o", str(tmp_path / "threads"), "--scheduler=threads"])
     assert digest_files(tmp_path / "out") == digest_files(tmp_path / "threads")
 
 

@@ -83,6 +83,7 @@ def test_a_scheduler_that_dies_stops_everything(server, tmp_path):
         )
         scheduler.kill()
         assert start.wait(60) == 1
+        assert server.list_commands() == []
     log = (tmp_path / "start.log").read_text()
     assert log.splitlines()[-1].startswith("Error: A process ended with status")
 
