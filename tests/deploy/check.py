@@ -1,6 +1,6 @@
 """Run one job on real deployments of this machine, and compare every file with that of threads.
 
-    python tests/deploy/check.py [local ssh slurm tls compose kubernetes]
+    python tests/deploy/check.py [NAME...]
 
 Prints a line for each: whether all bytes are the same, seconds, and one digest of all files.
 Returns 1 when some differ or a deployment fails, 2 when one that was named cannot run here.
@@ -9,6 +9,7 @@ Returns 1 when some differ or a deployment fails, 2 when one that was named cann
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import tempfile
 import time
@@ -49,7 +50,7 @@ def run(
 def show(name: str, outcome: str, seconds: float, digests: dict[str, str]) -> None:
     """Print a line."""
     digest = summarize(digests) if digests else ""
-    print(f"{name:<16} {outcome:<10} {seconds:6.1f} s  {digest}", flush=True)
+    print(f"{name:<20} {outcome:<10} {seconds:6.1f} s  {digest}", flush=True)
 
 
 def compare(name: str, expected: dict[str, str], inputs: Path, folder: Path) -> bool:
@@ -57,7 +58,7 @@ def compare(name: str, expected: dict[str, str], inputs: Path, folder: Path) -> 
     begin = time.monotonic()
     try:
         digests = run(KINDS[name].start, inputs, folder)
-    except (RuntimeError, TimeoutError) as error:
+    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
         show(name, "failed", time.monotonic() - begin, {})
         print(error, file=sys.stderr)
         return False
@@ -83,7 +84,7 @@ def main() -> int:
         outcomes = []
         for name in names or KINDS:
             if reasons[name] is not None:
-                print(f"{name:<16} not run: {reasons[name]}")
+                print(f"{name:<20} not run: {reasons[name]}")
                 continue
             outcomes.append(compare(name, expected, inputs, Path(scratch, name)))
     if not all(outcomes):

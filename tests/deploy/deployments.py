@@ -239,7 +239,7 @@ KINDS = {
     "ssh": Kind(ssh, find_reason_against_ssh),
     "slurm": Kind(slurm, find_reason_against_slurm),
     "tls": Kind(tls, needs_openssl),
-    "compose": Kind(compose, needs_openssl),
-    "kubernetes": Kind(kubernetes, needs_openssl),
+    "docker-commands": Kind(compose, needs_openssl),
+    "kubernetes-commands": Kind(kubernetes, needs_openssl),
 }
 """What can be compared with threads; the last two are commands of containers without these."""

@@ -97,8 +97,8 @@ def test_the_image_holds_what_the_build_needs_and_runs_as_a_user():
 def test_the_commands_write_what_threads_write_and_the_scheduler_says_that_it_is_well(
     needs, assert_same, compose, tmp_path
 ):
-    needs("compose")
-    with KINDS["compose"].start(tmp_path) as deployment:
+    needs("docker-commands")
+    with KINDS["docker-commands"].start(tmp_path) as deployment:
         assert_same(deployment)
         kind, *command = compose["services"]["scheduler"]["healthcheck"]["test"]
         assert kind == "CMD"

@@ -118,8 +118,8 @@ def test_the_clusters_of_both_files_differ_in_their_names_alone():
 def test_the_commands_write_what_threads_write_and_the_operator_is_answered(
     needs, assert_same, tmp_path
 ):
-    needs("kubernetes")
-    with KINDS["kubernetes"].start(tmp_path) as deployment:
+    needs("kubernetes-commands")
+    with KINDS["kubernetes-commands"].start(tmp_path) as deployment:
         assert_same(deployment)
         port = deployment.processes.dashboard_port
         for path in ("health", "api/v1/adaptive_target", "api/v1/check_idle"):
