@@ -1,7 +1,8 @@
 """Start a scheduler and workers as separate processes on loopback; stop them all at the end.
 
 Run ``python deploy/local/start.py``, submit jobs to the address that it prints, stop it with Ctrl-C
-or SIGTERM. Nothing listens on any other interface than loopback.
+or SIGTERM. Nothing listens on any other interface than loopback, unless ``--host`` says so: then
+TLS says who may connect, and the dashboard stays on loopback all the same.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from dask_quant.cluster import NO_WORKERS_TIMEOUT, dashboard_link, open_client
-from dask_quant.errors import ClusterError
+from dask_quant.cluster import NO_WORKERS_TIMEOUT, open_client
+from dask_quant.errors import ClusterError, OptionError
+from dask_quant.listening import LOOPBACK, ListenOptions
 from dask_quant.options import ClusterOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LOOPBACK = "127.0.0.1"
 START_TIMEOUT_S = 60
 """Seconds for the scheduler and all workers to be up (arbitrary)."""
 STOP_TIMEOUT_S = 10
@@ -43,10 +44,30 @@ def parse_arguments() -> argparse.Namespace:
     add("--dashboard-port", type=int, default=8787, help="0 for any (default: 8787)")
     add("--memory-limit", default="auto", help="of each worker, like 1GB (default: its share)")
     add("--scheduler-file", type=Path, help="JSON file with the address, written when starting")
+    add("--host", default=LOOPBACK, help=f"where to listen (default: {LOOPBACK})")
+    add("--tls-ca-file", type=Path, help="certificate authority, PEM")
+    add("--tls-cert", type=Path, help="certificate of scheduler and workers, PEM")
+    add("--tls-key", type=Path, help="its private key, PEM")
+    add("--insecure", action="store_true", help="let others connect without TLS and run code here")
     arguments = parser.parse_args()
     if arguments.workers < 1:
         parser.error(f"got {arguments.workers} workers; use at least 1")
+    try:
+        arguments.listen = listen_options(arguments)
+    except OptionError as error:
+        parser.error(str(error))
     return arguments
+
+
+def listen_options(arguments: argparse.Namespace) -> ListenOptions:
+    """Return where to listen, refused when anyone could run code there."""
+    return ListenOptions(
+        host=arguments.host,
+        tls_ca_file=arguments.tls_ca_file,
+        tls_cert=arguments.tls_cert,
+        tls_key=arguments.tls_key,
+        insecure=arguments.insecure,
+    )
 
 
 def exit_on_signal(number: int, frame: object) -> NoReturn:
@@ -60,6 +81,8 @@ def start_child(command: str, *options: str) -> subprocess.Popen[bytes]:
         **os.environ,
         "DASK_DISTRIBUTED__SCHEDULER__NO_WORKERS_TIMEOUT": NO_WORKERS_TIMEOUT,
     }
+    if any(option.startswith("--tls-") for option in options):
+        environment["DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION"] = "true"
     return subprocess.Popen(
         [sys.executable, "-m", "dask", command, *options],
         stdin=subprocess.DEVNULL,
@@ -97,11 +120,17 @@ def running_processes(
 ) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Run the scheduler, then the workers, for as long as the block runs."""
     children: list[subprocess.Popen[bytes]] = []
+    listen: ListenOptions = arguments.listen
+    everywhere = (
+        f"--host={listen.host or '0.0.0.0'}",
+        f"--protocol={listen.protocol}",
+        *(() if listen.tls is None else listen.tls.options),
+    )
     try:
         children.append(
             start_child(
                 "scheduler",
-                f"--host={LOOPBACK}",
+                *everywhere,
                 f"--port={arguments.port}",
                 f"--dashboard-address={LOOPBACK}:{arguments.dashboard_port}",
                 f"--scheduler-file={scheduler_file}",
@@ -112,8 +141,8 @@ def running_processes(
             children.append(  # noqa: PERF401 - each must be known as soon as it runs
                 start_child(
                     "worker",
+                    *everywhere,
                     f"--scheduler-file={scheduler_file}",
-                    f"--host={LOOPBACK}",
                     f"--name=local-{number}",
                     "--nworkers=1",
                     "--nthreads=1",
@@ -156,10 +185,10 @@ def is_complete(path: Path) -> bool:
     return True
 
 
-def wait_for_workers(scheduler_file: Path, children: list[subprocess.Popen[bytes]]) -> str:
+def wait_for_workers(options: ClusterOptions, children: list[subprocess.Popen[bytes]]) -> str:
     """Wait until every worker is up and has dask_quant; return what to tell the user."""
     deadline = time.monotonic() + START_TIMEOUT_S
-    with open_client(ClusterOptions(scheduler_file=scheduler_file)) as client:
+    with open_client(options) as client:
         assert client is not None, "a scheduler file always gives a client"
         while len(client.scheduler_info(n_workers=-1)["workers"]) < len(children) - 1:
             check_children(children)
@@ -167,9 +196,10 @@ def wait_for_workers(scheduler_file: Path, children: list[subprocess.Popen[bytes
                 message = f"The workers were not up within {START_TIMEOUT_S} s."
                 raise ClusterError(message)
             time.sleep(POLL_S)
+        port = client.scheduler_info(n_workers=0)["services"]["dashboard"]
         return (
             f"scheduler {client.scheduler.address}\n"
-            f"dashboard {dashboard_link(client)}\n"
+            f"dashboard http://{LOOPBACK}:{port}/status\n"
             f"workers   {len(children) - 1}\n"
             "ready; stop with Ctrl-C"
         )
@@ -180,9 +210,15 @@ def serve(arguments: argparse.Namespace) -> NoReturn:
     with tempfile.TemporaryDirectory(prefix="dask-quant-", ignore_cleanup_errors=True) as scratch:
         scheduler_file = arguments.scheduler_file or Path(scratch) / "scheduler.json"
         scheduler_file.unlink(missing_ok=True)  # one of an earlier run names a dead scheduler
+        options = ClusterOptions(
+            scheduler_file=scheduler_file,
+            tls_ca_file=arguments.tls_ca_file,
+            tls_cert=arguments.tls_cert,
+            tls_key=arguments.tls_key,
+        )
         try:
             with running_processes(arguments, scheduler_file, scratch) as children:
-                print(wait_for_workers(scheduler_file, children), flush=True)
+                print(wait_for_workers(options, children), flush=True)
                 while True:
                     check_children(children)
                     time.sleep(POLL_S)

@@ -62,6 +62,7 @@ LAYERS = (
     "graphs",
     "sinks",
     # Where and how it is computed.
+    "listening",
     "cluster",
     "execute",
     # Rows of numbers across a cluster.

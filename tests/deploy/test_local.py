@@ -199,3 +199,23 @@ def test_a_worker_that_does_not_stop_is_killed_with_all_it_started(deploy):
     deployment.process.terminate()
     assert deployment.wait() == 128 + signal.SIGTERM
     assert deployment.left() == []
+
+
+def test_another_address_is_listened_on_where_only_this_machine_reaches_it(deploy):
+    deployment = deploy("--port=0", "--workers=1", "--host=127.0.0.2")
+    assert deployment.said["scheduler"].startswith("tcp://127.0.0.2:")
+    hosts = {
+        connection.laddr.ip
+        for child in deployment.children
+        for connection in child.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert hosts == {"127.0.0.1", "127.0.0.2"}  # dashboards are on the first
+    assert deployment.said["dashboard"].startswith("http://127.0.0.1:")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "", "example.org"])
+def test_to_listen_where_others_reach_it_takes_tls_or_a_word(host, deploy):
+    deployment = deploy("--port=0", f"--host={host}")
+    assert deployment.wait() == 2
+    assert "where others could reach the scheduler and run code" in deployment.log.read_text()
