@@ -115,6 +115,7 @@ def fit_centroids(
         n_centroids=n_centroids,
         seed=seed,
         listener=listener,
+        within=max(0.0, float(boxes.sum_squares - searched.sum_squares)),
     )
     if searched is not boxes:
         found = clusters.means

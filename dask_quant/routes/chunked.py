@@ -102,7 +102,7 @@ def _relabel_image(
             places = OutputPlaces(out, job.outline, state)
             written = _draw_borders(job, source, written, places, executor)
         peak = executor.peak_rss_bytes()
-    return report_one(job, written, out, n_ignored, input_bytes, peak)
+        return report_one(job, written, out, n_ignored, input_bytes, peak)
 
 
 def _relabel_source(
@@ -175,8 +175,8 @@ def fit_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
     ):
         outcome = _fit_source(job, source, plan, out, executor)
         peak = executor.peak_rss_bytes()
-    outcome = write_palette_file(job, outcome, out)
-    return report_one(job, outcome, out, n_ignored, input_bytes, peak)
+        outcome = write_palette_file(job, outcome, out)
+        return report_one(job, outcome, out, n_ignored, input_bytes, peak)
 
 
 def count_chunked(job: Job, path: str) -> tuple[ImageHeader, int]:

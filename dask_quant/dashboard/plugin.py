@@ -1,0 +1,40 @@
+"""What a scheduler runs for the board: two operations for clients, two addresses for browsers."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from distributed.diagnostics.plugin import SchedulerPlugin
+
+from dask_quant.board import LIST_OPERATION, PLUGIN_NAME, PUT_OPERATION, Board
+from dask_quant.dashboard.handlers import add_routes
+
+if TYPE_CHECKING:
+    from distributed import Scheduler
+
+
+class BoardPlugin(SchedulerPlugin):  # type: ignore[misc]  # distributed is not annotated
+    """Keeps the board of a scheduler."""
+
+    idempotent = True
+    name = PLUGIN_NAME
+
+    async def start(self, scheduler: Scheduler) -> None:
+        """Begin with an empty board: distributed calls this when the plugin is registered."""
+        self.board = Board()
+        scheduler.handlers |= {PUT_OPERATION: self.put_job, LIST_OPERATION: self.list_jobs}
+        add_routes(scheduler, self.board)
+
+    def put_job(self, job: dict[str, Any]) -> bool:
+        """Take what a driver tells of its job."""
+        self.board.put(job)
+        return True
+
+    def list_jobs(self) -> list[dict[str, Any]]:
+        """Return all jobs, the one that began last first."""
+        return self.board.list_jobs()
+
+    def remove_client(self, scheduler: Scheduler, client: str) -> None:
+        """Take note that a client left."""
+        self.board.lose_client(client, time.time())
