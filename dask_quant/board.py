@@ -16,6 +16,9 @@ JSON and msgpack can hold, with these keys; what is not known is None, or empty:
     runs.
 ``started``, ``updated``, ``ended``
     Seconds since 1970, UTC, by the driver's clock.
+``silent_s``
+    Seconds since its driver last told of it, by the scheduler's clock; of a job that runs it is at
+    most some ten, else its driver is in trouble.
 ``stages``
     In the order in which they began: ``{"name", "unit", "done", "total", "started", "ended",
     "rate", "remaining_s", "history"}``. ``done`` of ``total`` units, which is None where it is not
@@ -113,17 +116,23 @@ class Board:
 
     def __init__(self) -> None:
         self._jobs: dict[str, dict[str, Any]] = {}
+        self._heard: dict[str, float] = {}
 
-    def put(self, job: dict[str, Any]) -> None:
-        """Take what is told of a job in place of what was; keys that are not known are left out."""
+    def put(self, job: dict[str, Any], now: float) -> None:
+        """Take what is told of a job at a time, in seconds, in place of what was.
+
+        Keys that are not known are left out.
+        """
         clipped = clip_job(job)
-        self._jobs[clipped["name"]] = clipped
+        self._jobs[clipped["name"]], self._heard[clipped["name"]] = clipped, now
         while len(self._jobs) > MAX_JOBS:
-            del self._jobs[min(self._jobs, key=self._rank)]
+            oldest = min(self._jobs, key=self._rank)
+            del self._jobs[oldest], self._heard[oldest]
 
-    def list_jobs(self) -> list[dict[str, Any]]:
-        """Return all jobs, the one that began last first."""
-        return sorted(self._jobs.values(), key=lambda job: float(job["started"]), reverse=True)
+    def list_jobs(self, now: float) -> list[dict[str, Any]]:
+        """Return all jobs as they are known at a time, the one that began last first."""
+        found = sorted(self._jobs.values(), key=lambda job: float(job["started"]), reverse=True)
+        return [job | {"silent_s": round(now - self._heard[job["name"]], 1)} for job in found]
 
     def lose_client(self, client: str, now: float) -> None:
         """Take note that a client left: its jobs that run have failed."""

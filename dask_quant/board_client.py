@@ -119,16 +119,26 @@ def page_link(client: Client) -> str | None:
 
 
 @contextmanager
-def telling_board(client: Client | None, listener: Listener) -> Iterator[None]:
+def telling_board(
+    client: Client | None, options: ClusterOptions, listener: Listener
+) -> Iterator[None]:
     """Tell the board of a cluster of the job that runs in the block, where it is watched.
 
-    Where there can be no board, the listener hears so in one `Notice`, and the job goes on.
+    Where there can be no board, the listener hears so in one `Notice`, and the job goes on. It
+    hears as well where the dashboard is that was asked for, and the page of the board. A cluster of
+    this job alone has a board where it has a dashboard: nobody else knows of it.
     """
-    if client is None or not isinstance(listener, Watcher):
+    link = dashboard_link(client) if client is not None and options.dashboard else None
+    if link:
+        listener(Notice(f"Dashboard: {link}"))
+    is_private = options.workers is not None and not options.dashboard
+    if client is None or is_private or not isinstance(listener, Watcher):
         yield
         return
     listener.start(client.id)
     teller = _open_teller(client, listener)
+    if link and teller is not None:
+        listener(Notice(f"Jobs: {page_link(client)}"))
     try:
         yield
     except BaseException as error:

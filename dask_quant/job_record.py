@@ -128,7 +128,7 @@ class JobRecord:
     Parameters
     ----------
     command, call : str
-        The command, and the whole call; secrets are taken out here.
+        The command, and the whole call, without secrets.
     clock : callable
         Returns seconds since 1970.
     """
@@ -141,7 +141,7 @@ class JobRecord:
         self._fields: dict[str, Any] = {
             "name": f"{command}-{secrets.token_hex(3)}",
             "command": command,
-            "call": show_line(call),
+            "call": show_printable(call),
             "version": __version__,
             "driver": describe_driver(),
             "status": RUNNING,
@@ -229,7 +229,7 @@ def describe_driver() -> dict[str, Any]:
         user = getpass.getuser()
     except (KeyError, OSError, ImportError):  # a container's user may have no name
         user = str(os.getuid())
-    return {"user": user, "host": socket.gethostname(), "pid": os.getpid()}
+    return {"user": show_line(user), "host": show_line(socket.gethostname()), "pid": os.getpid()}
 
 
 def show_line(text: str) -> str:
@@ -240,8 +240,18 @@ def show_line(text: str) -> str:
     >>> show_line("cannot read s3://me:pass@b/a.png\nwhat?")
     'cannot read s3://***@b/a.png\\nwhat?'
     """
-    printable = (
+    return show_printable(hide_secrets(text))
+
+
+def show_printable(text: str) -> str:
+    r"""Return a text in one line; what cannot be printed is named.
+
+    Examples
+    --------
+    >>> show_printable("a\tb \udce9")
+    'a\\tb \\udce9'
+    """
+    return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in hide_secrets(text)
+        for char in text
     )
-    return "".join(printable)

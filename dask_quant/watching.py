@@ -119,6 +119,11 @@ def tell_report(listener: Listener, report: Mapping[str, Any]) -> None:
         listener.take_report(report)
 
 
+def name_call(listener: Listener) -> str:
+    """Return the whole call of a watched job, without secrets; of another, nothing."""
+    return str(listener.to_json()["call"]) if isinstance(listener, Watcher) else ""
+
+
 def describe_call(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     """Return the command line, or else the call of Python, in one line without secrets.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 from tornado.web import RequestHandler
@@ -51,7 +52,7 @@ class JobsHandler(_Handler):
     def get(self) -> None:
         """Answer with all jobs."""
         self.set_header("Content-Type", "application/json; charset=utf-8")
-        self.write(json.dumps({"jobs": self._board.list_jobs()}))
+        self.write(json.dumps({"jobs": self._board.list_jobs(time.time())}))
 
 
 def add_routes(scheduler: Scheduler, board: Board) -> None:

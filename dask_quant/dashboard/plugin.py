@@ -28,12 +28,12 @@ class BoardPlugin(SchedulerPlugin):  # type: ignore[misc]  # distributed is not 
 
     def put_job(self, job: dict[str, Any]) -> bool:
         """Take what a driver tells of its job."""
-        self.board.put(job)
+        self.board.put(job, time.time())
         return True
 
     def list_jobs(self) -> list[dict[str, Any]]:
         """Return all jobs, the one that began last first."""
-        return self.board.list_jobs()
+        return self.board.list_jobs(time.time())
 
     def remove_client(self, scheduler: Scheduler, client: str) -> None:
         """Take note that a client left."""

@@ -87,7 +87,7 @@ def _relabel_image(
 ) -> Report:
     """Relabel one image that is not done, from where its state is."""
     with (
-        open_executor(job.run.cluster, job.listener, job.watch) as executor,
+        open_executor(job) as executor,
         _prepare_source(job, image, out, executor, state=state) as (source, plan, input_bytes),
     ):
         outcome = _fit_source(job, source, plan, out, executor, state)
@@ -166,7 +166,7 @@ def _draw_borders(
 def fit_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
     """Write the palette of one image, read as a Dask array."""
     with (
-        open_executor(job.run.cluster, job.listener, job.watch) as executor,
+        open_executor(job) as executor,
         _prepare_source(*(job, image, out, executor), reads_again=job.fit.fits_pixels) as (
             source,
             plan,
@@ -186,7 +186,7 @@ def count_chunked(job: Job, path: str) -> tuple[ImageHeader, int]:
 
 def count_pixels(job: Job, image: Any) -> ColorHistogram:
     """Count the colours of one image, read as a Dask array."""
-    with open_executor(job.run.cluster, job.listener, job.watch) as executor:
+    with open_executor(job) as executor:
         limit = job.run.cluster.memory_limit_bytes
         source = open_source(image, job.run.page, limit_bytes=limit, alpha=job.reads)
         _tell_reading(job, source)

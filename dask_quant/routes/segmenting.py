@@ -100,7 +100,7 @@ def segment_sources(job: SegmentJob, sources: Any, out: Path | None) -> SegmentR
     for raster in rasters:
         if job.model is not None:
             check_model_bands(job.model, raster)
-    with open_executor(job.run.cluster, job.listener, job.watch) as executor:
+    with open_executor(job) as executor:
         needed = _plan_outline(job, rasters[0], outputs[0], executor)
         cut, projected = cut_sources(job, rasters, executor)
         model, fit, scale = _find_model(job, cut, executor)
@@ -151,7 +151,7 @@ def score_sources(
     if out is not None:
         check_curve_output(out, overwrite=job.run.overwrite)
     rasters = [open_raster(source, job.bands) for source in _name_sources(sources, None).sources]
-    with open_executor(job.run.cluster, job.listener, job.watch) as executor:
+    with open_executor(job) as executor:
         cut, _ = cut_sources(job, rasters, executor)
         curve = score_classes(cut, job.fit, numbers, executor)
     if out is not None:

@@ -33,6 +33,7 @@ if __name__ == "__main__":
                     print(repr(report))
                 except dq.DaskQuantError as error:
                     print("failed:", error)
+            print("board:", json.dumps(dq.read_jobs(client)))
     print(*(f"task: {key}" for key in seen), sep="\\n")
 """
 
