@@ -18,6 +18,7 @@ job never waits for it. Whatever goes wrong with that is no matter to the job.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -179,7 +180,8 @@ def _ask(client: Client) -> list[dict[str, Any]] | None:
         found = client.sync(
             getattr(client.scheduler, LIST_OPERATION), callback_timeout=ANSWER_TIMEOUT_S
         )
-        return None if found is None else list(found)
+        # Messages hold tuples where there were lists; of a scheduler of this process, its own jobs.
+        return None if found is None else list(json.loads(json.dumps(found)))
     return None
 
 

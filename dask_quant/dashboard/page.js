@@ -48,9 +48,11 @@
   const showPixels = (value) => scaleTo(value, ["px", "kpx", "Mpx", "Gpx", "Tpx"]);
 
   function showAmount(stage) {
+    if (!isNumber(stage.done)) return "";
     const show = stage.unit === "px" ? showPixels : (value) => showNumber(value);
     const isOne = (isNumber(stage.total) ? stage.total : stage.done) === 1;
-    const unit = stage.unit === "px" ? "" : ` ${isOne ? stage.unit.replace(/s$/, "") : stage.unit}`;
+    const name = isOne ? String(stage.unit).replace(/s$/, "") : String(stage.unit);
+    const unit = stage.unit === "px" ? "" : ` ${name}`;
     if (!isNumber(stage.total)) return `${show(stage.done)}${unit}`;
     return `${show(stage.done)} of ${show(stage.total)}${unit}`;
   }
@@ -152,8 +154,9 @@
       ["written", isNumber(job.output_bytes) && showBytes(job.output_bytes)],
       ["colours", isNumber(job.n_colors) && showNumber(job.n_colors)],
       ["mean squared error", isNumber(job.mse) && (job.mse ? showFew(job.mse) : "exact")],
-      ["PSNR", job.mse > 0 && `${showNumber(10 * Math.log10((3 * 255 ** 2) / job.mse), 2)} dB`],
-      ["set aside", job.n_quarantined > 0 && showNumber(job.n_quarantined)],
+      ["PSNR", isNumber(job.mse) && job.mse > 0 && `${showNumber(10 * Math.log10((3 * 255 ** 2) / job.mse), 2)} dB`],
+      ["set aside", isNumber(job.n_quarantined) && job.n_quarantined > 0 &&
+        showNumber(job.n_quarantined)],
     ].filter(([, text]) => text);
     while (place.children.length > figures.length) place.lastElementChild.remove();
     figures.forEach(([title, text], position) => {
@@ -172,16 +175,19 @@
 
   // -- charts -------------------------------------------------------------------------------------
 
+  const clean = (points) => list(points).filter(
+    (point) => list(point).length === 2 && point.every(isNumber));
+
   function drawCharts(place, job) {
-    const stage = chooseStage(job);
+    const stage = chooseStage(job), errors = clean(job.errors);
     const charts = [];
-    if (list(job.errors).length > 1) {
+    if (errors.length > 1) {
       charts.push({ title: "Error", note: "lowest mean squared error of the search so far",
-        points: job.errors, show: showFew, isStep: true, fromZero: false });
+        points: errors, show: showFew, isStep: true, fromZero: false });
     }
     if (stage) {
       charts.push({ title: "Throughput", note: `${stage.name}, ${stage.unit} a second`,
-        points: stage.history, fromZero: true,
+        points: clean(stage.history), fromZero: true,
         show: stage.unit === "px" ? showPixels : showFew });
     }
     const key = JSON.stringify(charts.map((chart) => [chart.note, chart.points]));
@@ -191,7 +197,7 @@
   }
 
   function chooseStage(job) {
-    const known = list(job.stages).filter((stage) => list(stage.history).length > 1);
+    const known = list(job.stages).filter((stage) => clean(stage.history).length > 1);
     const current = findCurrent(job);
     if (current && known.includes(current) && current.unit !== "rounds") return current;
     const real = known.filter((stage) => stage.unit !== "rounds");
@@ -208,8 +214,7 @@
   }
 
   function makeChart({ title, note, points, show, fromZero, isStep }) {
-    const clean = points.filter(([x, y]) => isNumber(x) && isNumber(y));
-    const xs = clean.map(([x]) => x), ys = clean.map(([, y]) => y);
+    const xs = points.map(([x]) => x), ys = points.map(([, y]) => y);
     const low = fromZero ? 0 : Math.min(...ys), high = Math.max(...ys);
     const reach = high - low || Math.abs(high) || 1;
     const bottom = fromZero ? 0 : low - 0.08 * reach;
@@ -217,7 +222,7 @@
     const begin = xs[0], span = xs[xs.length - 1] - begin || 1;
     const place = ([x, y]) => [LEFT + ((x - begin) / span) * (WIDTH - LEFT - RIGHT),
       TOP + ((top - y) / (top - bottom)) * (HEIGHT - TOP - BOTTOM)];
-    const spots = clean.map(place);
+    const spots = points.map(place);
     const path = spots.map(([x, y], i) => {
       const step = isStep && i ? `H${x.toFixed(1)}V${y.toFixed(1)}` : null;
       return step || `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`;

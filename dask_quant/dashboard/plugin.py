@@ -20,9 +20,15 @@ class BoardPlugin(SchedulerPlugin):  # type: ignore[misc]  # distributed is not 
     idempotent = True
     name = PLUGIN_NAME
 
-    async def start(self, scheduler: Scheduler) -> None:
-        """Begin with an empty board: distributed calls this when the plugin is registered."""
+    def __init__(self) -> None:
         self.board = Board()
+        self._is_there = False
+
+    async def start(self, scheduler: Scheduler) -> None:
+        """Answer to clients and browsers: distributed calls this, for a preload even twice."""
+        if self._is_there:
+            return
+        self._is_there = True
         scheduler.handlers |= {PUT_OPERATION: self.put_job, LIST_OPERATION: self.list_jobs}
         add_routes(scheduler, self.board)
 
