@@ -216,9 +216,11 @@
   function makeChart({ title, note, points, show, fromZero, isStep }) {
     const xs = points.map(([x]) => x), ys = points.map(([, y]) => y);
     const low = fromZero ? 0 : Math.min(...ys), high = Math.max(...ys);
-    const reach = high - low || Math.abs(high) || 1;
+    const reach = high - low || Math.abs(high) / 10 || 1;
     const bottom = fromZero ? 0 : low - 0.08 * reach;
     const top = fromZero ? roundUp(high) : high + 0.08 * reach;
+    // As many digits as tell the three lines of the axis apart.
+    const digits = Math.min(6, Math.max(0, Math.ceil(1 - Math.log10(reach))));
     const begin = xs[0], span = xs[xs.length - 1] - begin || 1;
     const place = ([x, y]) => [LEFT + ((x - begin) / span) * (WIDTH - LEFT - RIGHT),
       TOP + ((top - y) / (top - bottom)) * (HEIGHT - TOP - BOTTOM)];
@@ -233,8 +235,9 @@
     const parts = [];
     for (const share of [0, 0.5, 1]) {
       const value = bottom + share * (top - bottom), y = floor - share * (floor - TOP);
+      const label = isStep ? showNumber(value, digits) : show(value);
       parts.push(draw("line", { class: "grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y }));
-      parts.push(draw("text", { class: "end", x: LEFT - 8, y: y + 4 }, show(value)));
+      parts.push(draw("text", { class: "end", x: LEFT - 8, y: y + 4 }, label));
     }
     parts.push(draw("path", { class: "area", d: `${path}V${floor}H${spots[0][0].toFixed(1)}Z` }));
     parts.push(draw("path", { class: "line", d: path }));

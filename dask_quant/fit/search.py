@@ -44,7 +44,6 @@ def search_centroids(
     n_centroids: int,
     seed: int,
     listener: Listener,
-    within: float = 0.0,
 ) -> tuple[Clusters, int]:
     """Search for ``n_centroids`` of low inertia, as ``plan`` says.
 
@@ -62,9 +61,6 @@ def search_centroids(
         Seed of every random draw.
     listener : callable
         Told of each restart and each disturbance that ends.
-    within : float, default 0.0
-        What the error that is told has beside that of the points: where these are means of colours,
-        the squared distances of the colours to them.
 
     Returns
     -------
@@ -83,7 +79,7 @@ def search_centroids(
         n_centroids=n_centroids,
         seed=seed,
         listener=listener,
-        within=within,
+        within=boxes.within,
     )
     return clusters, n_iter
 
@@ -108,10 +104,12 @@ def search_clusters(
         Of whatever points; its first clusters are pinned, as many as there are ``pins``.
     columns, weights : ndarray
         Bands of the points to seed from, float64 ``(n_bands, n)``, and their weights ``(n,)``.
-    plan, n_centroids, seed, listener, within
+    plan, n_centroids, seed, listener
         As in `search_centroids`.
     pins : ndarray
         Centroids that stay where they are, ``(p, n_bands)``, ``p < n_centroids``.
+    within : float, default 0.0
+        What the error that is told has beside that of the points, see `ColorBoxes.within`.
     """
     telling = _Telling(listener, plan.n_init + plan.n_rounds, float(weights.sum()), within)
     n_iter = _restart(clusters, columns, weights, plan, pins, n_centroids, seed, telling)
