@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         render,
         write,
     )
+    from dask_quant.board_client import read_job, read_jobs
     from dask_quant.class_model import ClassModel
     from dask_quant.class_scores import ClassCurve, ClassScore
     from dask_quant.class_table import ClassTable
@@ -129,6 +130,8 @@ __all__ = [
     "quantize",
     "read_class_model",
     "read_histogram",
+    "read_job",
+    "read_jobs",
     "read_palette",
     "relabel",
     "render",
@@ -150,6 +153,7 @@ _HOMES = {
         "render",
         "write",
     ),
+    "dask_quant.board_client": ("read_job", "read_jobs"),
     "dask_quant.class_model": ("ClassModel",),
     "dask_quant.class_scores": ("ClassCurve", "ClassScore"),
     "dask_quant.class_table": ("ClassTable",),

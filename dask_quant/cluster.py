@@ -225,8 +225,31 @@ def _close_quietly(closable: Client | LocalCluster) -> None:
 @contextmanager
 def _connect(options: ClusterOptions) -> Iterator[Client]:
     """Connect to a running scheduler and yield a client whose workers can do the work."""
+    with open_connection(options) as client:
+        _wait_for_workers(client, _find_address(options))
+        _check_workers(client)
+        with client.as_current():
+            yield client
+
+
+@contextmanager
+def open_connection(options: ClusterOptions) -> Iterator[Client]:
+    """Connect to a running scheduler, whatever workers it has, and close the connection at the end.
+
+    **Eager**.
+
+    Raises
+    ------
+    ClusterError
+        When no scheduler answers.
+    OptionError
+        When no scheduler is named, or an address or its TLS files do not make sense.
+    """
     import distributed
 
+    if options.scheduler in LOCAL_SCHEDULERS or not (options.scheduler or options.scheduler_file):
+        message = "Got no scheduler; give --scheduler tcp://HOST:PORT or --scheduler-file."
+        raise OptionError(message)
     address = _find_address(options)
     security = _read_security(options, address)
     try:
@@ -238,12 +261,10 @@ def _connect(options: ClusterOptions) -> Iterator[Client]:
             f"({_first_line(error)}); check the address, that it runs, firewalls and TLS."
         )
         raise ClusterError(message) from error
-    with ExitStack() as stack:
-        stack.callback(_close_quietly, client)
-        _wait_for_workers(client, address)
-        _check_workers(client)
-        with client.as_current():
-            yield client
+    try:
+        yield client
+    finally:
+        _close_quietly(client)
 
 
 @contextmanager

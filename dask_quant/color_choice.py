@@ -14,6 +14,7 @@ from dask_quant.routes.choose import count_sources
 from dask_quant.routes.common import Job, check_any_sources
 from dask_quant.saved_counts import read_counts
 from dask_quant.sinks.curve import check_curve_output, write_curve
+from dask_quant.watching import watched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from dask_quant.routes.common import Sources
 
 
+@watched
 def elbow(
     data: Sources | ColorHistogram | Any | None,
     numbers: Sequence[int] = range(2, 65),

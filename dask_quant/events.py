@@ -13,6 +13,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Tally:
+    """What of a collection was written, and set aside, so far."""
+
+    n_images: int = 0
+    """Images written."""
+    n_pixels: int = 0
+    """Their pixels."""
+    input_bytes: int = 0
+    """Bytes of these inputs as stored."""
+    output_bytes: int = 0
+    """Bytes of these outputs."""
+    n_quarantined: int = 0
+    """Inputs that were set aside."""
+
+
+@dataclass(frozen=True)
 class Event:
     """How far one stage of the work is."""
 
@@ -24,6 +40,13 @@ class Event:
     """Units in all; None while that is unknown."""
     unit: str = "tasks"
     """What is counted: ``tasks``, ``images``, ``restarts``, ..."""
+    error: float | None = None
+    """Where a palette is searched for, the lowest mean squared error so far, in the working space
+    (sRGB: levels, summed over the channels)."""
+    palette: tuple[str, ...] | None = None
+    """The palette of that error as it stands, ``#rrggbb``."""
+    tally: Tally | None = None
+    """What of a collection is done."""
 
 
 @dataclass(frozen=True)

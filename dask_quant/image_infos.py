@@ -50,4 +50,7 @@ def describe_images(
         message = "Got an array to describe; give paths, or count its colours with count_colors."
         raise OptionError(message)
     run = make_run_options(False, chunks, None, cluster, page, level)
+    if run.cluster.performance_report is not None:
+        message = "Got --performance-report for info; it is for jobs that write something."
+        raise OptionError(message)
     return describe_sources(Job("info", FitOptions(), run, listener), check_sources(sources))

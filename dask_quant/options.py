@@ -162,10 +162,22 @@ class ClusterOptions:
     """Private key of this client, PEM."""
     dashboard: bool = False
     """Serve the dashboard of a `LocalCluster` on loopback and say its address."""
+    performance_report: Path | None = None
+    """``.html`` file for Dask's report of which task ran where and when; for a cluster."""
 
     def __post_init__(self) -> None:
         set_integers(self, "workers", "memory_limit_bytes")
         set_paths(self, "scheduler_file", "tls_ca_file", "tls_cert", "tls_key")
+        set_paths(self, "performance_report")
+        report = self.performance_report
+        require(
+            report is None or report.suffix.lower() in (".html", ".htm"),
+            f"Got {str(report)!r} for --performance-report; its name must end in .html.",
+        )
+        require(
+            report is None or self.scheduler not in ("threads", "synchronous"),
+            f"Got --performance-report with the scheduler {self.scheduler}; it is for a cluster.",
+        )
         require(
             self.scheduler is None or isinstance(self.scheduler, str),
             f"Got {type(self.scheduler).__name__} for the scheduler; write threads, synchronous "

@@ -21,6 +21,7 @@ from dask_quant.routes.common import (
 from dask_quant.routes.job_options import choose_format, fit_alpha_to, make_fit, make_job
 from dask_quant.routes.outlining import as_outline
 from dask_quant.saved_counts import read_counts
+from dask_quant.watching import watched
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from dask_quant.routes.job_options import Colors, Counts
 
 
+@watched
 def quantize(
     sources: Sources | Any,
     out: str | Path,
@@ -258,6 +260,7 @@ def quantize(
     return done
 
 
+@watched
 def apply_palette(
     sources: Sources | Any,
     out: str | Path,
@@ -340,6 +343,7 @@ def apply_palette(
     return done
 
 
+@watched
 def make_palette(
     sources: Sources | Any,
     out: str | Path,

@@ -16,6 +16,7 @@ from dask_quant.routes.segmenting import score_sources, segment_sources
 from dask_quant.segment_options import BandOptions, SegmentOptions
 from dask_quant.sinks.class_model_file import read_class_model
 from dask_quant.sources.rasters import open_raster
+from dask_quant.watching import watched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from dask_quant.segment_report import SegmentReport
 
 
+@watched
 def segment(
     sources: Any,
     out: str | Path | None = None,
@@ -188,6 +190,7 @@ def segment(
     return segment_sources(job, check_sources(sources), _as_optional_path(out, "out"))
 
 
+@watched
 def apply_classes(
     sources: Any,
     out: str | Path | None,
@@ -248,6 +251,7 @@ def apply_classes(
     return segment_sources(job, check_sources(sources), _as_optional_path(out, "out"))
 
 
+@watched
 def score_classes(
     sources: Any,
     numbers: Sequence[int],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,11 +19,11 @@ from dask_quant.collection.packing import PackTask
 from dask_quant.collection.reading import set_aside
 from dask_quant.collection.task import COUNT, MEASURE, QUANTIZE, RELABEL, SUMMARIZE, Done
 from dask_quant.errors import JobError
-from dask_quant.events import Event, Notice
+from dask_quant.events import Event, Notice, Tally
 from dask_quant.image_rows import QUARANTINED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from dask_quant.collection.index import Index
     from dask_quant.collection.items import Item
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from dask_quant.collection.task import Work
     from dask_quant.execute import Executor
     from dask_quant.histogram import ColorHistogram
+    from dask_quant.image_rows import ImageRow
     from dask_quant.palette import Palette
 
 MAX_BATCH = 64
@@ -75,6 +76,8 @@ class CollectionRun:
     """Packs what is written into tar shards; None: outputs are files."""
     n_warnings: int = 0
     """Warnings about images so far."""
+    tally: Tally = field(default_factory=Tally)
+    """What this run has written and set aside so far."""
 
     def count(self, kept: KeptCounts | None, group: str | None = None) -> ColorHistogram:
         """Count the colours of all images that were not yet, or of those of a group. **Eager**.
@@ -175,12 +178,13 @@ class CollectionRun:
                 if take is not None:
                     take(done)
                 n_done += done.n_images
-                listen(Event(stage, n_done, n_images, "images"))
+                listen(Event(stage, n_done, n_images, "images", tally=self.tally))
 
     def _take_over(self, done: Done) -> None:
         """Record the rows of a task, and pass on its warnings."""
         self.manifest.append(done.rows)
         self.index.note_rows(done.rows)
+        self.tally = add_rows(self.tally, done.rows)
         if self.packing is not None:
             self.packing.note(done.rows)
         first_bad = next((row for row in done.rows if row.status == QUARANTINED), None)
@@ -197,6 +201,22 @@ class CollectionRun:
         n_others = self.n_warnings - _MAX_WARNINGS
         if n_others > 0:
             self.executor.listener(Notice(f"{n_others:,} more warnings about images like these."))
+
+
+def add_rows(tally: Tally, rows: Iterable[ImageRow]) -> Tally:
+    """Return what is done with the images of further rows."""
+    for row in rows:
+        if row.status == QUARANTINED:
+            tally = replace(tally, n_quarantined=tally.n_quarantined + 1)
+        else:
+            tally = replace(
+                tally,
+                n_images=tally.n_images + 1,
+                n_pixels=tally.n_pixels + row.n_pixels,
+                input_bytes=tally.input_bytes + (row.input_bytes or 0),
+                output_bytes=tally.output_bytes + (row.output_bytes or 0),
+            )
+    return tally
 
 
 def count_tasks(n_images: int, n_threads: int) -> int:

@@ -140,6 +140,8 @@ CLUSTER_OPTIONS = _combine(
     click.option("--tls-cert", type=PATH, help="Certificate of this client."),
     click.option("--tls-key", type=PATH, help="Private key of this client."),
     click.option("--dashboard", is_flag=True, help="Serve the dashboard of --workers on loopback."),
+    click.option("--performance-report", type=PATH, metavar="FILE.html",
+                 help="Write Dask's report of a cluster: which task ran where and when."),
 )  # fmt: skip
 
 BAND_OPTIONS = _combine(
@@ -277,7 +279,7 @@ def job_options(given: dict[str, Any]) -> dict[str, Any]:
         shape = parse_chunks(chunks)
         options["chunks"] = (shape.rows, shape.columns)
     names = ("workers", "scheduler", "scheduler_file", "tls_ca_file", "tls_cert", "tls_key",
-             "dashboard")  # fmt: skip
+             "dashboard", "performance_report")  # fmt: skip
     options["cluster"] = ClusterOptions(
         memory_limit_bytes=None if limit is None else parse_bytes(limit),
         **{name: options.pop(name) for name in names},

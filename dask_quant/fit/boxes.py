@@ -6,7 +6,7 @@ another working space they are whatever shape they are, and their bounding boxes
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,6 +73,8 @@ class ColorBoxes:
     """Lowest number of each band in each block of cells."""
     block_high: NDArray[np.float64]
     """Highest number of each band in each block of cells."""
+    within: float = 0.0
+    """Where points are means of colours: squared distances of these to them, over all pixels."""
 
     @classmethod
     def from_histogram(cls, histogram: ColorHistogram, space: str = "srgb") -> ColorBoxes:
@@ -151,15 +153,16 @@ class ColorBoxes:
         means = np.empty((room, 3), dtype=self.points.dtype)
         weights = np.empty(room, dtype=np.int64)
         starts = np.empty_like(self.starts)
-        n = coarsen_cells_block(
+        n, squares = coarsen_cells_block(
             *(self.colors, self.points, self.weights, self.starts, n_bits),
             *(means, weights, starts),
         )
         # Copies, so that the room for as many points as there were is free again.
         means, weights = means[:n].copy(), weights[:n].copy()
-        return self._from_cells(
+        coarse = self._from_cells(
             self.space, self.colors[:0], means, weights, starts, self.block_starts
         )
+        return replace(coarse, within=max(0.0, self.sum_squares - squares))
 
     def weigh(self, power: float) -> ColorBoxes:
         """Return the boxes as a fit weighs them: by counts to a power, and not beyond int64.

@@ -54,6 +54,10 @@ class Searched(Protocol):
     def inertia(self) -> float:
         """Squared distances of all pixels to the means of their clusters."""
 
+    @property
+    def colors(self) -> NDArray[np.uint8]:
+        """The colours nearest to these means, uint8 ``(k, 3)`` or RGBA ``(k, 4)``."""
+
     def start(self, centroids: NDArray[np.float64], /) -> None:
         """Put clusters at ``centroids`` ``(k, n_bands)``."""
 

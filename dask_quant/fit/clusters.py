@@ -56,7 +56,7 @@ class Clusters:
             *(boxes.cell_moments, boxes.block_starts, boxes.block_low, boxes.block_high),
         )
         self._sum_squares = boxes.sum_squares
-        self.level = boxes.space.level
+        self._space, self.level = boxes.space, boxes.space.level
         n_cells, n_blocks = len(boxes.low), len(boxes.block_low)
         self._state = State(
             centroids=np.zeros((n_slots, 3)),
@@ -175,6 +175,13 @@ class Clusters:
     def inertia(self) -> float:
         """Squared distances of all pixels to the means of their clusters."""
         return self.measure_inertia(self.means)
+
+    @property
+    def colors(self) -> NDArray[np.uint8]:
+        """The sRGB colours nearest to the means, those of most pixels first, uint8 ``(k, 3)``."""
+        levels = np.rint(self._space.find_levels(self.means)).astype(np.uint8)
+        colors: NDArray[np.uint8] = levels[np.argsort(-self.weights, kind="stable")]
+        return colors
 
     def find_axes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return how far, and whereto, each cluster is longest.

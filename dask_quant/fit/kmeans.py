@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dask_quant.events import ignore_event
+from dask_quant.events import Event, ignore_event
 from dask_quant.fit.boxes import NO_PINS
 from dask_quant.fit.clusters import Clusters
 from dask_quant.fit.effort import plan_search
@@ -83,7 +83,7 @@ def fit_centroids(
         As in `dask_quant.fit_options.FitOptions`; with another one there is no search, `max_iter`
         and `tol` are of every start, and each centroid is rounded by itself.
     listener : callable, optional
-        Told of each round of the search that ends.
+        Told of each round of the search that ends, and of the error that comes of all of it.
 
     Returns
     -------
@@ -123,6 +123,8 @@ def fit_centroids(
     n_iter += iterate_lloyd(boxes, clusters, max_iter=max_iter, tol=tol)
     centroids = clusters.centroids
     inertia = clusters.measure_inertia(centroids)
+    n_rounds, error = plan.n_init + plan.n_rounds, inertia / boxes.weights.sum() / clusters.level**2
+    listener(Event("fit", n_rounds, n_rounds, "rounds", float(error)))
     if boxes.space.is_srgb:
         rounded = round_clusters(clusters, n_sweeps=plan.n_sweeps, least_gap=plan.least_gap)
     else:

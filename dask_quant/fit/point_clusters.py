@@ -14,7 +14,13 @@ import numpy as np
 
 from dask_quant.kernels.alpha_points import scatter_points_block, sum_points_block
 from dask_quant.kernels.split_merge import longest_axis_block, merge_block
-from dask_quant.premultiplied import BAND_WEIGHTS, OPAQUE, scale_points, unscale_points
+from dask_quant.premultiplied import (
+    BAND_WEIGHTS,
+    OPAQUE,
+    find_colors,
+    scale_points,
+    unscale_points,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -128,6 +134,13 @@ class PointClusters:
         state = self._state
         gaps = np.square((self.means - state.centroids) * _SCALE).sum(axis=1)
         return state.inertia - float((self.weights * gaps).sum())
+
+    @property
+    def colors(self) -> NDArray[np.uint8]:
+        """The RGBA colours nearest to the means, those of most weight first, uint8 ``(k, 4)``."""
+        order = np.argsort(-self.weights, kind="stable")
+        colors: NDArray[np.uint8] = find_colors(self.levels[order])
+        return colors
 
     def find_axes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return how far, and whereto, each cluster is longest.

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dask_quant.events import Event
+from dask_quant.events import Event, ignore_event
 from dask_quant.fit.breathe import SEARCH_TOL, breathe, disturb
 from dask_quant.fit.clusters import Clusters
 from dask_quant.kernels.seed import seed_block
+from dask_quant.palette import show_color
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,6 +79,7 @@ def search_centroids(
         n_centroids=n_centroids,
         seed=seed,
         listener=listener,
+        within=boxes.within,
     )
     return clusters, n_iter
 
@@ -92,6 +94,7 @@ def search_clusters(
     n_centroids: int,
     seed: int,
     listener: Listener,
+    within: float = 0.0,
 ) -> int:
     """Leave ``clusters`` at the best that a search finds; return all Lloyd iterations.
 
@@ -105,13 +108,38 @@ def search_clusters(
         As in `search_centroids`.
     pins : ndarray
         Centroids that stay where they are, ``(p, n_bands)``, ``p < n_centroids``.
+    within : float, default 0.0
+        What the error that is told has beside that of the points, see `ColorBoxes.within`.
     """
-    rounds = plan.n_init + plan.n_rounds
-    n_iter = _restart(clusters, columns, weights, plan, pins, n_centroids, seed, listener)
+    telling = _Telling(listener, plan.n_init + plan.n_rounds, float(weights.sum()), within)
+    n_iter = _restart(clusters, columns, weights, plan, pins, n_centroids, seed, telling)
     for i in range(plan.n_rounds):
         n_iter += disturb(clusters, plan.n_swaps, mix_seed(seed, plan.n_init + i))
-        listener(Event("fit", plan.n_init + i + 1, rounds, "rounds"))
+        telling.tell(plan.n_init + i + 1, clusters)
     return n_iter
+
+
+class _Telling:
+    """Tells a listener of rounds: how many are done, and what is the best so far."""
+
+    def __init__(
+        self, listener: Listener, n_rounds: int, total_weight: float, within: float
+    ) -> None:
+        self._listener, self._n_rounds = listener, n_rounds
+        self._total_weight, self._within = total_weight, within
+        self._lowest = math.inf
+        self._palette: tuple[str, ...] | None = None
+
+    def tell(self, n_done: int, clusters: Searched) -> None:
+        """Tell of a round that left ``clusters`` as they are."""
+        if self._listener is ignore_event:
+            return
+        error = (clusters.inertia + self._within) / (self._total_weight * clusters.level**2)
+        if error < self._lowest:
+            self._lowest = error
+            self._palette = tuple(show_color(bytes(color)) for color in clusters.colors)
+        event = Event("fit", n_done, self._n_rounds, "rounds", self._lowest, self._palette)
+        self._listener(event)
 
 
 def _restart(
@@ -122,7 +150,7 @@ def _restart(
     pins: NDArray[np.uint8 | np.uint16 | np.float64],
     n_centroids: int,
     seed: int,
-    listener: Listener,
+    telling: _Telling,
 ) -> int:
     """Leave ``clusters`` at the best of a few restarts; return all Lloyd iterations."""
     n_iter, n_alike = 0, 0
@@ -137,7 +165,7 @@ def _restart(
         n_iter += clusters.descend(_MAX_FIRST_ITER, SEARCH_TOL * clusters.level)
         n_iter += breathe(clusters, plan.n_splits)
         inertia = clusters.inertia
-        listener(Event("fit", restart + 1, plan.n_init + plan.n_rounds, "rounds"))
+        telling.tell(restart + 1, clusters)
         if inertia < lowest * (1 - _SAME):
             n_alike = 0
         n_alike += inertia <= lowest * (1 + _SAME)

@@ -150,7 +150,7 @@ def coarsen_cells_block(
     means: NDArray[np.uint8 | np.uint16],
     mean_weights: NDArray[np.int64],
     mean_starts: NDArray[np.int64],
-) -> int:
+) -> tuple[int, float]:
     """Replace the colours of every cube that a cell is cut into by their weighted mean.
 
     Parameters
@@ -167,12 +167,14 @@ def coarsen_cells_block(
 
     Returns
     -------
-    int
+    n : int
         How many means there are.
+    squares : float
+        Squares of the means before they were rounded, over all pixels and bands.
     """
     sums = np.zeros((1 << (3 * n_bits), 4), dtype=np.int64)
     shift, mask = 3 - n_bits, (1 << n_bits) - 1
-    n = 0
+    n, squares = 0, 0.0
     for cell in range(starts.shape[0] - 1):
         mean_starts[cell] = n
         for i in range(starts[cell], starts[cell + 1]):
@@ -190,13 +192,14 @@ def coarsen_cells_block(
             if weight == 0:
                 continue
             for band in range(3):
+                squares += np.float64(sums[full, band + 1]) ** 2 / weight
                 means[n, band] = (2 * sums[full, band + 1] + weight) // (2 * weight)
                 sums[full, band + 1] = 0
             mean_weights[n] = weight
             sums[full, 0] = 0
             n += 1
     mean_starts[starts.shape[0] - 1] = n
-    return n
+    return n, squares
 
 
 @compile_helper

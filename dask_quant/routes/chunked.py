@@ -87,7 +87,7 @@ def _relabel_image(
 ) -> Report:
     """Relabel one image that is not done, from where its state is."""
     with (
-        open_executor(job.run.cluster, job.listener, job.watch) as executor,
+        open_executor(job) as executor,
         _prepare_source(job, image, out, executor, state=state) as (source, plan, input_bytes),
     ):
         outcome = _fit_source(job, source, plan, out, executor, state)
@@ -102,7 +102,7 @@ def _relabel_image(
             places = OutputPlaces(out, job.outline, state)
             written = _draw_borders(job, source, written, places, executor)
         peak = executor.peak_rss_bytes()
-    return report_one(job, written, out, n_ignored, input_bytes, peak)
+        return report_one(job, written, out, n_ignored, input_bytes, peak)
 
 
 def _relabel_source(
@@ -166,7 +166,7 @@ def _draw_borders(
 def fit_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
     """Write the palette of one image, read as a Dask array."""
     with (
-        open_executor(job.run.cluster, job.listener, job.watch) as executor,
+        open_executor(job) as executor,
         _prepare_source(*(job, image, out, executor), reads_again=job.fit.fits_pixels) as (
             source,
             plan,
@@ -175,8 +175,8 @@ def fit_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
     ):
         outcome = _fit_source(job, source, plan, out, executor)
         peak = executor.peak_rss_bytes()
-    outcome = write_palette_file(job, outcome, out)
-    return report_one(job, outcome, out, n_ignored, input_bytes, peak)
+        outcome = write_palette_file(job, outcome, out)
+        return report_one(job, outcome, out, n_ignored, input_bytes, peak)
 
 
 def count_chunked(job: Job, path: str) -> tuple[ImageHeader, int]:
@@ -186,7 +186,7 @@ def count_chunked(job: Job, path: str) -> tuple[ImageHeader, int]:
 
 def count_pixels(job: Job, image: Any) -> ColorHistogram:
     """Count the colours of one image, read as a Dask array."""
-    with open_executor(job.run.cluster, job.listener, job.watch) as executor:
+    with open_executor(job) as executor:
         limit = job.run.cluster.memory_limit_bytes
         source = open_source(image, job.run.page, limit_bytes=limit, alpha=job.reads)
         _tell_reading(job, source)

@@ -70,7 +70,7 @@ def relabel_many(job: Job, sources: Sources, folder: OutputFolder) -> Report:
     folder.check(**reusing)
     with ExitStack() as stack:
         index, n_ignored = stack.enter_context(open_index(job, sources, folder.target))
-        executor = stack.enter_context(open_executor(job.run.cluster, job.listener, job.watch))
+        executor = stack.enter_context(open_executor(job))
         work = _plan_work(job, index, executor)
         output = stack.enter_context(folder.open(describe_job(job), **reusing))
         work = replace(work, place=output.place)
@@ -278,7 +278,7 @@ def _counting(job: Job, sources: Sources) -> Iterator[tuple[CollectionRun, Color
     """Yield many images, their colours together, and how many other entries were ignored."""
     with ExitStack() as stack:
         index, n_ignored = stack.enter_context(open_index(job, sources, None))
-        executor = stack.enter_context(open_executor(job.run.cluster, job.listener, job.watch))
+        executor = stack.enter_context(open_executor(job))
         work = _plan_work(job, index, executor)
         stack.enter_context(_working(work, executor, len(index)))
         run = CollectionRun(

@@ -28,6 +28,7 @@ from dask_quant.sources.header import show_path
 from dask_quant.sources.held import is_held, parse_held
 from dask_quant.sources.image_file import fetch_file, find_remote
 from dask_quant.sources.named_arrays import is_named
+from dask_quant.watching import tell_palette, tell_report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -263,8 +264,11 @@ def check_persist(store: Path | None, out: Path) -> None:
 def fit_or_take(job: Job, histogram: ColorHistogram) -> PaletteFit:
     """Return the fit of a histogram, with the palette of the job where one is given."""
     if job.palette is not None:
-        return fit_given(histogram, job.palette, job.fit.space)
-    return job.saved.fit(histogram, job.fit, job.listener)
+        fit = fit_given(histogram, job.palette, job.fit.space)
+    else:
+        fit = job.saved.fit(histogram, job.fit, job.listener)
+    tell_palette(job.listener, fit.palette)
+    return fit
 
 
 def plan_saved_bytes(job: Job, n_pixels: int, *, has_alpha: bool = False) -> int:
@@ -363,7 +367,7 @@ def report_figures(
 ) -> Report:
     """Return the report of a job."""
     error = figures.squared_error
-    return Report(
+    report = Report(
         command=job.command,
         n_images=n_images,
         n_ignored=n_ignored,
@@ -388,6 +392,8 @@ def report_figures(
         version=__version__,
         dither=job.dither,
     )
+    tell_report(job.listener, report.to_json())
+    return report
 
 
 def warn_fewer(who: str, n_asked: int, n_found: int | None = None) -> None:

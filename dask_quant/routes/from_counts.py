@@ -28,6 +28,9 @@ def take_counts(job: Job) -> ColorHistogram:
     if len(job.saved.earlier) == 0:
         message = "Got no SOURCE and no counts; give images, or --histogram FILE.npz, or both."
         raise OptionError(message)
+    if job.run.cluster.performance_report is not None:
+        message = "Got --performance-report without images; nothing runs on a cluster."
+        raise OptionError(message)
     projected = plan_collection(0) + plan_saved_bytes(job, 0)
     check_budget(projected, job.run.cluster.memory_limit_bytes, "counted colours")
     return job.saved.extend(ColorHistogram.empty())

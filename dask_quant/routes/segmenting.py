@@ -48,6 +48,7 @@ from dask_quant.sources.discover import STDIN, discover, plan_output_names
 from dask_quant.sources.header import show_path
 from dask_quant.sources.held import is_held
 from dask_quant.sources.rasters import open_raster
+from dask_quant.watching import tell_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -99,7 +100,7 @@ def segment_sources(job: SegmentJob, sources: Any, out: Path | None) -> SegmentR
     for raster in rasters:
         if job.model is not None:
             check_model_bands(job.model, raster)
-    with open_executor(job.run.cluster, job.listener, job.watch) as executor:
+    with open_executor(job) as executor:
         needed = _plan_outline(job, rasters[0], outputs[0], executor)
         cut, projected = cut_sources(job, rasters, executor)
         model, fit, scale = _find_model(job, cut, executor)
@@ -118,27 +119,29 @@ def segment_sources(job: SegmentJob, sources: Any, out: Path | None) -> SegmentR
                     )
         n_bytes += _draw_borders(job, cut[0], outputs[0], model, executor)
         peak = executor.peak_rss_bytes()
-    scenes = tuple(_report_scenes(rasters, outputs, statistics))
-    sides = (job.side_files.model, job.side_files.table, job.side_files.plot, job.outline)
-    return SegmentReport(
-        command=job.command,
-        model=model,
-        table=table,
-        scenes=scenes,
-        n_ignored=named.n_ignored,
-        inertia=None if fit is None else fit.inertia,
-        total_inertia=None if fit is None else fit.total_inertia,
-        component_shares=None if fit is None else fit.component_shares,
-        n_iter=0 if fit is None else fit.n_iter,
-        n_passes=0 if fit is None else fit.n_passes,
-        input_bytes=sum(raster.input_bytes for raster in rasters),
-        output_bytes=n_bytes,
-        outputs=tuple(str(path) for path in (*outputs, *sides) if path is not None),
-        seconds=job.watch.summary(),
-        peak_rss_bytes=peak,
-        projected_bytes=max(projected, needed),
-        version=__version__,
-    )
+        scenes = tuple(_report_scenes(rasters, outputs, statistics))
+        sides = (job.side_files.model, job.side_files.table, job.side_files.plot, job.outline)
+        report = SegmentReport(
+            command=job.command,
+            model=model,
+            table=table,
+            scenes=scenes,
+            n_ignored=named.n_ignored,
+            inertia=None if fit is None else fit.inertia,
+            total_inertia=None if fit is None else fit.total_inertia,
+            component_shares=None if fit is None else fit.component_shares,
+            n_iter=0 if fit is None else fit.n_iter,
+            n_passes=0 if fit is None else fit.n_passes,
+            input_bytes=sum(raster.input_bytes for raster in rasters),
+            output_bytes=n_bytes,
+            outputs=tuple(str(path) for path in (*outputs, *sides) if path is not None),
+            seconds=job.watch.summary(),
+            peak_rss_bytes=peak,
+            projected_bytes=max(projected, needed),
+            version=__version__,
+        )
+        tell_report(job.listener, report.to_json())
+        return report
 
 
 def score_sources(
@@ -148,7 +151,7 @@ def score_sources(
     if out is not None:
         check_curve_output(out, overwrite=job.run.overwrite)
     rasters = [open_raster(source, job.bands) for source in _name_sources(sources, None).sources]
-    with open_executor(job.run.cluster, job.listener, job.watch) as executor:
+    with open_executor(job) as executor:
         cut, _ = cut_sources(job, rasters, executor)
         curve = score_classes(cut, job.fit, numbers, executor)
     if out is not None:

@@ -30,6 +30,7 @@ LAYERS = (
     "segment_options",
     "events",
     "process",
+    "board",
     "georeference",
     "pixel_grid",
     "premultiplied",
@@ -61,10 +62,15 @@ LAYERS = (
     "sources",
     "graphs",
     "sinks",
-    # Where and how it is computed.
+    # Where and how it is computed, and how that is watched.
     "listening",
     "cluster",
     "execute",
+    "performance",
+    "job_record",
+    "watching",
+    "dashboard",
+    "board_client",
     # Rows of numbers across a cluster.
     "row_flow",
     "row_input",
@@ -133,7 +139,8 @@ THIRD_PARTY = {
         *("raster_flow", "class_output", "outline_flow", "segmentation", "accessor", "estimator"),
         *("row_flow", "row_input", "scalable"),
     ),
-    "distributed": ("cluster", "execute"),
+    "distributed": ("cluster", "execute", "dashboard", "board_client", "performance"),
+    "tornado": ("dashboard",),
     "dask_ml": ("graphs", "row_input", "scalable"),
     "zarr": ("sources", "sinks"),
     "fsspec": ("sources",),
@@ -196,6 +203,7 @@ IMPORTS_WITHIN = {
     f"{ROOT}.sources.zarr_nodes": "local stores must not wait for what fetches others",
     f"{ROOT}.sources.tiff": "local files must not wait for what fetches others",
     f"{ROOT}.sources.tiff_samples": "what finds images has no use for Numba",
+    f"{ROOT}.board_client": "threads must not wait for distributed",
     f"{ROOT}.report_pictures": "a photograph must not wait for Zarr, whether it has a page or not",
     f"{ROOT}.sources.reading": "a folder of photographs must not wait for Dask arrays and Zarr",
 }

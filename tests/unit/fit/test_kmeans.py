@@ -50,8 +50,31 @@ def test_every_round_is_reported(photo_boxes):
     events = []
     fit_centroids(photo_boxes, n_centroids=3, n_init=3, listener=events.append)
     assert {(e.stage, e.total, e.unit) for e in events} == {("fit", events[-1].total, "rounds")}
-    assert [e.done for e in events] == list(range(1, events[-1].total + 1))
+    n_rounds = events[-1].total
+    assert [e.done for e in events] == [*range(1, n_rounds + 1), n_rounds]
     assert len(events) > 3  # restarts, and then disturbances
+
+
+def test_the_error_that_is_told_falls_to_that_of_the_fit(photo_boxes):
+    events = []
+    fit = fit_centroids(photo_boxes, n_centroids=12, listener=events.append)
+    errors = [event.error for event in events]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] == pytest.approx(fit.inertia / photo_boxes.weights.sum(), rel=1e-12)
+    assert errors[0] < 1.3 * errors[-1]
+    palettes = [event.palette for event in events if event.palette is not None]
+    assert {len(palette) for palette in palettes} == {12}
+    assert events[-1].done == events[-1].total
+
+
+def test_boxes_of_means_know_how_far_colours_are_from_them():
+    boxes = make_boxes([[0, 0, 0], [1, 2, 3], [200, 0, 0], [203, 0, 1]], [1, 3, 5, 5])
+    coarse = boxes.coarsen(8)
+    assert len(coarse.points) == 2
+    first = 1 * (0.75**2 + 1.5**2 + 2.25**2) + 3 * (0.25**2 + 0.5**2 + 0.75**2)
+    second = 10 * (1.5**2 + 0.5**2)
+    assert coarse.within == pytest.approx(first + second)
+    assert boxes.within == 0.0
 
 
 @pytest.mark.parametrize("k", [6, 48])

@@ -33,6 +33,7 @@ if __name__ == "__main__":
                     print(repr(report))
                 except dq.DaskQuantError as error:
                     print("failed:", error)
+            print("board:", json.dumps(dq.read_jobs(client)))
     print(*(f"task: {key}" for key in seen), sep="\\n")
 """
 
@@ -94,6 +95,10 @@ def test_no_secret_is_told_anywhere(said, bucket):
     }
     refused = "failed: Cannot write s3://scans/refused/web.png: permission denied"
     assert any(line.startswith(refused) for line in told)
+    (board,) = (line.removeprefix("board: ") for line in told if line.startswith("board: "))
+    failed, done = json.loads(board)
+    assert (done["status"], failed["status"]) == ("done", "failed")
+    assert f"{web}/scans/photos/web.jpg?***" in done["call"]
     assert b"Compute Failed" in said["logs"]
     assert any(line.startswith("task: do_task-") for line in told)
     for name in ("out/a.png", "out/web.png", "out/manifest.jsonl", "out/.dask-quant/job.json"):
