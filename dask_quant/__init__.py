@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         PixelFormatError,
         SourceError,
         SourceNotFoundError,
+        WorkerVersionWarning,
     )
     from dask_quant.estimator import ColorQuantizer
     from dask_quant.events import Event, Notice
@@ -114,6 +115,7 @@ __all__ = [
     "SegmentReport",
     "SourceError",
     "SourceNotFoundError",
+    "WorkerVersionWarning",
     "apply_classes",
     "apply_palette",
     "compare",

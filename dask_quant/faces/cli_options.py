@@ -139,6 +139,7 @@ CLUSTER_OPTIONS = _combine(
     click.option("--tls-ca-file", type=PATH, help="Certificate authority for tls://."),
     click.option("--tls-cert", type=PATH, help="Certificate of this client."),
     click.option("--tls-key", type=PATH, help="Private key of this client."),
+    click.option("--upload-code", is_flag=True, help="Send dask_quant to workers that have none."),
     click.option("--dashboard", is_flag=True, help="Serve the dashboard of --workers on loopback."),
 )  # fmt: skip
 
@@ -277,7 +278,7 @@ def job_options(given: dict[str, Any]) -> dict[str, Any]:
         shape = parse_chunks(chunks)
         options["chunks"] = (shape.rows, shape.columns)
     names = ("workers", "scheduler", "scheduler_file", "tls_ca_file", "tls_cert", "tls_key",
-             "dashboard")  # fmt: skip
+             "upload_code", "dashboard")  # fmt: skip
     options["cluster"] = ClusterOptions(
         memory_limit_bytes=None if limit is None else parse_bytes(limit),
         **{name: options.pop(name) for name in names},

@@ -64,6 +64,7 @@ LAYERS = (
     "sinks",
     # Where and how it is computed, and how that is watched.
     "listening",
+    "worker_check",
     "cluster",
     "execute",
     "job_record",
@@ -138,8 +139,12 @@ THIRD_PARTY = {
         *("raster_flow", "class_output", "outline_flow", "segmentation", "accessor", "estimator"),
         *("row_flow", "row_input", "scalable"),
     ),
+<<<<<<< HEAD
     "distributed": ("cluster", "execute", "dashboard", "board_client"),
     "tornado": ("dashboard",),
+=======
+    "distributed": ("worker_check", "cluster", "execute"),
+>>>>>>> 2b0d9ef (Ask workers for versions and files before a job begins; send them this dask_quant where they have none)
     "dask_ml": ("graphs", "row_input", "scalable"),
     "zarr": ("sources", "sinks"),
     "fsspec": ("sources",),
@@ -210,7 +215,7 @@ IMPORTS_WITHIN = {
 
 IMPORTS_BY_NAME = {
     f"{ROOT}": "names are loaded when they are first used",
-    f"{ROOT}.cluster": "asks a worker, which may lack the package, for its version",
+    f"{ROOT}.worker_check": "asks a worker, which may lack the package, for its version",
 }
 """Modules that import what a string names, and why."""
 
