@@ -356,6 +356,15 @@ def _read_security(options: ClusterOptions, address: str) -> Security | None:
     return security
 
 
+def find_tls_options(security: Security) -> tuple[str, ...]:
+    """Return the options of a command that is to speak to the scheduler as a worker does."""
+    files = (security.tls_ca_file, security.tls_worker_cert, security.tls_worker_key)
+    if not all(files):
+        return ()
+    names = ("--tls-ca-file", "--tls-cert", "--tls-key")
+    return tuple(f"{name}={file}" for name, file in zip(names, files, strict=True))
+
+
 def _wait_for_workers(client: Client, address: str) -> None:
     """Wait a while for the first worker, then raise `ClusterError`."""
     try:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dask_quant.errors import DaskQuantError, DaskQuantWarning, OptionError
 from dask_quant.events import Notice
+from dask_quant.faces.job_views import JOB_HEADER, STAGE_HEADER, describe_job, view_job, view_stage
 from dask_quant.faces.views import (
     describe_levels,
     describe_pages,
@@ -254,6 +255,31 @@ class Screen:
         elif not self.quiet:
             self._show_table(view.header, view.rows)
             self._print(view.summary)
+
+    def show_submitted(self, name: str) -> None:
+        """Show what a job is called that a worker drives."""
+        if self.as_json:
+            _print_json({"command": self.command, "job": name})
+            return
+        print(name)
+        if not self.quiet:
+            self._print(f"dask-quant attach {name} watches it, status tells of it, cancel ends it")
+
+    def show_jobs(self, jobs: Sequence[dict[str, Any]]) -> None:
+        """Show the jobs of a cluster."""
+        if self.as_json:
+            _print_json({"command": self.command, "jobs": jobs})
+        elif not self.quiet:
+            self._show_table(JOB_HEADER, [*map(view_job, jobs)])
+
+    def show_job(self, job: dict[str, Any]) -> None:
+        """Show what is known of a job of a cluster."""
+        if self.as_json:
+            _print_json({"command": self.command, **job})
+        elif not self.quiet:
+            self._print(f"{job['name']}: {job['call']}")
+            self._show_table(STAGE_HEADER, [*map(view_stage, job["stages"])])
+            self._print(describe_job(job))
 
     def show_plan(self, plan: JobPlan) -> None:
         """Show what a job would do."""

@@ -71,6 +71,7 @@ LAYERS = (
     "watching",
     "dashboard",
     "board_client",
+    "detached",
     # Rows of numbers across a cluster.
     "row_flow",
     "row_input",
@@ -139,12 +140,8 @@ THIRD_PARTY = {
         *("raster_flow", "class_output", "outline_flow", "segmentation", "accessor", "estimator"),
         *("row_flow", "row_input", "scalable"),
     ),
-<<<<<<< HEAD
-    "distributed": ("cluster", "execute", "dashboard", "board_client"),
+    "distributed": ("worker_check", "cluster", "execute", "dashboard", "board_client", "detached"),
     "tornado": ("dashboard",),
-=======
-    "distributed": ("worker_check", "cluster", "execute"),
->>>>>>> 2b0d9ef (Ask workers for versions and files before a job begins; send them this dask_quant where they have none)
     "dask_ml": ("graphs", "row_input", "scalable"),
     "zarr": ("sources", "sinks"),
     "fsspec": ("sources",),
