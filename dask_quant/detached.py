@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from dask_quant.board import PUT_OPERATION, RUNNING
 from dask_quant.board_client import read_job, read_jobs
-from dask_quant.cluster import find_tls_options
+from dask_quant.cluster import find_tls_options, open_client, open_connection
 from dask_quant.errors import JobError
-from dask_quant.events import Event
+from dask_quant.events import Event, ignore_event
 from dask_quant.job_record import NAME_VARIABLE, JobRecord
+from dask_quant.options import ClusterOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,24 +54,33 @@ _MAIN = (
 """What a driver runs: the package of the worker, wherever that has it from."""
 
 
-def submit_job(client: Client, command: str, arguments: Sequence[str]) -> str:
+def submit_job(client: Client | ClusterOptions, command: str, arguments: Sequence[str]) -> str:
     """Have a cluster run a command, and return the name of the job at once. **Eager**.
 
     Parameters
     ----------
-    client : Client
-        Of a cluster whose workers have dask_quant.
+    client : Client or ClusterOptions
+        Of a cluster whose workers have dask_quant, or where its scheduler is.
     command : str
         The command, such as ``quantize``.
     arguments : sequence of str
         What follows ``dask-quant``, but for what says where the scheduler is. Paths are seen from
         the working directory of this process.
 
+    Returns
+    -------
+    str
+        What the job is called on the board.
+
     Raises
     ------
     ClusterError
-        When the scheduler can keep no board.
+        When no scheduler answers, it can keep no board, or workers lack the software.
     """
+    if isinstance(client, ClusterOptions):
+        with open_client(client) as opened:
+            assert opened is not None, "a scheduler is named"
+            return submit_job(opened, command, arguments)
     from distributed import fire_and_forget
 
     read_jobs(client)  # has the scheduler keep a board
@@ -87,16 +97,33 @@ def submit_job(client: Client, command: str, arguments: Sequence[str]) -> str:
     return record.name
 
 
-def cancel_job(client: Client, name: str) -> dict[str, Any]:
+def cancel_job(client: Client | ClusterOptions, name: str) -> dict[str, Any]:
     """End the driver of a job that runs on a cluster, and return what is known of it. **Eager**.
 
     What is finished stays, and the same command goes on with ``--resume``.
+
+    Parameters
+    ----------
+    client : Client or ClusterOptions
+        A client, or where a running scheduler is.
+    name : str
+        What the job is called, or how that begins.
+
+    Returns
+    -------
+    dict
+        The job, as `dask_quant.board` describes it.
 
     Raises
     ------
     JobError
         When there is no such job, it does not run any more, or its driver is not on the cluster.
+    ClusterError
+        When no scheduler answers.
     """
+    if isinstance(client, ClusterOptions):
+        with open_connection(client) as opened:
+            return cancel_job(opened, name)
     from distributed import Future
 
     job = read_job(client, name)
@@ -119,8 +146,24 @@ def is_driven(client: Client, name: str) -> bool:
     return not client.run_on_scheduler(_lacks_task, KEY_PREFIX + name)
 
 
-def follow_job(client: Client, name: str, listener: Listener) -> dict[str, Any]:
+def follow_job(
+    client: Client | ClusterOptions, name: str, listener: Listener = ignore_event
+) -> dict[str, Any]:
     """Tell a listener of a job's progress until it ends; return what is known of it. **Eager**.
+
+    Parameters
+    ----------
+    client : Client or ClusterOptions
+        A client, or where a running scheduler is.
+    name : str
+        What the job is called, or how that begins.
+    listener : callable
+        Told of each stage, as the listener of the job itself is.
+
+    Returns
+    -------
+    dict
+        The job, as `dask_quant.board` describes it.
 
     Raises
     ------
@@ -129,6 +172,9 @@ def follow_job(client: Client, name: str, listener: Listener) -> dict[str, Any]:
     ClusterError
         When the scheduler is gone.
     """
+    if isinstance(client, ClusterOptions):
+        with open_connection(client) as opened:
+            return follow_job(opened, name, listener)
     told: dict[str, int] = {}
     while True:
         job = read_job(client, name)

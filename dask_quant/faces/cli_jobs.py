@@ -6,13 +6,11 @@ from typing import Any
 
 import click
 
-from dask_quant.board import CANCELLED, DONE
-from dask_quant.board_client import read_job, read_jobs
-from dask_quant.cluster import open_connection
-from dask_quant.detached import cancel_job, follow_job
+import dask_quant as dq
 from dask_quant.faces import terminal
 from dask_quant.faces.cli_command import Command
 from dask_quant.faces.cli_options import SCHEDULER_OPTIONS, SHOW_OPTIONS, scheduler_options
+from dask_quant.faces.job_views import find_exit_code, view_job, view_jobs
 
 _NAME = click.argument("name", metavar="NAME")
 
@@ -23,7 +21,8 @@ _NAME = click.argument("name", metavar="NAME")
 def jobs(quiet: bool, as_json: bool, **given: Any) -> None:
     """List the jobs of a cluster, the one that began last first."""
     with terminal.run_command("jobs", quiet=quiet, as_json=as_json) as screen:
-        screen.show_jobs(read_jobs(scheduler_options(given)))
+        found = dq.read_jobs(scheduler_options(given))
+        screen.show_view({"command": "jobs", "jobs": found}, view_jobs(found))
 
 
 @click.command(cls=Command)
@@ -33,7 +32,8 @@ def jobs(quiet: bool, as_json: bool, **given: Any) -> None:
 def status(name: str, quiet: bool, as_json: bool, **given: Any) -> None:
     """Say how far a job of a cluster is."""
     with terminal.run_command("status", quiet=quiet, as_json=as_json) as screen:
-        screen.show_job(read_job(scheduler_options(given), name))
+        job = dq.read_job(scheduler_options(given), name)
+        screen.show_view({**job, "command": "status"}, view_job(job))
 
 
 @click.command(cls=Command)
@@ -43,15 +43,9 @@ def status(name: str, quiet: bool, as_json: bool, **given: Any) -> None:
 def attach(name: str, quiet: bool, as_json: bool, **given: Any) -> None:
     """Watch a job of a cluster until it ends, and exit as it does; Ctrl-C leaves it running."""
     with terminal.run_command("attach", quiet=quiet, as_json=as_json) as screen:
-        with open_connection(scheduler_options(given)) as client:
-            job = follow_job(client, name, screen.listen)
-        screen.show_job(job)
-        if job["status"] == CANCELLED:
-            screen.exit_code = terminal.EXIT_INTERRUPTED
-        elif job["status"] != DONE:
-            screen.exit_code = terminal.EXIT_ERROR
-        elif job["n_quarantined"]:
-            screen.exit_code = terminal.EXIT_QUARANTINED
+        job = dq.follow_job(scheduler_options(given), name, screen.listen)
+        screen.show_view({**job, "command": "attach"}, view_job(job))
+        screen.exit_code = find_exit_code(job)
 
 
 @click.command(cls=Command)
@@ -61,6 +55,5 @@ def attach(name: str, quiet: bool, as_json: bool, **given: Any) -> None:
 def cancel(name: str, quiet: bool, as_json: bool, **given: Any) -> None:
     """End a job that was started with --detach; --resume goes on with it later."""
     with terminal.run_command("cancel", quiet=quiet, as_json=as_json) as screen:
-        with open_connection(scheduler_options(given)) as client:
-            job = cancel_job(client, name)
-        screen.show_job(job)
+        job = dq.cancel_job(scheduler_options(given), name)
+        screen.show_view({**job, "command": "cancel"}, view_job(job))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dask_quant.cluster import open_client
-from dask_quant.detached import submit_job
+import dask_quant as dq
 from dask_quant.errors import OptionError
 from dask_quant.faces import terminal
 from dask_quant.faces.cli_options import scheduler_options
@@ -33,9 +32,7 @@ def detach(name: str, given: Sequence[str], params: Mapping[str, Any]) -> None:
         if "-" in params.get("sources", ()):
             message = "Got --detach with standard input, which workers do not have; name a file."
             raise OptionError(message)
-        with open_client(options) as client:
-            assert client is not None, "a scheduler was named"
-            screen.show_submitted(submit_job(client, name, [name, *strip_places(given)]))
+        screen.show_submitted(dq.submit_job(options, name, [name, *strip_places(given)]))
 
 
 def strip_places(given: Sequence[str]) -> Iterator[str]:

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 
+from dask_quant.faces.cli import cli
 from dask_quant.process import claim_process
 
 _LOOK_S = 0.5
@@ -18,8 +19,6 @@ def main() -> None:
     claim_process()
     parent = os.getppid()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    from dask_quant.faces.cli import cli
-
     cli(prog_name="dask-quant")
 
 

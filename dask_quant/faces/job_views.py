@@ -5,21 +5,42 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from dask_quant.board import DONE
+from dask_quant.faces import terminal
+from dask_quant.faces.views import View
 from dask_quant.options import format_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-JOB_HEADER = ("job", "status", "stage", "done", "began", "seconds")
+_JOB_HEADER = ("job", "status", "stage", "done", "began", "seconds")
 """Columns of a table of jobs."""
 
-STAGE_HEADER = ("stage", "done", "rate", "left")
+_STAGE_HEADER = ("stage", "done", "rate", "left")
 """Columns of a table of stages."""
 
 
-def view_job(job: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return a job as a row of `JOB_HEADER`."""
+def view_jobs(jobs: Sequence[Mapping[str, Any]]) -> View:
+    """Return the jobs of a cluster, and how many run."""
+    n_running = sum(job["status"] == "running" for job in jobs)
+    summary = f"{len(jobs):,} jobs, of which {n_running:,} are running"
+    return View(_JOB_HEADER, tuple(map(_make_job_row, jobs)), summary)
+
+
+def view_job(job: Mapping[str, Any]) -> View:
+    """Return the stages of a job, and how it is."""
+    rows = tuple(map(_make_stage_row, job["stages"]))
+    return View(_STAGE_HEADER, rows, f"{job['name']} {describe_job(job)}")
+
+
+def find_exit_code(job: Mapping[str, Any]) -> int:
+    """Return the exit code of a command that a job was, which has ended."""
+    if job["status"] == "done":
+        return terminal.EXIT_QUARANTINED if job["n_quarantined"] else 0
+    return terminal.EXIT_INTERRUPTED if job["status"] == "cancelled" else terminal.EXIT_ERROR
+
+
+def _make_job_row(job: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a job as a row of `_JOB_HEADER`."""
     stage = job["stages"][-1] if job["stages"] else None
     began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job["started"]))
     seconds = (job["ended"] or job["updated"]) - job["started"]
@@ -33,8 +54,8 @@ def view_job(job: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def view_stage(stage: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return a stage as a row of `STAGE_HEADER`."""
+def _make_stage_row(stage: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a stage as a row of `_STAGE_HEADER`."""
     rate, left = stage["rate"], stage["remaining_s"]
     shown = "-" if rate is None else f"{_describe_amount(rate, stage['unit'])}/s"
     return (stage["name"], describe_done(stage), shown, "-" if left is None else f"{left:,.0f} s")
@@ -68,7 +89,7 @@ def _describe_amount(amount: float, unit: str) -> str:
 
 def describe_job(job: Mapping[str, Any]) -> str:
     """Return how a job is, in one line."""
-    parts = [job["status"]]
+    parts = [f"is {job['status']}"]
     if job["n_images"]:
         parts.append(f"{job['n_images']:,} images, {job['n_pixels'] or 0:,} pixels")
     if job["output_bytes"]:
@@ -77,6 +98,6 @@ def describe_job(job: Mapping[str, Any]) -> str:
         parts.append(f"{job['n_quarantined']:,} set aside")
     if job["mse"] is not None:
         parts.append(f"mse {job['mse']:,.2f}")
-    if job["outcome"] and job["status"] != DONE:
+    if job["outcome"] and job["status"] != "done":
         parts.append(job["outcome"])
     return "; ".join(parts)

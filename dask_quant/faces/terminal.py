@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dask_quant.errors import DaskQuantError, DaskQuantWarning, OptionError
 from dask_quant.events import Notice
-from dask_quant.faces.job_views import JOB_HEADER, STAGE_HEADER, describe_job, view_job, view_stage
 from dask_quant.faces.views import (
     describe_levels,
     describe_pages,
@@ -238,17 +237,17 @@ class Screen:
 
     def show_segments(self, report: SegmentReport) -> None:
         """Show what classes were found."""
-        self._show_view(report.to_json(), view_classes(report))
+        self.show_view(report.to_json(), view_classes(report))
 
     def show_color_curve(self, curve: ColorCurve) -> None:
         """Show scores of numbers of colours."""
-        self._show_view({"command": self.command, **curve.to_json()}, view_colors(curve))
+        self.show_view({"command": self.command, **curve.to_json()}, view_colors(curve))
 
     def show_curve(self, curve: ClassCurve) -> None:
         """Show how good numbers of classes are."""
-        self._show_view({"command": self.command, **curve.to_json()}, view_scores(curve))
+        self.show_view({"command": self.command, **curve.to_json()}, view_scores(curve))
 
-    def _show_view(self, values: dict[str, Any], view: View) -> None:
+    def show_view(self, values: dict[str, Any], view: View) -> None:
         """Show a table and a line below it, or the same as JSON."""
         if self.as_json:
             _print_json(values)
@@ -264,22 +263,6 @@ class Screen:
         print(name)
         if not self.quiet:
             self._print(f"dask-quant attach {name} watches it, status tells of it, cancel ends it")
-
-    def show_jobs(self, jobs: Sequence[dict[str, Any]]) -> None:
-        """Show the jobs of a cluster."""
-        if self.as_json:
-            _print_json({"command": self.command, "jobs": jobs})
-        elif not self.quiet:
-            self._show_table(JOB_HEADER, [*map(view_job, jobs)])
-
-    def show_job(self, job: dict[str, Any]) -> None:
-        """Show what is known of a job of a cluster."""
-        if self.as_json:
-            _print_json({"command": self.command, **job})
-        elif not self.quiet:
-            self._print(f"{job['name']}: {job['call']}")
-            self._show_table(STAGE_HEADER, [*map(view_stage, job["stages"])])
-            self._print(describe_job(job))
 
     def show_plan(self, plan: JobPlan) -> None:
         """Show what a job would do."""
