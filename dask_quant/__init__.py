@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dask_quant.color_choice import elbow
     from dask_quant.color_curve import ColorCurve, ColorScore
     from dask_quant.comparison import Candidate, Comparison, compare, make_demo
+    from dask_quant.detached import cancel_job, follow_job, submit_job
     from dask_quant.errors import (
         ClusterError,
         ColorProfileWarning,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
         PixelFormatError,
         SourceError,
         SourceNotFoundError,
+        WorkerVersionWarning,
     )
     from dask_quant.estimator import ColorQuantizer
     from dask_quant.events import Event, Notice
@@ -114,14 +116,17 @@ __all__ = [
     "SegmentReport",
     "SourceError",
     "SourceNotFoundError",
+    "WorkerVersionWarning",
     "apply_classes",
     "apply_palette",
+    "cancel_job",
     "compare",
     "count_colors",
     "describe_images",
     "elbow",
     "find_borders",
     "fit_palette",
+    "follow_job",
     "label_classes",
     "make_demo",
     "make_palette",
@@ -137,6 +142,7 @@ __all__ = [
     "render",
     "score_classes",
     "segment",
+    "submit_job",
     "write",
     "write_class_model",
     "write_histogram",
@@ -160,6 +166,7 @@ _HOMES = {
     "dask_quant.color_choice": ("elbow",),
     "dask_quant.color_curve": ("ColorCurve", "ColorScore"),
     "dask_quant.comparison": ("Candidate", "Comparison", "compare", "make_demo"),
+    "dask_quant.detached": ("cancel_job", "follow_job", "submit_job"),
     "dask_quant.estimator": ("ColorQuantizer",),
     "dask_quant.events": ("Event", "Notice"),
     "dask_quant.histogram": ("ColorHistogram",),

@@ -10,7 +10,6 @@ on the threads of this process, the default, must not pay.
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 import re
@@ -18,12 +17,12 @@ import signal
 import sys
 import tempfile
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dask
 
-from dask_quant import __version__
 from dask_quant.errors import ClusterError, MemoryBudgetError, OptionError
+from dask_quant.worker_check import check_software, upload_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +120,13 @@ def dashboard_link(client: Client) -> str | None:
     except KeyError:  # a remote scheduler that serves none
         return None
     return link
+
+
+def is_started_here(client: Client) -> bool:
+    """Return whether workers are processes of this machine that this process started."""
+    import distributed
+
+    return isinstance(client.cluster, distributed.LocalCluster)
 
 
 def plan_worker_bytes(memory_limit_bytes: int, workers: int) -> int:
@@ -227,7 +233,9 @@ def _connect(options: ClusterOptions) -> Iterator[Client]:
     """Connect to a running scheduler and yield a client whose workers can do the work."""
     with open_connection(options) as client:
         _wait_for_workers(client, _find_address(options))
-        _check_workers(client)
+        if options.upload_code:
+            upload_code(client)
+        check_software(client)
         with client.as_current():
             yield client
 
@@ -291,7 +299,7 @@ def find_active_client() -> Client | None:
     if client.asynchronous:
         message = "Got an asynchronous client; open one without asynchronous=True."
         raise ClusterError(message)
-    _check_workers(client)
+    check_software(client)
     return client
 
 
@@ -348,6 +356,15 @@ def _read_security(options: ClusterOptions, address: str) -> Security | None:
     return security
 
 
+def find_tls_options(security: Security) -> tuple[str, ...]:
+    """Return the options of a command that is to speak to the scheduler as a worker does."""
+    files = (security.tls_ca_file, security.tls_worker_cert, security.tls_worker_key)
+    if not all(files):
+        return ()
+    names = ("--tls-ca-file", "--tls-cert", "--tls-key")
+    return tuple(f"{name}={file}" for name, file in zip(names, files, strict=True))
+
+
 def _wait_for_workers(client: Client, address: str) -> None:
     """Wait a while for the first worker, then raise `ClusterError`."""
     try:
@@ -358,26 +375,6 @@ def _wait_for_workers(client: Client, address: str) -> None:
             f"start some with: dask worker {address}"
         )
         raise ClusterError(message) from error
-
-
-def _check_workers(client: Client) -> None:
-    """Raise `ClusterError` unless every worker there is now has this version of dask_quant."""
-
-    def report_version() -> str:
-        # Nested, so that it travels by value to workers that lack dask_quant.
-        try:
-            return str(importlib.import_module("dask_quant").__version__)
-        except ImportError as error:
-            return f"none ({error})"
-
-    found: dict[str, Any] = client.run(report_version, on_error="return")
-    for worker, version in sorted(found.items()):
-        if version != __version__:
-            message = (
-                f"The worker {worker} has dask_quant {_first_line(version)}, this process has "
-                f"{__version__}; install dask-quant {__version__} on every worker."
-            )
-            raise ClusterError(message)
 
 
 def _first_line(value: object) -> str:

@@ -19,7 +19,8 @@
     DaskQuantWarning (UserWarning)
     ├── ColorProfileWarning                   an embedded colour profile that cannot be used
     ├── FewerColorsWarning                    the image holds fewer colours than asked for
-    └── FewerClassesWarning                   the pixels have fewer distinct spectra than asked for
+    ├── FewerClassesWarning                   the pixels have fewer distinct spectra than asked for
+    └── WorkerVersionWarning                  a worker with other versions of packages
 
 Each family is also the built-in that a caller would catch. Every class takes one positional
 message, so that it survives pickling on its way back from a worker.
@@ -99,3 +100,7 @@ class FewerColorsWarning(DaskQuantWarning):
 
 class FewerClassesWarning(DaskQuantWarning):
     """The pixels have fewer distinct spectra than classes were asked for."""
+
+
+class WorkerVersionWarning(DaskQuantWarning):
+    """A worker has other versions of packages than the process that asks it."""

@@ -19,6 +19,7 @@ import dask.threaded
 from dask.base import get_scheduler
 from dask.callbacks import Callback
 
+from dask_quant.cluster import is_started_here
 from dask_quant.errors import ClusterError
 from dask_quant.events import Event, Notice, ignore_event
 from dask_quant.process import count_cpus, peak_rss_bytes
@@ -219,6 +220,18 @@ class Executor:
         """Call a function once in each worker process, where there are any and they answer."""
         if self.client is not None and self.client.status == "running":
             self.client.run(function, on_error="ignore")
+
+    def ask_hosts(self, function: Callable[[], Any]) -> dict[str, Any]:
+        """Return what a function returns on a worker of every host, by the worker's address.
+
+        Nothing where this process started the workers, which see and have what it does.
+        """
+        if self.client is None or is_started_here(self.client):
+            return {}
+        workers = self.client.scheduler_info()["workers"]
+        chosen = {info["host"]: worker for worker, info in workers.items()}
+        found: dict[str, Any] = self.client.run(function, workers=sorted(chosen.values()))
+        return found
 
     def peak_rss_bytes(self) -> int:
         """Return the peak resident memory of this process and all workers together, in bytes."""

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from dask_quant.events import Event, Tally
 
+NAME_VARIABLE = "DASK_QUANT_JOB"
+"""Environment variable that names the job of a driver that a worker starts."""
+
 RATE_WINDOW_S = 20.0
 """Seconds that a rate is measured over while a stage runs: it follows what changes, and does not
 jump with every task (arbitrary)."""
@@ -139,7 +142,7 @@ class JobRecord:
         self._errors = History()
         self._started = clock()
         self._fields: dict[str, Any] = {
-            "name": f"{command}-{secrets.token_hex(3)}",
+            "name": os.environ.get(NAME_VARIABLE) or f"{command}-{secrets.token_hex(3)}",
             "command": command,
             "call": show_printable(call),
             "version": __version__,

@@ -164,6 +164,8 @@ class ClusterOptions:
     """Serve the dashboard of a `LocalCluster` on loopback and say its address."""
     performance_report: Path | None = None
     """``.html`` file for Dask's report of which task ran where and when; for a cluster."""
+    upload_code: bool = False
+    """Send this dask_quant to workers of a running cluster that have none."""
 
     def __post_init__(self) -> None:
         set_integers(self, "workers", "memory_limit_bytes")
@@ -199,6 +201,10 @@ class ClusterOptions:
         require(
             not (remote and self.memory_limit_bytes is not None),
             "Got --memory-limit together with a scheduler; a running cluster has its own limits.",
+        )
+        require(
+            not self.upload_code or remote,
+            "Got --upload-code without a scheduler; workers that are started here have dask_quant.",
         )
         tls = (self.tls_ca_file, self.tls_cert, self.tls_key)
         require(

@@ -12,6 +12,8 @@ import click
 
 import dask_quant as dq
 from dask_quant.faces import terminal
+from dask_quant.faces.cli_command import Group
+from dask_quant.faces.cli_jobs import attach, cancel, jobs, status
 from dask_quant.faces.cli_options import (
     ALPHA,
     ANY_SOURCES,
@@ -62,42 +64,7 @@ if TYPE_CHECKING:
 DEMO_FOLDER = "dask-quant-demo"
 
 
-class _OneLineUsage(click.Command):
-    """Says what is wrong with its arguments as it says any other error."""
-
-    def make_context(
-        self, info_name: Any, args: list[str], parent: click.Context | None = None, **extra: Any
-    ) -> click.Context:
-        """Parse ``args``; exit with 2 when they are wrong."""
-        as_json = "--json" in args
-        try:
-            return super().make_context(info_name, args, parent, **extra)
-        except click.exceptions.NoArgsIsHelpError:
-            raise  # shows the help, which is what a bare command is for
-        except click.UsageError as error:
-            path = "dask-quant" if error.ctx is None else error.ctx.command_path
-            terminal.exit_usage(self.name or "", error.format_message(), path, as_json=as_json)
-
-
-class _Command(_OneLineUsage):
-    """A command."""
-
-
-class _Group(_OneLineUsage, click.Group):
-    """A group of such commands."""
-
-    command_class = _Command
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Find the command that ``args`` begin with; exit with 2 when there is none."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            text, as_json = error.format_message(), "--json" in args
-            terminal.exit_usage(args[0], text, ctx.command_path, as_json=as_json)
-
-
-@click.group(cls=_Group, name="quant", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, name="quant", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(dq.__version__, prog_name="dask-quant")
 def cli() -> None:
     """Exact colour quantization of images, on threads or on a Dask cluster."""
@@ -438,6 +405,10 @@ def demo(out: Path, overwrite: bool, quiet: bool, as_json: bool) -> None:
     """Make real pictures in 2, 5, 10, 15 and 24 colours, side by side: a first run."""  # fmt: skip
     with terminal.run_command("demo", quiet=quiet, as_json=as_json) as screen:
         screen.show_comparisons(dq.make_demo(out, overwrite=overwrite, listener=screen.listen))
+
+
+for each in (jobs, status, attach, cancel):
+    cli.add_command(each)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from dask_quant.options import FRAMES, ClusterOptions, parse_bytes, parse_chunks
 from dask_quant.segment_options import INITS, SCALES, parse_bands, parse_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -131,14 +131,19 @@ PAGE_OPTIONS = _combine(
                  help="Level of the pyramid of a TIFF or OME-Zarr; 0: all pixels."),
 )  # fmt: skip
 
-CLUSTER_OPTIONS = _combine(
-    click.option("--workers", type=int, metavar="N", help="Start N worker processes here."),
-    click.option("--memory-limit", metavar="SIZE", help="Memory for the whole job, such as 1.5GB."),
+SCHEDULER_OPTIONS = _combine(
     click.option("--scheduler", metavar="ADDRESS", help="Use a running scheduler, tcp:// or tls://."),
     click.option("--scheduler-file", type=PATH, help="Use the scheduler that wrote this file."),
     click.option("--tls-ca-file", type=PATH, help="Certificate authority for tls://."),
     click.option("--tls-cert", type=PATH, help="Certificate of this client."),
     click.option("--tls-key", type=PATH, help="Private key of this client."),
+)  # fmt: skip
+CLUSTER_OPTIONS = _combine(
+    click.option("--workers", type=int, metavar="N", help="Start N worker processes here."),
+    click.option("--memory-limit", metavar="SIZE", help="Memory for the whole job, such as 1.5GB."),
+    SCHEDULER_OPTIONS,
+    click.option("--detach", is_flag=True, help="Have a worker drive the job; return its name."),
+    click.option("--upload-code", is_flag=True, help="Send dask_quant to workers that have none."),
     click.option("--dashboard", is_flag=True, help="Serve the dashboard of --workers on loopback."),
     click.option("--performance-report", type=PATH, metavar="FILE.html",
                  help="Write Dask's report of a cluster: which task ran where and when."),
@@ -269,17 +274,24 @@ def alpha_option(given: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
+def scheduler_options(given: Mapping[str, Any]) -> ClusterOptions:
+    """Return where a running scheduler is, from parsed options; all others are passed over."""
+    names = ("scheduler", "scheduler_file", "tls_ca_file", "tls_cert", "tls_key", "upload_code")
+    return ClusterOptions(**{name: given[name] for name in names if name in given})
+
+
 def job_options(given: dict[str, Any]) -> dict[str, Any]:
     """Return the keyword arguments of a job from parsed options."""
     options = dict(given)
     if "matte" in options:
         options = alpha_option(options)
+    options.pop("detach", None)
     limit, chunks = options.pop("memory_limit"), options.pop("chunks")
     if chunks is not None:
         shape = parse_chunks(chunks)
         options["chunks"] = (shape.rows, shape.columns)
     names = ("workers", "scheduler", "scheduler_file", "tls_ca_file", "tls_cert", "tls_key",
-             "dashboard", "performance_report")  # fmt: skip
+             "upload_code", "dashboard", "performance_report")  # fmt: skip
     options["cluster"] = ClusterOptions(
         memory_limit_bytes=None if limit is None else parse_bytes(limit),
         **{name: options.pop(name) for name in names},

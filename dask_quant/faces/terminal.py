@@ -237,23 +237,32 @@ class Screen:
 
     def show_segments(self, report: SegmentReport) -> None:
         """Show what classes were found."""
-        self._show_view(report.to_json(), view_classes(report))
+        self.show_view(report.to_json(), view_classes(report))
 
     def show_color_curve(self, curve: ColorCurve) -> None:
         """Show scores of numbers of colours."""
-        self._show_view({"command": self.command, **curve.to_json()}, view_colors(curve))
+        self.show_view({"command": self.command, **curve.to_json()}, view_colors(curve))
 
     def show_curve(self, curve: ClassCurve) -> None:
         """Show how good numbers of classes are."""
-        self._show_view({"command": self.command, **curve.to_json()}, view_scores(curve))
+        self.show_view({"command": self.command, **curve.to_json()}, view_scores(curve))
 
-    def _show_view(self, values: dict[str, Any], view: View) -> None:
+    def show_view(self, values: dict[str, Any], view: View) -> None:
         """Show a table and a line below it, or the same as JSON."""
         if self.as_json:
             _print_json(values)
         elif not self.quiet:
             self._show_table(view.header, view.rows)
             self._print(view.summary)
+
+    def show_submitted(self, name: str) -> None:
+        """Show what a job is called that a worker drives."""
+        if self.as_json:
+            _print_json({"command": self.command, "job": name})
+            return
+        print(name)
+        if not self.quiet:
+            self._print(f"dask-quant attach {name} watches it, status tells of it, cancel ends it")
 
     def show_plan(self, plan: JobPlan) -> None:
         """Show what a job would do."""

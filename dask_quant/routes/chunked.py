@@ -38,6 +38,7 @@ from dask_quant.routes.common import (
 from dask_quant.routes.executing import open_executor
 from dask_quant.routes.outlining import check_outlined
 from dask_quant.routes.resuming import find_final, finish_state, keep_state, report_done
+from dask_quant.routes.visibility import check_inputs, check_output
 from dask_quant.sinks.label_file import (
     check_color_number,
     check_image_shape,
@@ -90,6 +91,8 @@ def _relabel_image(
         open_executor(job) as executor,
         _prepare_source(job, image, out, executor, state=state) as (source, plan, input_bytes),
     ):
+        check_inputs(executor, image)
+        check_output(executor, out)
         outcome = _fit_source(job, source, plan, out, executor, state)
         written = None if state is None else find_final(job, state, out)
         if written is None:
@@ -173,6 +176,7 @@ def fit_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
             input_bytes,
         ),
     ):
+        check_inputs(executor, image)
         outcome = _fit_source(job, source, plan, out, executor)
         peak = executor.peak_rss_bytes()
         outcome = write_palette_file(job, outcome, out)
@@ -187,6 +191,7 @@ def count_chunked(job: Job, path: str) -> tuple[ImageHeader, int]:
 def count_pixels(job: Job, image: Any) -> ColorHistogram:
     """Count the colours of one image, read as a Dask array."""
     with open_executor(job) as executor:
+        check_inputs(executor, image)
         limit = job.run.cluster.memory_limit_bytes
         source = open_source(image, job.run.page, limit_bytes=limit, alpha=job.reads)
         _tell_reading(job, source)

@@ -6,6 +6,7 @@ import os
 import secrets
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,8 @@ from dask_quant.routes.shared_palette import (
     write_group,
     write_shared,
 )
+from dask_quant.routes.visibility import check_folder, check_inputs
+from dask_quant.sinks.batch_files import LocalPlace
 from dask_quant.sinks.label_file import check_palette
 from dask_quant.sinks.state_folder import MANIFEST_NAME
 from dask_quant.sources.header import show_path
@@ -59,6 +62,9 @@ MIN_ISOLATED = 100
 """Images from which on tasks run in processes of their own even where there is no cluster: to start
 these takes a second (arbitrary)."""
 
+_MAX_LOOKED_AT = 100
+"""Sources that workers are asked for, the first (arbitrary)."""
+
 MAX_NAMED_OUTPUTS = 10_000
 """Outputs that a report names; of more, it names their folder, and the manifest names them."""
 
@@ -71,8 +77,11 @@ def relabel_many(job: Job, sources: Sources, folder: OutputFolder) -> Report:
     with ExitStack() as stack:
         index, n_ignored = stack.enter_context(open_index(job, sources, folder.target))
         executor = stack.enter_context(open_executor(job))
+        check_inputs(executor, *_name_some(sources, index))
         work = _plan_work(job, index, executor)
         output = stack.enter_context(folder.open(describe_job(job), **reusing))
+        if isinstance(output.place, LocalPlace):
+            check_folder(executor, output.place.scratch)
         work = replace(work, place=output.place)
         stack.enter_context(_working(work, executor, len(index)))
         run = CollectionRun(
@@ -94,6 +103,13 @@ def relabel_many(job: Job, sources: Sources, folder: OutputFolder) -> Report:
         run.tell_warnings()
         report = _report(job, run, outcome, folder, n_ignored=n_ignored)
         return replace(report, n_skipped=earlier.n_written)
+
+
+def _name_some(sources: Sources, index: Index) -> list[str | Path]:
+    """Return what workers are to see: sources as they were named, and the first image."""
+    named = [sources] if isinstance(sources, (str, Path)) else sources
+    first = [item.source for item, _ in islice(index.iterate_pending(), 1)]
+    return [*islice(named, _MAX_LOOKED_AT), *first]
 
 
 def _open_packing(index: Index, output: Output, work: Work) -> Packing | None:
@@ -279,6 +295,7 @@ def _counting(job: Job, sources: Sources) -> Iterator[tuple[CollectionRun, Color
     with ExitStack() as stack:
         index, n_ignored = stack.enter_context(open_index(job, sources, None))
         executor = stack.enter_context(open_executor(job))
+        check_inputs(executor, *_name_some(sources, index))
         work = _plan_work(job, index, executor)
         stack.enter_context(_working(work, executor, len(index)))
         run = CollectionRun(

@@ -39,6 +39,7 @@ from dask_quant.routes.common import (
 from dask_quant.routes.cutting import cut_sources
 from dask_quant.routes.executing import open_executor
 from dask_quant.routes.outlining import OUTLINE_SUFFIXES, check_outline_name, refuse_outline
+from dask_quant.routes.visibility import check_inputs, check_output
 from dask_quant.segment_report import SceneReport, SegmentReport
 from dask_quant.sinks.atomic import resolve_all_below, write_file_atomically
 from dask_quant.sinks.class_model_file import write_class_model
@@ -101,6 +102,10 @@ def segment_sources(job: SegmentJob, sources: Any, out: Path | None) -> SegmentR
         if job.model is not None:
             check_model_bands(job.model, raster)
     with open_executor(job) as executor:
+        check_inputs(executor, *named.sources)
+        for path in outputs:
+            if path is not None:
+                check_output(executor, path)
         needed = _plan_outline(job, rasters[0], outputs[0], executor)
         cut, projected = cut_sources(job, rasters, executor)
         model, fit, scale = _find_model(job, cut, executor)

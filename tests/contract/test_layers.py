@@ -64,6 +64,7 @@ LAYERS = (
     "sinks",
     # Where and how it is computed, and how that is watched.
     "listening",
+    "worker_check",
     "cluster",
     "execute",
     "performance",
@@ -71,6 +72,7 @@ LAYERS = (
     "watching",
     "dashboard",
     "board_client",
+    "detached",
     # Rows of numbers across a cluster.
     "row_flow",
     "row_input",
@@ -139,7 +141,10 @@ THIRD_PARTY = {
         *("raster_flow", "class_output", "outline_flow", "segmentation", "accessor", "estimator"),
         *("row_flow", "row_input", "scalable"),
     ),
-    "distributed": ("cluster", "execute", "dashboard", "board_client", "performance"),
+    "distributed": (
+        *("worker_check", "cluster", "execute", "performance"),
+        *("dashboard", "board_client", "detached"),
+    ),
     "tornado": ("dashboard",),
     "dask_ml": ("graphs", "row_input", "scalable"),
     "zarr": ("sources", "sinks"),
@@ -211,7 +216,7 @@ IMPORTS_WITHIN = {
 
 IMPORTS_BY_NAME = {
     f"{ROOT}": "names are loaded when they are first used",
-    f"{ROOT}.cluster": "asks a worker, which may lack the package, for its version",
+    f"{ROOT}.worker_check": "asks a worker, which may lack the package, for its version",
 }
 """Modules that import what a string names, and why."""
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from distributed import Client, LocalCluster, Security
 
-from dask_quant import cluster
+from dask_quant import cluster, worker_check
 from dask_quant.cluster import dashboard_link, open_client, plan_worker_bytes
 from dask_quant.errors import ClusterError
 from dask_quant.options import ClusterOptions
@@ -179,7 +179,7 @@ def test_the_active_client_is_used_and_left_open(running):
 
 
 def test_another_version_on_the_workers_is_said_in_one_line(running, monkeypatch):
-    monkeypatch.setattr(cluster, "__version__", "9.9")
+    monkeypatch.setattr(worker_check, "__version__", "9.9")
     options = ClusterOptions(scheduler=running.scheduler_address)
     with pytest.raises(ClusterError, match=r"this process has 9\.9; install") as caught:
         open_client(options).__enter__()
@@ -193,34 +193,6 @@ def test_a_scheduler_without_workers_is_said_in_one_line(monkeypatch):
         with pytest.raises(ClusterError, match="has no workers after") as caught:
             open_client(options).__enter__()
     assert f"dask worker {empty.scheduler_address}" in str(caught.value)
-
-
-BARE_WORKER = """
-import sys
-sys.modules["dask_quant"] = None  # any import of it fails, as where it is not installed
-from distributed.cli.dask_worker import main
-if __name__ == "__main__":
-    main(sys.argv[1:])
-"""
-
-
-def test_a_worker_without_dask_quant_is_said_in_one_line(tmp_path):
-    program = tmp_path / "bare_worker.py"
-    program.write_text(BARE_WORKER)
-    with running_cluster(n_workers=0) as empty:
-        address = empty.scheduler_address
-        arguments = ["--no-nanny", "--no-dashboard", "--nthreads=1", "--host=127.0.0.1"]
-        arguments += ["--dashboard-address=127.0.0.1:0", f"--local-directory={tmp_path}"]
-        worker = subprocess.Popen(
-            [sys.executable, str(program), address, *arguments], stderr=subprocess.DEVNULL
-        )
-        try:
-            with pytest.raises(ClusterError, match=r"has dask_quant none .* install") as caught:
-                open_client(ClusterOptions(scheduler=address)).__enter__()
-        finally:
-            worker.terminate()
-            worker.wait(30)
-    assert "\n" not in str(caught.value)
 
 
 def make_certificate(folder):

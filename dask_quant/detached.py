@@ -1,0 +1,276 @@
+"""Jobs whose driver runs on the cluster: who asked for one may leave, and come back.
+
+A task on a worker starts the command in a process of its own, beside the worker, and waits for it
+without taking a thread from other tasks. What the command tells is on the board
+(`dask_quant.board`) under the name that the job was given, for whoever asks. When the worker dies,
+the driver ends with it, and the scheduler has another worker start it again, which goes on where
+the first one was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from typing import TYPE_CHECKING, Any
+
+from dask_quant.board import PUT_OPERATION, RUNNING
+from dask_quant.board_client import read_job, read_jobs
+from dask_quant.cluster import find_tls_options, open_client, open_connection
+from dask_quant.errors import JobError
+from dask_quant.events import Event, ignore_event
+from dask_quant.job_record import NAME_VARIABLE, JobRecord
+from dask_quant.options import ClusterOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from distributed import Client, Worker
+
+    from dask_quant.events import Listener
+
+KEY_PREFIX = "dask-quant-driver-"
+"""Beginning of the keys of tasks that drive jobs, before the name of the job."""
+
+RETRIES = 10
+"""Times that a driver is started again whose worker died (arbitrary)."""
+
+_POLL_S = 0.5
+
+_END_TIMEOUT_S = 60.0
+"""Seconds that a driver has to end in once it was told to, before it is killed; as long is waited
+for one whose worker died (arbitrary)."""
+
+_TOLD_CHARACTERS = 2_000
+"""Characters of what a driver said that are told when it failed early."""
+
+_MAIN = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); "
+    "from dask_quant.faces.driver import main; main()"
+)
+"""What a driver runs: the package of the worker, wherever that has it from."""
+
+
+def submit_job(client: Client | ClusterOptions, command: str, arguments: Sequence[str]) -> str:
+    """Have a cluster run a command, and return the name of the job at once. **Eager**.
+
+    Parameters
+    ----------
+    client : Client or ClusterOptions
+        Of a cluster whose workers have dask_quant, or where its scheduler is.
+    command : str
+        The command, such as ``quantize``.
+    arguments : sequence of str
+        What follows ``dask-quant``, but for what says where the scheduler is. Paths are seen from
+        the working directory of this process.
+
+    Returns
+    -------
+    str
+        What the job is called on the board.
+
+    Raises
+    ------
+    ClusterError
+        When no scheduler answers, it can keep no board, or workers lack the software.
+    """
+    if isinstance(client, ClusterOptions):
+        with open_client(client) as opened:
+            assert opened is not None, "a scheduler is named"
+            return submit_job(opened, command, arguments)
+    from distributed import fire_and_forget
+
+    read_jobs(client)  # has the scheduler keep a board
+    record = JobRecord(command, " ".join(["dask-quant", *arguments]), time.time)
+    _put(client, record.to_json() | {"driver": {}})
+    task = client.submit(
+        run_driver,
+        *(record.name, list(arguments), os.getcwd()),
+        key=KEY_PREFIX + record.name,
+        retries=RETRIES,
+        pure=False,
+    )
+    fire_and_forget(task)
+    return record.name
+
+
+def cancel_job(client: Client | ClusterOptions, name: str) -> dict[str, Any]:
+    """End the driver of a job that runs on a cluster, and return what is known of it. **Eager**.
+
+    What is finished stays, and the same command goes on with ``--resume``.
+
+    Parameters
+    ----------
+    client : Client or ClusterOptions
+        A client, or where a running scheduler is.
+    name : str
+        What the job is called, or how that begins.
+
+    Returns
+    -------
+    dict
+        The job, as `dask_quant.board` describes it.
+
+    Raises
+    ------
+    JobError
+        When there is no such job, it does not run any more, or its driver is not on the cluster.
+    ClusterError
+        When no scheduler answers.
+    """
+    if isinstance(client, ClusterOptions):
+        with open_connection(client) as opened:
+            return cancel_job(opened, name)
+    from distributed import Future
+
+    job = read_job(client, name)
+    if job["status"] != RUNNING:
+        message = f"The job {job['name']} does not run any more: {job['outcome']}"
+        raise JobError(message)
+    if not is_driven(client, job["name"]):
+        driver = job["driver"]
+        message = (
+            f"The driver of {job['name']} is no task of the cluster but process "
+            f"{driver.get('pid')} on {driver.get('host')}; interrupt it there."
+        )
+        raise JobError(message)
+    client.cancel([Future(KEY_PREFIX + job["name"], client)], force=True)
+    return _wait_for_end(client, job["name"])
+
+
+def is_driven(client: Client, name: str) -> bool:
+    """Return whether the driver of a job is a task of the cluster that is not done. **Eager**."""
+    return not client.run_on_scheduler(_lacks_task, KEY_PREFIX + name)
+
+
+def follow_job(
+    client: Client | ClusterOptions, name: str, listener: Listener = ignore_event
+) -> dict[str, Any]:
+    """Tell a listener of a job's progress until it ends; return what is known of it. **Eager**.
+
+    Parameters
+    ----------
+    client : Client or ClusterOptions
+        A client, or where a running scheduler is.
+    name : str
+        What the job is called, or how that begins.
+    listener : callable
+        Told of each stage, as the listener of the job itself is.
+
+    Returns
+    -------
+    dict
+        The job, as `dask_quant.board` describes it.
+
+    Raises
+    ------
+    JobError
+        When there is no such job.
+    ClusterError
+        When the scheduler is gone.
+    """
+    if isinstance(client, ClusterOptions):
+        with open_connection(client) as opened:
+            return follow_job(opened, name, listener)
+    told: dict[str, int] = {}
+    while True:
+        job = read_job(client, name)
+        for stage in job["stages"]:
+            if told.get(stage["name"]) != stage["done"]:
+                told[stage["name"]] = stage["done"]
+                listener(Event(stage["name"], stage["done"], stage["total"], stage["unit"]))
+        if job["status"] != RUNNING and not is_driven(client, job["name"]):
+            return job
+        time.sleep(_POLL_S)
+
+
+def _lacks_task(key: str, dask_scheduler: Any) -> bool:
+    """Return whether a scheduler has no such task."""
+    return key not in dask_scheduler.tasks
+
+
+def _wait_for_end(client: Client, name: str) -> dict[str, Any]:
+    """Return what is known of a job once it does not run any more, or after a while."""
+    deadline = time.monotonic() + _END_TIMEOUT_S
+    job = read_job(client, name)
+    while job["status"] == RUNNING and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+        job = read_job(client, name)
+    return job
+
+
+def _put(client: Client, job: dict[str, Any]) -> None:
+    """Put a job on the board."""
+    client.sync(getattr(client.scheduler, PUT_OPERATION), job=job)
+
+
+# --- On a worker.
+
+
+def run_driver(name: str, arguments: list[str], folder: str) -> int:
+    """Run a command in a process of its own, and return its exit code. **Eager**; a task."""
+    from distributed import get_client, get_worker, secede
+
+    worker, client = get_worker(), get_client()
+    secede()
+    was_begun = bool(read_job(client, name)["driver"])
+    if was_begun:  # the worker of another driver died, which may need a moment to follow
+        _wait_for_end(client, name)
+        arguments = [each for each in arguments if each != "--overwrite"]
+        arguments += [] if "--resume" in arguments else ["--resume"]
+    with tempfile.TemporaryFile() as said:
+        try:
+            process = _start(worker, name, arguments, folder, said.fileno())
+        except OSError as error:
+            _tell_failure(client, name, f"Cannot start a driver in {folder!r}: {error.strerror}.")
+            return 1
+        code = _wait(worker, KEY_PREFIX + name, process)
+        said.seek(max(0, said.seek(0, os.SEEK_END) - _TOLD_CHARACTERS))
+        text = said.read().decode("utf-8", "replace").strip()
+    if code != 0:
+        _tell_failure(client, name, text.rpartition("\n")[2] or f"It ended with exit code {code}.")
+    return code
+
+
+def _start(
+    worker: Worker, name: str, arguments: Sequence[str], folder: str, said: int
+) -> subprocess.Popen[bytes]:
+    """Start a command beside a worker."""
+    where = [f"--scheduler={worker.scheduler.address}", *find_tls_options(worker.security)]
+    return subprocess.Popen(
+        [sys.executable, "-c", _MAIN, json.dumps(sys.path), *arguments, *where],
+        cwd=folder,
+        env={**os.environ, NAME_VARIABLE: name},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=said,
+    )
+
+
+def _wait(worker: Worker, key: str, process: subprocess.Popen[bytes]) -> int:
+    """Wait for a driver, which is ended when its task is cancelled; return its exit code."""
+    while process.poll() is None and not _is_cancelled(worker, key):
+        time.sleep(_POLL_S)
+    process.terminate()  # nothing to one that has ended
+    try:
+        return process.wait(_END_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def _is_cancelled(worker: Worker, key: str) -> bool:
+    """Return whether nobody wants a task any more that a worker runs, or it closes."""
+    task = worker.state.tasks.get(key)
+    return task is None or task.state == "cancelled" or worker.status.name != "running"
+
+
+def _tell_failure(client: Client, name: str, outcome: str) -> None:
+    """Tell the board how a job failed whose driver could not tell it."""
+    job = read_job(client, name)
+    if job["status"] == RUNNING:
+        now = time.time()
+        _put(client, job | {"status": "failed", "outcome": outcome, "ended": now, "updated": now})

@@ -1,0 +1,197 @@
+"""Jobs that workers drive: left, watched, ended, and gone on with where a worker dies."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import psutil
+import pytest
+from distributed import Client
+from PIL import Image
+
+import dask_quant as dq
+from dask_quant import board_client, detached
+from dask_quant.errors import JobError
+
+CLI = (sys.executable, "-m", "dask_quant.faces.cli")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """The address of a scheduler with two workers, each of which a nanny starts again."""
+    folder = tmp_path_factory.mktemp("cluster")
+    file = folder / "scheduler.json"
+    shared = ["--host=127.0.0.1", "--dashboard-address=127.0.0.1:0", f"--scheduler-file={file}"]
+    local = ["--nworkers=2", "--nthreads=1", f"--local-directory={folder}"]
+    processes = [
+        subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_" + role, *more, *shared],
+                         stderr=subprocess.DEVNULL, cwd=folder)
+        for role, more in (("scheduler", ["--port=0"]), ("worker", local))
+    ]  # fmt: skip
+    while not file.exists():
+        assert processes[0].poll() is None, "the scheduler ended"
+        time.sleep(0.05)
+    address = json.loads(file.read_text())["address"]
+    with Client(address) as client:
+        client.wait_for_workers(2)
+    yield address
+    for process in reversed(processes):
+        process.terminate()
+        process.wait(60)
+
+
+@pytest.fixture
+def client(cluster):
+    with Client(cluster) as client:
+        yield client
+
+
+@pytest.fixture
+def pictures(tmp_path, monkeypatch):
+    """A folder of pictures below the working directory."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    (tmp_path / "in").mkdir()
+    for number in range(24):
+        pixels = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "in" / f"{number:02}.png")
+    return tmp_path / "in"
+
+
+def read_pictures(folder):
+    return {path.name: path.read_bytes() for path in folder.glob("*.png")}
+
+
+def wait_until(condition):
+    while not condition():
+        time.sleep(0.05)
+
+
+def run_cli(cluster, *arguments):
+    done = subprocess.run(
+        [*CLI, *arguments, f"--scheduler={cluster}"], capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def find_driver(client, name):
+    """Return the process that drives a job, once it tells of itself."""
+    wait_until(lambda: board_client.read_job(client, name)["driver"])
+    return psutil.Process(int(board_client.read_job(client, name)["driver"]["pid"]))
+
+
+def test_a_job_is_left_watched_and_listed(cluster, pictures, tmp_path):
+    given = ["quantize", "in", "-o", "out", "-k", "4", "--detach"]
+    begin = run_cli(cluster, *given)
+    name = begin.stdout.strip()
+    assert begin.returncode == 0
+    assert name.startswith("quantize-")
+    assert f"dask-quant attach {name}" in begin.stderr
+    end = run_cli(cluster, "attach", name)
+    assert end.returncode == 0
+    assert "is done; 24 images" in end.stderr
+    listed = json.loads(run_cli(cluster, "jobs", "--json").stdout)["jobs"]
+    assert [job["status"] for job in listed if job["name"] == name] == ["done"]
+    assert name in run_cli(cluster, "jobs").stderr
+    told = json.loads(run_cli(cluster, "status", name, "--json").stdout)
+    assert (told["n_images"], told["status"], told["call"]) == (
+        *(24, "done"),
+        "dask-quant quantize in -o out -k 4 --scheduler=" + cluster,
+    )
+    dq.quantize(pictures, tmp_path / "here", n_colors=4)
+    assert read_pictures(tmp_path / "out") == read_pictures(tmp_path / "here")
+
+
+def test_a_job_whose_worker_is_killed_goes_on_elsewhere(client, pictures, tmp_path):
+    arguments = ["quantize", "in", "-o", "out", "-k", "4", "--per-image", "--overwrite"]
+    name = detached.submit_job(client, "quantize", arguments)
+    driver = find_driver(client, name)
+    wait_until(lambda: board_client.read_job(client, name)["stages"])
+    worker = driver.parent()
+    worker.kill()
+    job = detached.follow_job(client, name)
+    assert job["status"] == "done", job["outcome"]
+    assert job["driver"]["pid"] != driver.pid
+    assert not driver.is_running()
+    dq.quantize(pictures, tmp_path / "here", n_colors=4, per_image=True)
+    assert read_pictures(tmp_path / "out") == read_pictures(tmp_path / "here")
+    assert len((tmp_path / "out" / "manifest.jsonl").read_text().splitlines()) == 24
+
+
+def test_a_job_is_cancelled_and_gone_on_with(cluster, client, pictures, tmp_path):
+    name = detached.submit_job(client, "quantize", ["quantize", "in", "-o", "out", "-k", "4"])
+    driver = find_driver(client, name)
+    wait_until(lambda: board_client.read_job(client, name)["stages"])
+    done = run_cli(cluster, "cancel", name)
+    assert done.returncode == 0
+    assert f"{name} is cancelled" in done.stderr
+    wait_until(lambda: not driver.is_running())
+    assert run_cli(cluster, "attach", name).returncode == 130
+    again = run_cli(cluster, "cancel", name)
+    assert again.returncode == 1
+    assert f"The job {name} does not run any more" in again.stderr
+    dq.quantize(pictures, tmp_path / "out", n_colors=4, resume=True)
+    assert len(read_pictures(tmp_path / "out")) == 24
+
+
+def test_a_job_that_fails_before_it_begins_is_told_of(cluster, client, pictures):
+    name = detached.submit_job(client, "quantize", ["quantize", "nowhere", "-o", "out"])
+    job = detached.follow_job(client, name)
+    assert job["status"] == "failed"
+    assert "nowhere" in job["outcome"]
+    done = run_cli(cluster, "attach", name)
+    assert done.returncode == 1
+    assert "nowhere" in done.stderr
+
+
+def test_a_folder_that_workers_lack_is_told_of(client, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    monkeypatch.setattr(os, "getcwd", lambda: str(gone))
+    name = detached.submit_job(client, "quantize", ["quantize", "in", "-o", "out"])
+    job = detached.follow_job(client, name)
+    assert job["status"] == "failed"
+    assert f"Cannot start a driver in {str(gone)!r}" in job["outcome"]
+
+
+def test_a_job_that_another_process_drives_is_not_cancelled(client):
+    detached._put(client, {"name": "palette-0", "started": 1.0, "driver": {"pid": 3, "host": "h"}})
+    with pytest.raises(JobError, match="no task of the cluster but process 3 on h; interrupt"):
+        detached.cancel_job(client, "palette-0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["quantize", "in", "-o", "out", "--detach"], "Got --detach without --scheduler"),
+        (["quantize", "-", "-o", "out", "--detach", "--scheduler=tcp://a:1"], "standard input"),
+        (["jobs"], "scheduler"),
+    ],
+)
+def test_what_cannot_be_left_is_refused(arguments, words, tmp_path):
+    done = subprocess.run(
+        [*CLI, *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_driver_ends_when_what_started_it_is_gone():
+    child = "import sys; from dask_quant.faces import driver; driver._end_with(int(sys.argv[1]))"
+    parent = f"""
+import os, subprocess, sys
+started = [sys.executable, "-c", {child!r}, str(os.getpid())]
+print(subprocess.Popen(started, stdout=subprocess.DEVNULL).pid, flush=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True, check=True
+    )
+    pid = int(done.stdout)
+    wait_until(lambda: not psutil.pid_exists(pid))
