@@ -104,7 +104,7 @@ def test_a_large_palette_is_shown_in_part(parse_page, report):
 
 
 def test_a_palette_for_each_image_is_not_shown(parse_page, report):
-    each = dataclasses.replace(report, palette=None, n_unique_colors=None)
+    each = dataclasses.replace(report, palette=None, n_unique_colors=None, n_palettes=1200)
     page = render(parse_page, each)
     assert "Palette" not in page.texts
     assert "a palette for each image, 2 colours at most" in page.text
