@@ -30,6 +30,7 @@ LAYERS = (
     "segment_options",
     "events",
     "process",
+    "rich_display",
     "georeference",
     "pixel_grid",
     "premultiplied",
@@ -91,6 +92,8 @@ LAYERS = (
     "routes",
     # Pages about jobs that are done.
     "job_report",
+    # What values look like in a notebook.
+    "displays",
     # What users call. The faces come last, for they call what the package exports.
     "comparison",
     "color_choice",
@@ -203,6 +206,7 @@ IMPORTS_WITHIN = {
 
 IMPORTS_BY_NAME = {
     f"{ROOT}": "names are loaded when they are first used",
+    f"{ROOT}.rich_display": "values stand above what draws them, and few are looked at",
     f"{ROOT}.cluster": "asks a worker, which may lack the package, for its version",
 }
 """Modules that import what a string names, and why."""
