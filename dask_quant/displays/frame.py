@@ -28,6 +28,7 @@ figure { margin: 0; }
 .figures .alert { margin: 0; padding: 0 0 0 12px; border-width: 0 0 0 3px; background: none; }
 .figures dt, .figures dd { padding: 0; width: auto; float: none; }
 .swatches li { margin: 0; }
+.swatches .count { white-space: normal; }
 .swatches code { background: none; padding: 0; }
 .squares { display: flex; flex-wrap: wrap; gap: 2px; margin-top: 12px; }
 .squares i { width: 20px; height: 20px; border-radius: 3px; }
