@@ -27,6 +27,7 @@ _OWN = """
 figure { margin: 0; }
 .figures .alert { margin: 0; padding: 0 0 0 12px; border-width: 0 0 0 3px; background: none; }
 .figures dt, .figures dd { padding: 0; width: auto; float: none; }
+.swatches { grid-template-columns: repeat(auto-fill, minmax(200px, 1fr)); }
 .swatches li { margin: 0; }
 .swatches .count { white-space: normal; }
 .swatches code { background: none; padding: 0; }

@@ -88,8 +88,14 @@ def test_its_rules_touch_nothing_around_it_and_take_the_ink_of_the_page(value):
 
 
 def test_the_plain_text_stays(value):
-    assert "<" not in repr(value)[1:20]
-    assert "_repr_svg_" not in dir(value)
+    begins = (
+        "<Palette of ",
+        "<ColorHistogram of ",
+        "ColorCurve(scores=",
+        "JobPlan(n_",
+        "Report(co",
+    )
+    assert repr(value).startswith(begins)
 
 
 def test_what_draws_is_not_loaded_before_one_looks(value):
