@@ -12,6 +12,7 @@ from dask_quant.fit.curve import trace_palettes
 from dask_quant.fit.fitting import sort_colors
 from dask_quant.knee import find_elbow
 from dask_quant.results import explained_variance, psnr_db
+from dask_quant.rich_display import draw_html
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,6 +89,10 @@ class ColorCurve:
         writer.writeheader()
         writer.writerows(score.to_json() for score in self.scores)
         return text.getvalue()
+
+    def _repr_html_(self) -> str:
+        """Draw the curve for a notebook, with its elbow and the palette there."""
+        return draw_html(self, "color_curve")
 
 
 def trace_curve(

@@ -28,6 +28,7 @@ from dask_quant.kernels.count_block import (
     unpack_colors,
 )
 from dask_quant.premultiplied import as_opaque, clear_hidden, place_colors, scale_points
+from dask_quant.rich_display import draw_html
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -192,6 +193,10 @@ class ColorHistogram:
 
     def __repr__(self) -> str:
         return f"<ColorHistogram of {len(self):,} colours, {self.n_pixels:,} pixels>"
+
+    def _repr_html_(self) -> str:
+        """Draw for a notebook how many colours there are, and where they lie."""
+        return draw_html(self, "histogram")
 
 
 class ColorCounter:

@@ -7,7 +7,6 @@ colour stands for. It is immutable, small, and knows how to show itself.
 from __future__ import annotations
 
 import hashlib
-import html
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from dask_quant.errors import OptionError, PaletteError
 from dask_quant.options import MAX_COLORS
 from dask_quant.premultiplied import OPAQUE, as_opaque, clear_hidden
+from dask_quant.rich_display import draw_html
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 MAX_COLORS_8BIT = 256
 """Most colours that an 8-bit label tells apart."""
-
-_MAX_SWATCHES = 1024
-"""Swatches drawn in a notebook before the rest is summed up in words (arbitrary)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,28 +122,8 @@ class Palette:
         return f"<Palette of {len(self)} colours: {shown}>"
 
     def _repr_html_(self) -> str:
-        """Draw the colours as swatches, as wide as their share of the pixels where it is known."""
-        shares = self._shares()
-        swatches = "".join(
-            f'<div title="{index}: {html.escape(text)}{_share_text(share)}" '
-            f'style="background:{text};flex:{share or 1:.4f} 0 8px;height:48px"></div>'
-            for index, (text, share) in enumerate(
-                zip(self.hex[:_MAX_SWATCHES], shares[:_MAX_SWATCHES], strict=True)
-            )
-        )
-        rest = len(self) - _MAX_SWATCHES
-        more = f" (the first {_MAX_SWATCHES} are shown)" if rest > 0 else ""
-        return (
-            f"<div><div>Palette of {len(self)} colours{more}</div>"
-            f'<div style="display:flex;flex-wrap:wrap;max-width:720px">{swatches}</div></div>'
-        )
-
-    def _shares(self) -> list[float | None]:
-        """Return each colour's share of the pixels, or None where counts are unknown."""
-        total = 0 if self.counts is None else int(self.counts.sum())
-        if self.counts is None or total == 0:
-            return [None] * len(self)
-        return [int(count) / total for count in self.counts]
+        """Draw the colours for a notebook, with their shares where counts are known."""
+        return draw_html(self, "palette")
 
     def to_matplotlib(self, name: str = "dask_quant") -> ListedColormap:
         """Return the palette as a `matplotlib.colors.ListedColormap` (extra ``plot``).
@@ -245,8 +222,3 @@ def show_color(levels: bytes) -> str:
     """Return three levels, and an alpha if there is one that is not opaque, as ``#rrggbbaa``."""
     is_opaque = len(levels) == 4 and levels[3] == OPAQUE
     return f"#{levels[:3].hex() if is_opaque else levels.hex()}"
-
-
-def _share_text(share: float | None) -> str:
-    """Return a share as text for a tooltip."""
-    return "" if share is None else f" ({share:.2%})"

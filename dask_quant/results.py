@@ -6,6 +6,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from dask_quant.rich_display import draw_html
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -127,6 +129,10 @@ class Report:
             "manifest": self.manifest,
             "version": self.version,
         }
+
+    def _repr_html_(self) -> str:
+        """Draw figures, palette and what was set aside for a notebook."""
+        return draw_html(self, "report")
 
 
 def psnr_db(mse: float) -> float | None:

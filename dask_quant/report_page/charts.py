@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from dask_quant.report_page.axes import (
+    SIZE,
+    draw_levels,
+    draw_tick,
+    name_axes,
+    place_across,
+    place_down,
+    round_up,
+)
 from dask_quant.report_page.markup import count_images, show_seconds, show_text
 
 if TYPE_CHECKING:
@@ -16,15 +25,6 @@ MAX_BARS = 40
 
 _MIN_BARS = 8
 """Bars at least, some of them empty, so that a lone one is no wall (arbitrary)."""
-
-_SIZE = (520.0, 260.0)
-"""Width and height of a drawing in its own units."""
-
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 14.0, 12.0, 50.0
-"""Room for axes and their names around the bars."""
-
-_LABEL_WIDTH = 48.0
-"""Room that the widest label of the horizontal axis takes: ``100 ms``."""
 
 _N_TICKS = 6
 """Labels along the horizontal axis, about."""
@@ -60,16 +60,16 @@ def draw_distribution(
     bars = _gather(distribution)
     show = show_seconds if distribution.scale == "log" else lambda value: f"{value:g} {unit}"
     edges = [_edge(distribution, bars, place) for place in range(len(bars.heights) + 1)]
-    top = _round_up(max(bars.heights))
+    top = int(round_up(max(bars.heights)))
     named = f'aria-labelledby="{identifier}-title {identifier}-desc"'
     parts = [
-        f'<svg viewBox="0 0 {_SIZE[0]:g} {_SIZE[1]:g}" role="img" {named}>',
+        f'<svg viewBox="0 0 {SIZE[0]:g} {SIZE[1]:g}" role="img" {named}>',
         f'<title id="{identifier}-title">{show_text(title)}</title>',
         f'<desc id="{identifier}-desc">{show_text(_describe(bars, edges, show))}</desc>',
-        *_draw_levels(top),
+        *draw_levels([(level, f"{level:,}") for level in (0, top // 2, top)], top),
         *_draw_bars(bars, edges, top, show),
         *_draw_places(distribution, bars, edges),
-        *_name_axes(axis),
+        *name_axes(axis, "images"),
         "</svg>",
     ]
     return "\n".join(parts)
@@ -102,14 +102,6 @@ def _edge(distribution: Distribution, bars: _Bars, place: int) -> float:
     return 10**position if distribution.scale == "log" else position
 
 
-def _round_up(value: int) -> int:
-    """Return the next number of one digit and zeros that two halves make up."""
-    decade = 1
-    while 10 * decade < value:
-        decade *= 10
-    return next(base * decade for base in (2, 4, 6, 8, 10) if base * decade >= value)
-
-
 def _describe(bars: _Bars, edges: Sequence[float], show: Callable[[float], str]) -> str:
     """Return in words what is drawn."""
     highest = max(range(len(bars.heights)), key=bars.heights.__getitem__)
@@ -121,28 +113,6 @@ def _describe(bars: _Bars, edges: Sequence[float], show: Callable[[float], str])
     )
 
 
-def _x(place: float, n_bars: int) -> float:
-    """Return where a bar begins, across."""
-    return _LEFT + (_SIZE[0] - _LEFT - _RIGHT) * place / n_bars
-
-
-def _y(height: float, top: float) -> float:
-    """Return where as many images are, down."""
-    return _SIZE[1] - _BOTTOM - (_SIZE[1] - _TOP - _BOTTOM) * height / top
-
-
-def _draw_levels(top: int) -> list[str]:
-    """Return the lines of the vertical axis and their labels."""
-    parts = []
-    for level in (0, top // 2, top):
-        y = _y(level, top)
-        parts.append(
-            f'<line class="grid" x1="{_LEFT:g}" x2="{_SIZE[0] - _RIGHT:g}" y1="{y:.1f}" '
-            f'y2="{y:.1f}"/><text class="end" x="{_LEFT - 7:g}" y="{y + 4:.1f}">{level:,}</text>'
-        )
-    return parts
-
-
 def _draw_bars(
     bars: _Bars, edges: Sequence[float], top: int, show: Callable[[float], str]
 ) -> list[str]:
@@ -151,12 +121,13 @@ def _draw_bars(
     for place, height in enumerate(bars.heights):
         if not height:
             continue
-        x, y = _x(place, n_bars), min(_y(height, top), _y(0, top) - 1)  # one image is seen, too
-        width = _x(place + 1, n_bars) - x
+        x, floor = place_across(place / n_bars), place_down(0, top)
+        y = min(place_down(height, top), floor - 1)  # one image is seen, too
+        width = place_across((place + 1) / n_bars) - x
         said = f"{show(edges[place])} to {show(edges[place + 1])}: {height:,}"
         parts.append(
             f'<rect class="bar" x="{x + width * 0.06:.2f}" y="{y:.2f}" width="{width * 0.88:.2f}" '
-            f'height="{_y(0, top) - y:.2f}"><title>{show_text(said)}</title></rect>'
+            f'height="{floor - y:.2f}"><title>{show_text(said)}</title></rect>'
         )
     return parts
 
@@ -169,18 +140,10 @@ def _draw_places(distribution: Distribution, bars: _Bars, edges: Sequence[float]
         if distribution.scale == "log"
         else range(0, n_bars + 1, max(1, round(n_bars / _N_TICKS)))
     )
-    return [_draw_tick(_x(place, n_bars), _label(distribution, edges[place])) for place in chosen]
-
-
-def _draw_tick(x: float, label: str) -> str:
-    """Return a mark of the horizontal axis and its label, which stays inside of the drawing."""
-    y, right = _SIZE[1] - _BOTTOM, _SIZE[0] - 2
-    is_cut = x + _LABEL_WIDTH / 2 > right
-    place = f'class="end" x="{right:g}"' if is_cut else f'class="middle" x="{x:.1f}"'
-    return (
-        f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{y:g}" y2="{y + 5:g}"/>'
-        f'<text {place} y="{y + 19:g}">{show_text(label)}</text>'
-    )
+    return [
+        draw_tick(place_across(place / n_bars), _label(distribution, edges[place]))
+        for place in chosen
+    ]
 
 
 def _choose_decades(bars: _Bars, n_bars: int) -> list[int]:
@@ -200,13 +163,3 @@ def _label(distribution: Distribution, value: float) -> str:
         return f"{value:g}"
     factor, unit = (1000, "ms") if value < 0.95 else (1, "s")
     return f"{float(f'{value * factor:.1g}'):,g} {unit}"
-
-
-def _name_axes(axis: str) -> list[str]:
-    """Return the names of both axes."""
-    center = (_LEFT + _SIZE[0] - _RIGHT) / 2
-    middle = (_TOP + _SIZE[1] - _BOTTOM) / 2
-    return [
-        f'<text class="name middle" x="{center:g}" y="{_SIZE[1] - 8:g}">{show_text(axis)}</text>',
-        f'<text class="name middle" transform="translate(14 {middle:g}) rotate(-90)">images</text>',
-    ]

@@ -104,6 +104,13 @@ def _make_line(cells: Sequence[str], kinds: Sequence[str]) -> str:
     return f'<tr><th scope="row"{first}</th>' + "".join(f"<td{o}</td>" for o in others) + "</tr>"
 
 
+def render_set_aside(named: Iterable[tuple[str, str]]) -> str:
+    """Return a table of inputs, named in HTML, and of the reasons why they were not written."""
+    rows = ((name, show_text(reason)) for name, reason in named)
+    table = make_table("Inputs that were not written", ("input", "reason"), rows, n_texts=2)
+    return f'<div class="quarantined">{table}</div>'
+
+
 def make_picture(picture: Picture | str, label: str) -> str:
     """Return a picture, described as ``label``, or a box that says why there is none."""
     if isinstance(picture, str):

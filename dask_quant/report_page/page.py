@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from dask_quant.options import format_bytes
 from dask_quant.report_page.charts import draw_distribution
 from dask_quant.report_page.contents import GENERATOR
+from dask_quant.report_page.figures import describe_job, render_figures
 from dask_quant.report_page.markup import (
     count_images,
     make_picture,
     make_section,
     make_table,
+    render_set_aside,
     show_float,
     show_int,
     show_name,
@@ -65,7 +67,7 @@ def render_page(contents: PageContents) -> str:
 <body>
 <header>
 <h1>{show_text(title)}</h1>
-<p class="lead">{show_text(_describe_job(report))}</p>
+<p class="lead">{show_text(describe_job(report))}</p>
 </header>
 <main>
 {parts}
@@ -79,7 +81,7 @@ def render_page(contents: PageContents) -> str:
 def _render_parts(contents: PageContents) -> Iterator[str]:
     """Yield the parts of the page; an empty text where there is nothing to tell."""
     report, summary = contents.report, contents.summary
-    yield make_section("figures", "Figures", _render_figures(report))
+    yield make_section("figures", "Figures", render_figures(report))
     if contents.single is not None:
         yield _render_single(contents.single)
     yield _render_quarantined(report, summary)
@@ -98,26 +100,6 @@ def _name_job(report: Report) -> str:
     return f"dask-quant {report.command}"
 
 
-def _describe_job(report: Report) -> str:
-    """Return in one line what was done."""
-    n_colors = "1 colour" if report.n_colors == 1 else f"{report.n_colors:,} colours"
-    if report.palette is None and report.n_palettes == report.n_images:
-        colors = f"a palette for each image, {n_colors} at most"
-    elif report.palette is None:
-        colors = f"{_count_palettes(report)} of at most {n_colors}"
-    elif report.n_images > 1:
-        colors = f"one palette of {n_colors} for all of them"
-    else:
-        colors = f"a palette of {n_colors}"
-    dither = "" if report.dither == "none" else f", dithered by {report.dither}"
-    return f"{show_int(report.n_pixels)} pixels, {colors}{dither}"
-
-
-def _count_palettes(report: Report) -> str:
-    """Return how many palettes there are."""
-    return "1 palette" if report.n_palettes == 1 else f"{report.n_palettes:,} palettes"
-
-
 def _describe_end(contents: PageContents) -> str:
     """Return the last line: by what, and when, this was made."""
     made = f"dask-quant {contents.report.version}"
@@ -125,63 +107,6 @@ def _describe_end(contents: PageContents) -> str:
     if finished is None:
         return made
     return f"{made}; the last image: {datetime.fromtimestamp(finished, UTC):%Y-%m-%d %H:%M UTC}"
-
-
-def _render_figures(report: Report) -> str:
-    """Return the figures of the whole job."""
-    return f'<dl class="figures">\n{"".join(_make_figures(report))}</dl>'
-
-
-def _make_figures(report: Report) -> Iterator[str]:
-    """Yield each figure of the whole job."""
-    n_now, total = report.n_images - report.n_skipped, report.seconds["total"]
-    before = f"{report.n_skipped:,} of them by an earlier run" if report.n_skipped else ""
-    yield _make_figure("Images written", show_int(report.n_images), before)
-    if report.quarantined:
-        number = show_int(len(report.quarantined))
-        yield _make_figure("Set aside", number, "with reasons, below", is_alert=True)
-    if report.n_ignored:
-        yield _make_figure("Other files", show_int(report.n_ignored), "no images; left alone")
-    exact = "every pixel is exact" if report.mse == 0 else "mean squared error"
-    yield _make_figure("mse", show_float(report.mse), exact)
-    if report.psnr_db is not None:
-        yield _make_figure("PSNR", show_float(report.psnr_db, unit=" dB"))
-    yield _make_figure("Variance explained", f"{report.explained_variance:.2%}")
-    yield from _make_color_figure(report)
-    sizes = f"{format_bytes(report.input_bytes)} → {format_bytes(report.output_bytes)}"
-    yield _make_figure("Size", _show_ratio(report.input_bytes, report.output_bytes), sizes)
-    speed = f"{n_now / total:,.1f} images per second" if n_now > 1 and total else ""
-    yield _make_figure("Time", show_seconds(total), speed)
-    peak = format_bytes(report.peak_rss_bytes)
-    yield _make_figure("Peak memory", peak, "of all processes together")
-
-
-def _make_color_figure(report: Report) -> Iterator[str]:
-    """Yield how many colours there were and are."""
-    if report.n_unique_colors is None:
-        yield _make_figure("Colours", f"≤ {report.n_colors:,}", "in each image")
-        if report.n_palettes < report.n_images:
-            yield _make_figure("Palettes", show_int(report.n_palettes), "that images share")
-        if report.n_beyond:
-            more = "even with palettes of their own"
-            yield _make_figure("Beyond the target", show_int(report.n_beyond), more, is_alert=True)
-    else:
-        yield _make_figure("Colours", show_int(report.n_colors), f"of {report.n_unique_colors:,}")
-
-
-def _make_figure(name: str, value: str, more: str = "", *, is_alert: bool = False) -> str:
-    """Return a figure with its name."""
-    kind = ' class="alert"' if is_alert else ""
-    remark = f'<dd class="more">{show_text(more)}</dd>' if more else ""
-    return (
-        f'<div{kind}><dt>{show_text(name)}</dt><dd class="value">{show_text(value)}</dd>{remark}'
-        "</div>\n"
-    )
-
-
-def _show_ratio(before: int, after: int) -> str:
-    """Return the outputs' share of the inputs' bytes."""
-    return f"{after / before:.0%}" if before else "-"
 
 
 def _render_single(pair: Pair) -> str:
@@ -244,9 +169,7 @@ def _render_quarantined(report: Report, summary: RowSummary | None) -> str:
         return ""
     left = n_all - len(named)
     note = f"{left:,} more are in the manifest." if left else ""
-    rows = ((name, show_text(reason)) for name, reason in named)
-    table = make_table("Inputs that were not written", ("input", "reason"), rows, n_texts=2)
-    body = f'<div class="quarantined">{table}</div>'
+    body = render_set_aside(named)
     return make_section("quarantined", f"Set aside: {n_all:,}", body, note)
 
 

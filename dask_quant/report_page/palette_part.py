@@ -17,16 +17,15 @@ MAX_SWATCHES = 256
 
 def render_palette(palette: Palette) -> str:
     """Return a part of the page about a palette, whose counts may not be known."""
-    swatches = "\n".join(_render_swatches(palette))
     left = len(palette) - MAX_SWATCHES
     note = f"The first {MAX_SWATCHES} of {len(palette):,}." if left > 0 else ""
-    body = f'{_render_bar(palette)}<ol class="swatches">\n{swatches}\n</ol>'
+    body = render_bar(palette) + render_swatches(palette, MAX_SWATCHES)
     return make_section("palette", "Palette", body, note)
 
 
-def _render_bar(palette: Palette) -> str:
+def render_bar(palette: Palette) -> str:
     """Return the colours side by side, each as wide as its share; nothing without counts."""
-    if palette.counts is None:
+    if palette.counts is None or not palette.counts.any():
         return ""
     parts = "".join(
         f'<i style="flex:{count} 0 0;background:{color}"></i>'
@@ -36,9 +35,15 @@ def _render_bar(palette: Palette) -> str:
     return f'<div class="spread" aria-hidden="true">{parts}</div>\n'  # swatches say the same
 
 
-def _render_swatches(palette: Palette) -> Iterator[str]:
-    """Yield a swatch for each colour, with its share where counts are known."""
-    for number, color in enumerate(palette.hex[:MAX_SWATCHES]):
+def render_swatches(palette: Palette, limit: int) -> str:
+    """Return a swatch for each of the first colours, with its share where counts are known."""
+    swatches = "\n".join(_list_swatches(palette, limit))
+    return f'<ol class="swatches">\n{swatches}\n</ol>'
+
+
+def _list_swatches(palette: Palette, limit: int) -> Iterator[str]:
+    """Yield a swatch for each of the first colours."""
+    for number, color in enumerate(palette.hex[:limit]):
         yield (
             f'<li><span class="chip" aria-hidden="true"><b style="background:{color}"></b></span>'
             f"<code>{color}</code>{_show_count(palette, number)}</li>"
@@ -47,7 +52,14 @@ def _render_swatches(palette: Palette) -> Iterator[str]:
 
 def _show_count(palette: Palette, number: int) -> str:
     """Return how many pixels a colour has, in HTML; nothing where counts are not known."""
-    if palette.counts is None:
+    share = show_share(palette, number)
+    if palette.counts is None or not share:
         return ""
-    count, total = int(palette.counts[number]), max(1, int(palette.counts.sum()))
-    return f'<span class="count">{count / total:.2%}, {count:,} px</span>'
+    return f'<span class="count">{share}, {palette.counts[number]:,} px</span>'
+
+
+def show_share(palette: Palette, number: int) -> str:
+    """Return the share of the pixels that a colour has; nothing where counts are not known."""
+    if palette.counts is None or not palette.counts.any():
+        return ""
+    return f"{int(palette.counts[number]) / int(palette.counts.sum()):.2%}"

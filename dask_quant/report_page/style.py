@@ -1,6 +1,6 @@
 """How a page looks: light or dark as the reader's system is, wide or narrow, on paper."""
 
-STYLE = """
+_PAGE = """
 :root {
   color-scheme: light dark;
   --page: #f6f5f2; --card: #ffffff; --ink: #1d1f24; --soft: #5d626d; --line: #dedcd6;
@@ -26,11 +26,40 @@ section {
   background: var(--card); border: 1px solid var(--line); border-radius: 12px;
   padding: 22px 24px; margin: 22px 0;
 }
+footer { color: var(--soft); font-size: 0.85rem; padding-bottom: 40px; }
+
+.strip { display: grid; grid-template-columns: repeat(auto-fill, minmax(310px, 1fr)); gap: 20px;
+  list-style: none; margin: 0; padding: 0; }
+.strip li { border: 1px solid var(--line); border-radius: 10px; padding: 12px; }
+figure { margin: 0; }
+.pair { display: grid; grid-template-columns: 1fr 1fr; gap: 10px; align-items: start; }
+.pair figure { min-width: 0; }
+.pair img { max-width: 100%; height: auto; border-radius: 6px; display: block; }
+.pair .missing { width: 100%; min-height: 120px; display: grid; place-items: center;
+  text-align: center; padding: 14px; border: 1px dashed var(--line); border-radius: 6px;
+  color: var(--soft); font-size: 0.8rem; overflow-wrap: anywhere; }
+.strip .frame { aspect-ratio: 1; display: grid; place-items: center; min-height: 0;
+  background: var(--page); border-radius: 6px; overflow: hidden; }
+.strip .frame img { max-height: 100%; width: auto; border-radius: 2px; }
+.strip .frame .missing { height: 100%; }
+.strip .frame .pixelated { width: 100%; object-fit: contain; }
+.large { grid-template-columns: repeat(2, minmax(0, max-content)); }
+.pair figcaption { color: var(--soft); font-size: 0.8rem; margin-top: 4px; }
+.pixelated { image-rendering: pixelated; }
+.strip p { margin: 8px 0 0; line-height: 1.4; }
+.strip .facts { color: var(--soft); font-size: 0.85rem; margin-top: 4px;
+  font-variant-numeric: tabular-nums; }
+.strip .facts b { color: var(--ink); }
+
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 24px; }
+.charts figcaption { font-weight: 600; margin-bottom: 6px; }
+.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 32px; }
+"""
+
+PARTS = """
 .note { color: var(--soft); margin: -4px 0 14px; max-width: 75ch; }
 .path { overflow-wrap: anywhere; font-family: ui-monospace, "DejaVu Sans Mono", Menlo, monospace;
   font-size: 0.86em; }
-footer { color: var(--soft); font-size: 0.85rem; padding-bottom: 40px; }
-
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(165px, 1fr));
   gap: 20px 24px; margin: 0; }
 .figures div { border-left: 3px solid var(--line); padding-left: 12px; }
@@ -58,31 +87,6 @@ footer { color: var(--soft); font-size: 0.85rem; padding-bottom: 40px; }
   background-size: 14px 14px; }
 .chip b { display: block; height: 100%; border-radius: 6px; }
 
-.strip { display: grid; grid-template-columns: repeat(auto-fill, minmax(310px, 1fr)); gap: 20px;
-  list-style: none; margin: 0; padding: 0; }
-.strip li { border: 1px solid var(--line); border-radius: 10px; padding: 12px; }
-figure { margin: 0; }
-.pair { display: grid; grid-template-columns: 1fr 1fr; gap: 10px; align-items: start; }
-.pair figure { min-width: 0; }
-.pair img { max-width: 100%; height: auto; border-radius: 6px; display: block; }
-.pair .missing { width: 100%; min-height: 120px; display: grid; place-items: center;
-  text-align: center; padding: 14px; border: 1px dashed var(--line); border-radius: 6px;
-  color: var(--soft); font-size: 0.8rem; overflow-wrap: anywhere; }
-.strip .frame { aspect-ratio: 1; display: grid; place-items: center; min-height: 0;
-  background: var(--page); border-radius: 6px; overflow: hidden; }
-.strip .frame img { max-height: 100%; width: auto; border-radius: 2px; }
-.strip .frame .missing { height: 100%; }
-.strip .frame .pixelated { width: 100%; object-fit: contain; }
-.large { grid-template-columns: repeat(2, minmax(0, max-content)); }
-.pair figcaption { color: var(--soft); font-size: 0.8rem; margin-top: 4px; }
-.pixelated { image-rendering: pixelated; }
-.strip p { margin: 8px 0 0; line-height: 1.4; }
-.strip .facts { color: var(--soft); font-size: 0.85rem; margin-top: 4px;
-  font-variant-numeric: tabular-nums; }
-.strip .facts b { color: var(--ink); }
-
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 24px; }
-.charts figcaption { font-weight: 600; margin-bottom: 6px; }
 svg { width: 100%; height: auto; display: block; }
 svg .bar { fill: var(--accent); }
 svg .grid { stroke: var(--line); }
@@ -92,7 +96,6 @@ svg .name { fill: var(--ink); font-size: 13px; }
 svg .middle { text-anchor: middle; }
 svg .end { text-anchor: end; }
 
-.columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 32px; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 0.92rem; }
 caption { text-align: left; font-weight: 600; padding-bottom: 6px; }
@@ -104,7 +107,10 @@ thead th { color: var(--soft); font-size: 0.82rem; white-space: nowrap; }
 .share { display: inline-block; height: 8px; border-radius: 4px; background: var(--accent);
   min-width: 1px; vertical-align: middle; }
 .quarantined th { width: 40%; }
+"""
+"""Rules of what a page is made of, without those of the page: a notebook shows such parts, too."""
 
+_MEDIA = """
 @media (max-width: 600px) {
   header, main, footer { padding-left: 14px; padding-right: 14px; }
   header { padding-top: 24px; }
@@ -129,4 +135,6 @@ thead th { color: var(--soft); font-size: 0.82rem; white-space: nowrap; }
     -webkit-print-color-adjust: exact; }
 }
 """
+
+STYLE = _PAGE + PARTS + _MEDIA
 """Rules of the page; no colour but those of the palette is set anywhere else."""

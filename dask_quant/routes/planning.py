@@ -11,6 +11,7 @@ from dask_quant.collection.run import count_tasks
 from dask_quant.collection.shard_index import ShardIndex
 from dask_quant.palette import MAX_COLORS_8BIT
 from dask_quant.process import count_cpus
+from dask_quant.rich_display import draw_html
 from dask_quant.routes.chunked import plan_source
 from dask_quant.routes.chunked_source import open_source
 from dask_quant.routes.collection_inputs import (
@@ -60,6 +61,10 @@ class JobPlan:
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON-ready values."""
         return asdict(self) | {"outputs": list(self.outputs)}
+
+    def _repr_html_(self) -> str:
+        """Show the plan as a table in a notebook."""
+        return draw_html(self, "job_plan")
 
 
 def plan_array(job: Job, array: Any, out: Path) -> JobPlan:

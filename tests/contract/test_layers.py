@@ -31,6 +31,7 @@ LAYERS = (
     "events",
     "process",
     "board",
+    "rich_display",
     "georeference",
     "pixel_grid",
     "premultiplied",
@@ -99,6 +100,8 @@ LAYERS = (
     "routes",
     # Pages about jobs that are done.
     "job_report",
+    # What values look like in a notebook.
+    "displays",
     # What users call. The faces come last, for they call what the package exports.
     "comparison",
     "color_choice",
@@ -217,6 +220,7 @@ IMPORTS_WITHIN = {
 IMPORTS_BY_NAME = {
     f"{ROOT}": "names are loaded when they are first used",
     f"{ROOT}.worker_check": "asks a worker, which may lack the package, for its version",
+    f"{ROOT}.rich_display": "values stand above what draws them, and few are looked at",
 }
 """Modules that import what a string names, and why."""
 

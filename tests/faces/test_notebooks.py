@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).parents[2]
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
 
 CELL_TIMEOUT_S = 300
-"""Seconds after which a cell hangs; the slowest takes some ten."""
+"""Seconds after which a cell hangs; the slowest takes some forty, on a busy machine."""
 
 MAX_BYTES = 600_000
 """Bytes of a notebook, pictures and all: what a page may take to load (arbitrary)."""

@@ -1,7 +1,6 @@
 import copy
 import dataclasses
 import pickle
-import re
 
 import numpy as np
 import pytest
@@ -103,24 +102,6 @@ def test_palettes_are_equal_by_colors_in_order():
     assert palette.digest != turned.digest
     assert tokenize(palette) != tokenize(turned)
     assert palette != "#ff0000"
-
-
-def test_html_shows_every_color_as_wide_as_its_share():
-    html = Palette(COLORS, [3, 1, 0])._repr_html_()
-    assert re.findall(r"background:(#\w{6})", html) == ["#ff0000", "#0080ff", "#010203"]
-    assert "75.00%" in html
-    assert "25.00%" in html
-    for counts in (None, [0, 0, 0]):
-        plain = Palette(COLORS, counts)._repr_html_()
-        assert plain.count("background:") == 3
-        assert "%" not in plain
-
-
-def test_html_of_a_large_palette_says_what_it_leaves_out():
-    codes = np.arange(2000)
-    html = Palette(np.stack([codes >> 8, codes & 255, codes * 0], axis=1))._repr_html_()
-    assert html.count("background:") == 1024
-    assert "the first 1024 are shown" in html
 
 
 def test_repr_is_short():
