@@ -37,6 +37,8 @@ FIELDS = {
     "outputs": list,
     "quarantined": list,
     "n_skipped": int,
+    "n_palettes": int,
+    "n_beyond": (int, type(None)),  # of families
     "seconds": dict,
     "peak_rss_bytes": int,
     "manifest": (str, type(None)),  # of a collection
