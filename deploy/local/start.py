@@ -134,6 +134,7 @@ def running_processes(
                 f"--port={arguments.port}",
                 f"--dashboard-address={LOOPBACK}:{arguments.dashboard_port}",
                 f"--scheduler-file={scheduler_file}",
+                "--preload=dask_quant.dashboard",
             )
         )
         wait_for_file(scheduler_file, children)
