@@ -1,7 +1,7 @@
 """One image as a Dask array: count, fit, relabel, write, in bounded waves of coarse tasks.
 
 What a large image goes through, and any image on a cluster. Pixels are read and labels written by
-the tasks; the histogram and the palette alone come back.
+the tasks; the histogram and the palette alone come back, from a distant cluster the palette alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,12 @@ import numpy as np
 from dask.delayed import delayed
 
 from dask_quant.execute import MAX_TASKS_PER_GRAPH, Executor
-from dask_quant.graphs.counting import count_leaves, merge_leaves, split_blocks
+from dask_quant.graphs.counting import (
+    count_leaves,
+    merge_histograms,
+    merge_leaves,
+    split_blocks,
+)
 from dask_quant.histogram import ColorCounter, ColorHistogram
 from dask_quant.kept_parts import NOTHING_DONE, cut_units, find_missing
 from dask_quant.kernels.count_block import DENSE_MIN_PIXELS
@@ -60,18 +65,24 @@ JOINED_NAME = "joined"
 
 def count_image(image: da.Array, executor: Executor) -> ColorHistogram:
     """Count the colours of ``(y, x, 3)`` uint8, exactly, in one pass. **Eager**."""
+    counts: ColorHistogram = executor.fetch(hold_counts(image, executor))
+    return counts
+
+
+def hold_counts(image: da.Array, executor: Executor) -> Any:
+    """Count as `count_image` does, and return what `Executor.hold` would. **Eager**."""
     n_pixels = image.shape[0] * image.shape[1]
     if shares_tables(n_pixels, executor):
         return _count_together(image, executor)
-    total, n_done = ColorHistogram.empty(), 0
+    total, n_done = executor.hold(ColorHistogram.empty), 0
     for part in split_blocks(image, MAX_TASKS_PER_GRAPH):
         leaves = count_leaves(part)
         sizes = _block_sizes(part)
         wave = executor.part_of(n_pixels, n_done)
         found = wave.compute(
-            merge_leaves(leaves), stage="count", leaves=leaves, sizes=sizes, unit="px"
+            merge_leaves(leaves), stage="count", leaves=leaves, sizes=sizes, unit="px", keeps=True
         )
-        total = total.merge(found)
+        total = executor.hold(merge_histograms, [total, found])
         n_done += sum(sizes)
     return total
 

@@ -6,9 +6,8 @@ The same calls run on threads, on the synchronous scheduler and on a distributed
 from __future__ import annotations
 
 import sys
-import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
@@ -20,7 +19,15 @@ from dask.base import get_scheduler
 from dask.callbacks import Callback
 
 from dask_quant.cluster import is_started_here
-from dask_quant.errors import ClusterError
+from dask_quant.cluster_tasks import (
+    RETRIES,
+    compute_graph,
+    keep_graph,
+    run_task,
+    stream_tasks,
+    submit_early,
+    telling_lost_work,
+)
 from dask_quant.events import Event, Notice, ignore_event
 from dask_quant.process import count_cpus, peak_rss_bytes
 
@@ -29,31 +36,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
 
     from dask.delayed import Delayed
-    from distributed import Client, Worker
+    from distributed import Client
 
     from dask_quant.events import Listener
 
 MAX_TASKS_PER_GRAPH = 2_048
 """Leaf tasks handed over at a time, so that schedulers stay quick however large the job."""
 
-RETRIES = 3
-"""Times that a failed task is tried again on a cluster."""
-
-STOP_TIMEOUT_S = 30
-"""Seconds to wait, when a job stops early, for its running tasks to end (arbitrary)."""
-
-MAX_LOSSES = 3
-"""Times that a task is handed over again whose workers died, as often as the scheduler allows, for
-reasons that are not its own: what may crash runs in a process of its own."""
-
 _SPARE_TASKS = 1
 """Tasks that wait for a thread of this process, so that none has to wait for a task."""
-
-_TASKS_PER_THREAD = 3
-"""Tasks that a cluster has for each of its threads, the running one included (arbitrary: while one
-is told of and the next is sent, there is another)."""
-
-_POLL_S = 0.05
 
 _THREADS = (None, "threads", "threading")
 """What Dask's ``scheduler`` setting says where its threads do the work."""
@@ -78,6 +69,7 @@ class Executor:
         leaves: Sequence[Delayed] = (),
         sizes: Sequence[int] | None = None,
         unit: str = "tasks",
+        keeps: bool = False,
     ) -> Any:
         """Compute ``root``, reporting progress as its ``leaves`` finish. **Eager**.
 
@@ -93,6 +85,8 @@ class Executor:
             Units that each leaf stands for; 1 when not given.
         unit : str
             What ``sizes`` counts.
+        keeps : bool, default False
+            Whether the result stays where `hold` would leave it.
 
         Raises
         ------
@@ -101,7 +95,8 @@ class Executor:
         """
         progress = _Progress(leaves, sizes, stage, unit, self.listener)
         if self.client is not None:
-            return _compute_on_cluster(self.client, root, leaves, progress)
+            keeps = keeps and self.is_distant
+            return compute_graph(self.client, root, leaves, progress.count, keeps=keeps)
         with self.activate(), progress:
             return dask.compute(root, scheduler=_find_get())[0]
 
@@ -137,7 +132,7 @@ class Executor:
         if self.client is None:
             with self.activate(), progress:
                 return list(dask.persist(*tasks, scheduler=_find_get()))
-        return _keep_on_cluster(self.client, tasks, progress)
+        return keep_graph(self.client, tasks, progress.count)
 
     def stream(
         self,
@@ -145,6 +140,7 @@ class Executor:
         tasks: Iterable[Any],
         *,
         stop: Callable[[], object] | None = None,
+        brief: Callable[[Any], Any] | None = None,
     ) -> Generator[Any]:
         """Yield ``function(task)`` for every task, as they end. **Eager**.
 
@@ -160,15 +156,73 @@ class Executor:
         stop : callable, optional
             Called in this process, and on every worker, when the results are given up before their
             end, to have the tasks that run end soon.
+        brief : callable, optional
+            What of each result comes to this process in any case. It is yielded in a pair, beside
+            the result, which stays where `hold` would leave it.
 
         Raises
         ------
         ClusterError
             When workers keep dying, or the cluster is gone.
         """
-        if self.client is not None:
-            return _stream_on_cluster(self.client, function, iter(tasks), stop)
-        return _stream_on_threads(self.n_threads, function, iter(tasks), stop)
+        if self.client is None:
+            stream = _stream_on_threads(self.n_threads, function, iter(tasks), stop)
+        else:
+            there = brief if self.is_distant else None
+            stream = stream_tasks(self.client, function, iter(tasks), stop, there)
+        return stream if brief is None or self.is_distant else _add_briefs(stream, brief)
+
+    @property
+    def is_distant(self) -> bool:
+        """Whether what is merged stays on the workers: their cluster is not of this process."""
+        return self.client is not None and not is_started_here(self.client)
+
+    def hold(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Return ``function(*args)``, or what stands for it on a worker of a distant cluster.
+
+        **Eager** here, **Lazy** there, where an error comes up in what needs the result. Among
+        ``args``, and in lists of them, may be what this returned.
+        """
+        if self.client is None or not self.is_distant:
+            return function(*args)
+        return submit_early(self.client, function, args)
+
+    def fetch(self, held: Any) -> Any:
+        """Return in this process what `hold` returned. **Eager**."""
+        return self.call(_return_same, held)
+
+    def call(self, function: Callable[..., Any], *args: Any, listens: bool = False) -> Any:
+        """Return ``function(*args)``, called where `hold` would call it. **Eager**.
+
+        With ``listens`` it is given a listener as well, as its last argument.
+
+        Raises
+        ------
+        ClusterError
+            When workers keep dying, or the cluster is gone.
+        """
+        if self.is_distant:
+            return self.run_task(function, *args, listens=listens, retries=0)
+        return function(*args, *([self.listener] if listens else []))
+
+    def run_task(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        listens: bool = False,
+        keeps: bool = False,
+        retries: int = RETRIES,
+    ) -> Any:
+        """Return ``function(*args)``, called by a worker where there is one. **Eager**.
+
+        Parameters and errors are those of `call`; with ``keeps`` the result stays where `hold`
+        would leave it, and a worker tries ``retries`` times more when it fails.
+        """
+        listener = self.listener if listens else None
+        if self.client is None:
+            return function(*args, *([] if listener is None else [listener]))
+        keeps = keeps and self.is_distant
+        return run_task(self.client, function, args, listener, retries=retries, keeps=keeps)
 
     @property
     def n_threads(self) -> int:
@@ -207,7 +261,7 @@ class Executor:
         """Make third parties that call ``compute`` themselves run where this executor does."""
         if self.client is not None:
             here = dask.config.set(scheduler=self.client)
-            with self.client.as_current(), here, _telling_lost_work():
+            with self.client.as_current(), here, telling_lost_work():
                 yield
         elif self.scheduler is not None:
             with dask.config.set(scheduler=self.scheduler), _own_threads():
@@ -242,23 +296,6 @@ class Executor:
         return total
 
 
-def _compute_on_cluster(
-    client: Client, root: Delayed, leaves: Sequence[Delayed], progress: _Progress
-) -> Any:
-    """Compute ``root`` on the cluster; see `Executor.compute`."""
-    from distributed import as_completed  # 0.5 s that a local run does not need
-
-    futures = client.compute([root, *leaves], retries=RETRIES)
-    result, waiting = futures[0], as_completed(futures[1:])
-    del futures  # a leaf's result may go as soon as it was merged
-    with _stopping_on_failure(client, {leaf.key for leaf in leaves}), _telling_lost_work():
-        for leaf in waiting:
-            if leaf.status == "error":
-                break  # the root holds the same error
-            progress.count(leaf.key)
-        return result.result()
-
-
 def _stream_on_threads(
     n_threads: int,
     function: Callable[[Any], Any],
@@ -285,105 +322,16 @@ def _stream_on_threads(
         pool.shutdown(cancel_futures=True)
 
 
-def _stream_on_cluster(
-    client: Client,
-    function: Callable[[Any], Any],
-    tasks: Iterator[Any],
-    stop: Callable[[], object] | None,
-) -> Generator[Any]:
-    """Yield what workers return; see `Executor.stream`."""
-    from distributed import as_completed
-    from distributed.scheduler import KilledWorker
-
-    running: dict[Hashable, tuple[Any, int]] = {}
-    waiting = as_completed()
-
-    def submit(task: Any, n_losses: int = 0) -> None:
-        future = client.submit(function, task, pure=False, retries=RETRIES)
-        running[future.key] = (task, n_losses)
-        waiting.add(future)
-
-    try:
-        with _telling_lost_work():
-            while True:
-                room = _TASKS_PER_THREAD * max(1, sum(client.nthreads().values())) - len(running)
-                for task in islice(tasks, max(0, room)):
-                    submit(task)
-                if not running:
-                    return
-                future = next(waiting)
-                task, n_losses = running.pop(future.key)
-                error = future.exception() if future.status == "error" else None
-                if isinstance(error, KilledWorker) and n_losses < MAX_LOSSES:
-                    submit(task, n_losses + 1)
-                    continue
-                yield future.result()
-    except BaseException:
-        if client.status == "running":
-            if stop is not None:
-                client.run(stop, on_error="ignore")
-            _stop_tasks(client, set(running))
-        raise
+def _add_briefs(stream: Generator[Any], brief: Callable[[Any], Any]) -> Generator[Any]:
+    """Yield what ``brief`` makes of each result, and the result."""
+    with closing(stream):
+        for result in stream:
+            yield brief(result), result
 
 
-def _keep_on_cluster(
-    client: Client, tasks: Sequence[Delayed], progress: _Progress
-) -> list[Delayed]:
-    """Compute ``tasks`` on the cluster and leave the results there; see `Executor.keep`."""
-    from distributed import as_completed, futures_of
-
-    kept: list[Delayed] = client.persist(list(tasks), retries=RETRIES)
-    keys = {task.key for task in tasks}
-    with _stopping_on_failure(client, keys), _telling_lost_work():
-        for future in as_completed([f for each in kept for f in futures_of(each)]):
-            if future.status == "error":
-                future.result()  # raises what the task raised
-            progress.count(future.key)
-    return kept
-
-
-@contextmanager
-def _telling_lost_work() -> Iterator[None]:
-    """Raise `ClusterError` where a cluster gives work up."""
-    from distributed.client import FutureCancelledError
-    from distributed.scheduler import KilledWorker, NoValidWorkerError
-
-    try:
-        yield
-    except (KilledWorker, NoValidWorkerError, FutureCancelledError) as error:
-        message = f"The cluster lost the work: {_one_line(error)}"
-        raise ClusterError(message) from error
-
-
-@contextmanager
-def _stopping_on_failure(client: Client, keys: set[Hashable]) -> Iterator[None]:
-    """When the block fails, cancel the tasks ``keys`` and wait until none of them runs.
-
-    A task that still ran could write again what its job, having failed, is about to remove.
-    """
-    try:
-        yield
-    except BaseException:
-        if client.status == "running":
-            _stop_tasks(client, keys)
-        raise
-
-
-def _stop_tasks(client: Client, keys: set[Hashable]) -> None:
-    """Cancel tasks, and wait a while for those that run, which cannot be interrupted."""
-    from distributed import Future
-
-    client.cancel([Future(key, client) for key in keys])
-    deadline = time.monotonic() + STOP_TIMEOUT_S
-    while any(client.run(_runs_any, keys, on_error="ignore").values()):
-        if time.monotonic() > deadline:
-            return
-        time.sleep(_POLL_S)
-
-
-def _runs_any(keys: set[Hashable], dask_worker: Worker) -> bool:
-    """Return whether a worker runs one of these tasks, cancelled or not."""
-    return not keys.isdisjoint(dask_worker.active_threads.values())
+def _return_same(value: Any) -> Any:
+    """Return a value."""
+    return value
 
 
 @contextmanager
@@ -440,8 +388,3 @@ class _Progress(Callback):  # type: ignore[misc]  # Dask is not annotated
         if size is not None:
             self._done += size
             self._listener(Event(self._stage, self._done, self._total, self._unit))
-
-
-def _one_line(error: BaseException) -> str:
-    """Return the message of ``error`` on one line, with its type."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -6,12 +6,14 @@ many these are; it holds for any chunks, and costs far less than what it saves.
 
 from __future__ import annotations
 
+import secrets
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dask_quant.array_flow import add_to_counter, count_image, shares_tables
+from dask_quant.array_flow import add_to_counter, hold_counts, shares_tables
 from dask_quant.errors import SourceError
+from dask_quant.graphs.counting import merge_histograms
 from dask_quant.histogram import BYTES_PER_COLOR, ColorCounter, ColorHistogram
 from dask_quant.kernels.cells import N_CODES
 from dask_quant.sinks.atomic import write_file_atomically
@@ -20,6 +22,7 @@ from dask_quant.sources.histogram_file import read_histogram
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import dask.array as da
 
@@ -35,6 +38,9 @@ MIN_CHECKPOINT_S = 5.0
 CHECKPOINT_SHARE = 50
 """How many times as long as a checkpoint takes is counted before the next (arbitrary)."""
 
+_COUNTS_PATTERN = "counts-*.npz"
+"""Names of the files of counts."""
+
 BLOCKS_PER_THREAD = 4
 """Blocks for each thread that are counted at a time at least: threads wait for the last ones."""
 
@@ -43,8 +49,10 @@ _WRITING_BYTES = 30_000_000
 """What it takes to write a file of counts beside them."""
 
 
-def count_kept(image: da.Array, executor: Executor, state: StateFolder) -> ColorHistogram:
+def count_kept(image: da.Array, executor: Executor, state: StateFolder) -> Any:
     """Count the colours of ``(y, x, band)`` uint8, exactly, where an earlier run ended. **Eager**.
+
+    The `ColorHistogram` stays where `Executor.hold` leaves it, and checkpoints are written there.
 
     Raises
     ------
@@ -56,7 +64,7 @@ def count_kept(image: da.Array, executor: Executor, state: StateFolder) -> Color
     Peak bytes: those of `dask_quant.array_flow.count_image`, the counts twice, and some 30 MB.
     """
     height, width = image.shape[:2]
-    total, row = find_counts(state, width) or (ColorHistogram.empty(), 0)
+    total, row = find_held_counts(state, width, executor)
     left, n_pixels = image[row:], height * width
     n_blocks = max(1, BLOCKS_PER_THREAD * executor.n_threads // max(1, image.numblocks[1]))
     add, finish = _choose_counter(n_pixels, executor)
@@ -68,8 +76,8 @@ def count_kept(image: da.Array, executor: Executor, state: StateFolder) -> Color
         first, row = first + n_blocks, row + part.shape[0]
         now = perf_counter()
         if row == height or now - kept_at >= max(MIN_CHECKPOINT_S, CHECKPOINT_SHARE * cost):
-            total = total.merge(finish())
-            keep_counts(state, total, row)
+            total = executor.hold(merge_histograms, [total, finish()])
+            keep_held_counts(state, total, row, executor)
             kept_at = perf_counter()
             cost = kept_at - now
         if now - began < MIN_CHECKPOINT_S / 4:
@@ -79,7 +87,7 @@ def count_kept(image: da.Array, executor: Executor, state: StateFolder) -> Color
 
 def _choose_counter(
     n_pixels: int, executor: Executor
-) -> tuple[Callable[[da.Array, Executor], None], Callable[[], ColorHistogram]]:
+) -> tuple[Callable[[da.Array, Executor], None], Callable[[], Any]]:
     """Return what counts parts of an image, and what gives their counts and starts again.
 
     Tables that tasks share are looked through when counts are asked for, and not before.
@@ -87,30 +95,34 @@ def _choose_counter(
     if shares_tables(n_pixels, executor):
         counter = ColorCounter()
         return partial(add_to_counter, counter), counter.finish
-    found: list[ColorHistogram] = []
+    found: list[Any] = []
 
     def add(part: da.Array, executor: Executor) -> None:
-        found[:] = [ColorHistogram.merge_all([*found, count_image(part, executor)])]
+        found[:] = [executor.hold(merge_histograms, [*found, hold_counts(part, executor)])]
 
-    def finish() -> ColorHistogram:
-        counts, found[:] = ColorHistogram.merge_all(found), []
+    def finish() -> Any:
+        counts, found[:] = executor.hold(merge_histograms, list(found)), []
         return counts
 
     return add, finish
 
 
-def keep_counts(state: StateFolder, counts: ColorHistogram, n_rows: int) -> None:
-    """Keep the counts of the first rows of an image. **Eager**."""
-    name = _name_counts(n_rows)
-    write_file_atomically(state.path / name, histogram_chunks(counts), overwrite=True)
-    state.write_json(COUNTED_NAME, {"rows": n_rows})
-    others = state.path.glob(_name_counts("*"))
+def keep_held_counts(state: StateFolder, counts: Any, n_rows: int, executor: Executor) -> None:
+    """Keep the counts of the first rows of an image, wherever they are held. **Eager**.
+
+    They are true once this process has said so: a worker that writes late, for a run that is gone,
+    writes what nobody reads.
+    """
+    name = f"counts-{n_rows}-{secrets.token_hex(4)}.npz"
+    executor.call(_write_counts, state.path.absolute() / name, counts)
+    state.write_json(COUNTED_NAME, {"rows": n_rows, "name": name})
+    others = state.path.glob(_COUNTS_PATTERN)
     state.discard(*(each.name for each in others if each.name != name))
 
 
 def drop_counts(state: StateFolder) -> None:
-    """Remove what `keep_counts` kept. **Eager**."""
-    state.discard(COUNTED_NAME, *(each.name for each in state.path.glob(_name_counts("*"))))
+    """Remove what `keep_held_counts` kept. **Eager**."""
+    state.discard(COUNTED_NAME, *(each.name for each in state.path.glob(_COUNTS_PATTERN)))
 
 
 def plan_kept_counts(n_pixels: int) -> int:
@@ -124,20 +136,36 @@ def plan_kept_counts(n_pixels: int) -> int:
     return 2 * BYTES_PER_COLOR * min(n_pixels, N_CODES) + _WRITING_BYTES
 
 
-def _name_counts(n_rows: int | str) -> str:
-    """Return the name of the file of the counts of the first rows."""
-    return f"counts-{n_rows}.npz"
+def find_held_counts(state: StateFolder, width: int, executor: Executor) -> tuple[Any, int]:
+    """Return what `find_counts` finds where `Executor.hold` leaves it; else none of no row."""
+    found = executor.hold(find_counts, state, width)
+    return executor.hold(_take_counts, found), executor.call(_take_rows, found)
+
+
+def _take_counts(found: tuple[ColorHistogram, int] | None) -> ColorHistogram:
+    """Return the counts of what `find_counts` returned."""
+    return ColorHistogram.empty() if found is None else found[0]
+
+
+def _take_rows(found: tuple[ColorHistogram, int] | None) -> int:
+    """Return the rows of what `find_counts` returned."""
+    return 0 if found is None else found[1]
+
+
+def _write_counts(path: Path, counts: ColorHistogram) -> None:
+    """Write a file of counts. **Eager**."""
+    write_file_atomically(path, histogram_chunks(counts), overwrite=True)
 
 
 def find_counts(state: StateFolder, width: int) -> tuple[ColorHistogram, int] | None:
-    """Return what `keep_counts` kept, and of how many rows; None where that is nothing. **Eager**.
+    """Return what `keep_held_counts` kept, and of how many rows; None: nothing. **Eager**.
 
     ``width`` is that of the image; damaged counts are nothing.
     """
     kept = state.read_json(COUNTED_NAME)
     try:
         n_rows = int(kept["rows"])
-        counts = read_histogram(state.path / _name_counts(n_rows))
+        counts = read_histogram(state.path / str(kept["name"]))
     except (KeyError, TypeError, ValueError, SourceError):
         return None
     return (counts, n_rows) if counts.n_pixels == n_rows * width else None

@@ -58,6 +58,11 @@ class SavedCounts:
         """What is written."""
         return () if self.out is None else (str(self.out),)
 
+    @property
+    def is_used(self) -> bool:
+        """Whether there are counts of earlier images, or merged counts are to be kept."""
+        return len(self.earlier) > 0 or self.staged is not None
+
     def extend(self, histogram: ColorHistogram) -> ColorHistogram:
         """Return the counts that figures are of, from those of the pixels of a job."""
         return self._merge(histogram) if self.shows_all else histogram

@@ -21,14 +21,12 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from dask.delayed import delayed
+from typing import TYPE_CHECKING, Any
 
 from dask_quant.errors import OutputError, SourceError
-from dask_quant.events import Event, ignore_event
+from dask_quant.events import Event
 from dask_quant.histogram import ColorCounter
-from dask_quant.kept_counts import find_counts, keep_counts
+from dask_quant.kept_counts import find_held_counts, keep_held_counts
 from dask_quant.kept_outcome import find_outcome
 from dask_quant.options import format_bytes
 from dask_quant.sinks.atomic import partial_folder, report_os_errors, sync_file
@@ -57,24 +55,25 @@ _DECODED_NAME = "decoded.json"
 """There once the scratch file is whole: its bytes."""
 
 
-def count_stream(stream: ImageStream, executor: Executor) -> ColorHistogram:
-    """Count the colours of a file in one pass, in this process. **Eager**.
+def count_stream(stream: ImageStream, executor: Executor) -> Any:
+    """Count the colours of a file in one pass, where `Executor.hold` leaves the counts. **Eager**.
 
     Raises
     ------
     SourceError, PixelFormatError
         As `ImageStream.read_strips` does.
     """
-    return _count_strips(stream, executor.listener, lambda _: None)
+    return executor.run_task(_count_strips, stream, listens=True, keeps=True)
 
 
 @contextmanager
 def decode_stream(
     stream: ImageStream, beside: Path, executor: Executor
-) -> Iterator[tuple[ScratchImage, ColorHistogram]]:
+) -> Iterator[tuple[ScratchImage, Any]]:
     """Decode a file to a scratch file, which is gone after the block, and count its colours.
 
-    **Eager.** One task does it, on a cluster one worker.
+    **Eager.** One task does it, on a cluster one worker; the counts are where `Executor.hold`
+    leaves them.
 
     Parameters
     ----------
@@ -101,7 +100,7 @@ def decode_stream(
 
 def decode_kept(
     stream: ImageStream, state: StateFolder, executor: Executor
-) -> tuple[ScratchImage, ColorHistogram | None]:
+) -> tuple[ScratchImage, Any]:
     """Decode a file to a scratch file in a state, unless it is there, and count its colours.
 
     **Eager.** The counts are None where the palette was found already and they are gone. Parameters
@@ -112,15 +111,15 @@ def decode_kept(
     n_rows, width = stream.stored
     n_bytes = stream.bands * n_rows * width
     if state.read_json(_DECODED_NAME) == n_bytes == _count_bytes(Path(scratch.path)):
-        counts, n_counted = find_counts(state, width) or (None, 0)
+        counts, n_counted = find_held_counts(state, width, executor)
         if n_counted == n_rows or find_outcome(state) is not None:
-            return scratch, counts
+            return scratch, counts if n_counted else None
     state.discard(_DECODED_NAME)
     _check_room(stream, folder)
     counts = _decode(stream, scratch, executor)
     with report_os_errors(folder):
         sync_file(Path(scratch.path))
-    keep_counts(state, counts, n_rows)
+    keep_held_counts(state, counts, n_rows, executor)
     state.write_json(_DECODED_NAME, n_bytes)
     return scratch, counts
 
@@ -131,16 +130,9 @@ def _name_scratch(stream: ImageStream, folder: Path) -> ScratchImage:
     return ScratchImage(name, stream.stored, stream.orientation, stream.bands)
 
 
-def _decode(stream: ImageStream, scratch: ScratchImage, executor: Executor) -> ColorHistogram:
-    """Write a scratch file, in this process or on a worker, and return its colours."""
-    if executor.client is None:
-        return decode_strips(stream, scratch, executor.listener)
-    decode = delayed(decode_strips, pure=False)(stream, scratch, ignore_event)
-    n_pixels = stream.stored[0] * stream.stored[1]
-    histogram: ColorHistogram = executor.compute(
-        decode, stage=STAGE, leaves=[decode], sizes=[n_pixels], unit="px"
-    )
-    return histogram
+def _decode(stream: ImageStream, scratch: ScratchImage, executor: Executor) -> Any:
+    """Write a scratch file, in this process or on a worker, and count its colours."""
+    return executor.run_task(decode_strips, stream, scratch, listens=True, keeps=True)
 
 
 def _count_bytes(path: Path) -> int:
@@ -195,7 +187,9 @@ def _open_output(path: Path) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
 
 
 def _count_strips(
-    stream: ImageStream, listener: Listener, use: Callable[[NDArray[np.uint8]], object]
+    stream: ImageStream,
+    listener: Listener,
+    use: Callable[[NDArray[np.uint8]], object] = lambda strip: None,
 ) -> ColorHistogram:
     """Count the colours of a file, a strip on another thread while the next one is decoded."""
     counter = ColorCounter()

@@ -10,14 +10,21 @@ import warnings
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dask_quant import errors
 from dask_quant.collection.children import do_task, stop_tasks
-from dask_quant.collection.counts import GrowingCounts, KeptCounts
 from dask_quant.collection.packing import PackTask
 from dask_quant.collection.reading import set_aside
-from dask_quant.collection.task import COUNT, MEASURE, QUANTIZE, RELABEL, SUMMARIZE, Done
+from dask_quant.collection.task import (
+    COUNT,
+    MEASURE,
+    QUANTIZE,
+    RELABEL,
+    SUMMARIZE,
+    Done,
+    tell_briefly,
+)
 from dask_quant.errors import JobError
 from dask_quant.events import Event, Notice, Tally
 from dask_quant.image_rows import QUARANTINED
@@ -25,13 +32,13 @@ from dask_quant.image_rows import QUARANTINED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from dask_quant.collection.counts import Counts
     from dask_quant.collection.index import Index
     from dask_quant.collection.items import Item
     from dask_quant.collection.output import Rows
     from dask_quant.collection.packing import Packing
     from dask_quant.collection.task import Work
     from dask_quant.execute import Executor
-    from dask_quant.histogram import ColorHistogram
     from dask_quant.image_rows import ImageRow
     from dask_quant.palette import Palette
 
@@ -58,6 +65,11 @@ _MAX_WARNINGS = 20
 """Warnings about images that are passed on; how many others there are is said at the end."""
 
 
+def _tell_all(done: Done) -> Done:
+    """Return all that a task did: there is little of it."""
+    return done
+
+
 @dataclass(kw_only=True)
 class CollectionRun:
     """What a run of a job on a collection has at hand."""
@@ -79,25 +91,22 @@ class CollectionRun:
     tally: Tally = field(default_factory=Tally)
     """What this run has written and set aside so far."""
 
-    def count(self, kept: KeptCounts | None, group: str | None = None) -> ColorHistogram:
+    def count(self, kept: Counts, group: str | None = None) -> Any:
         """Count the colours of all images that were not yet, or of those of a group. **Eager**.
 
-        ``kept`` holds what was counted before, and keeps what is counted; None: nothing does.
+        ``kept`` holds what was counted before. The `ColorHistogram` of all comes back where
+        `Executor.hold` leaves it.
         """
-        growing = GrowingCounts()
 
-        def take(done: Done) -> None:
-            assert done.histogram is not None, "the task was to count"
-            if kept is None:
-                growing.add(done.histogram)
-            else:
-                kept.add(done)
+        def take(done: Done, held: Any) -> None:
+            kept.add(done, held)
             self.index.note_counted(done.counted)
 
         n_images = self.index.count_pending(uncounted=True, group=group)
         entries = self.index.iterate_pending(uncounted=True, group=group)
-        self._run(replace(self.work, action=COUNT), entries, n_images, take)
-        return growing.merge() if kept is None else kept.keep()
+        work = replace(self.work, action=COUNT)
+        self._run(work, entries, n_images, take, brief=tell_briefly)
+        return kept.keep()
 
     def relabel(self, palette: Palette, classes: Palette | None, group: str | None = None) -> None:
         """Write all images, or those of a group, that are not, with one palette. **Eager**."""
@@ -113,7 +122,7 @@ class CollectionRun:
         """
         n_images = self.index.count_pending(unjudged=True)
         entries = self.index.iterate_pending(unjudged=True, grouped=True)
-        self._run(replace(self.work, action=QUANTIZE), entries, n_images, take)
+        self._run(replace(self.work, action=QUANTIZE), entries, n_images, _without_held(take))
 
     def summarize(self, take: Callable[[Done], object]) -> None:
         """Tell the colours of all images in brief that were not yet. **Eager**.
@@ -122,7 +131,7 @@ class CollectionRun:
         """
         n_images = self.index.count_pending(uncounted=True)
         entries = self.index.iterate_pending(uncounted=True)
-        self._run(replace(self.work, action=SUMMARIZE), entries, n_images, take)
+        self._run(replace(self.work, action=SUMMARIZE), entries, n_images, _without_held(take))
 
     def measure(self, palette: Palette, group: str, take: Callable[[Done], object]) -> None:
         """Tell for which images of a group a palette meets the target, of those to be written.
@@ -131,7 +140,8 @@ class CollectionRun:
         """
         n_images = self.index.count_pending(unjudged=True, group=group)
         entries = self.index.iterate_pending(unjudged=True, group=group)
-        self._run(replace(self.work, action=MEASURE, palette=palette), entries, n_images, take)
+        work = replace(self.work, action=MEASURE, palette=palette)
+        self._run(work, entries, n_images, _without_held(take))
 
     def pack(self) -> None:
         """Pack the shards that are left; set images aside that go with others. **Eager**."""
@@ -155,9 +165,13 @@ class CollectionRun:
         work: Work,
         entries: Iterator[tuple[Item, int]],
         n_images: int,
-        take: Callable[[Done], object] | None = None,
+        take: Callable[[Done, Any], object] | None = None,
+        brief: Callable[[Done], Done] = _tell_all,
     ) -> None:
-        """Have tasks do the work, and take over what they did."""
+        """Have tasks do the work, and take over what they did.
+
+        ``take`` is given what ``brief`` makes of that, and the whole where it is held.
+        """
         if n_images == 0:
             return
         n_done, listen = 0, self.executor.listener
@@ -170,13 +184,14 @@ class CollectionRun:
             partial(do_task, work),
             batches if packing is None else packing.weave(batches),
             stop=partial(stop_tasks, work.run_id),
+            brief=brief,
         )
         with closing(stream):
-            for done in stream:
+            for done, held in stream:
                 pace.note(done)
                 self._take_over(done)
                 if take is not None:
-                    take(done)
+                    take(done, held)
                 n_done += done.n_images
                 listen(Event(stage, n_done, n_images, "images", tally=self.tally))
 
@@ -201,6 +216,13 @@ class CollectionRun:
         n_others = self.n_warnings - _MAX_WARNINGS
         if n_others > 0:
             self.executor.listener(Notice(f"{n_others:,} more warnings about images like these."))
+
+
+def _without_held(
+    take: Callable[[Done], object] | None,
+) -> Callable[[Done, Any], object] | None:
+    """Return what is given what tasks did, and not where it is held."""
+    return None if take is None else lambda done, held: take(done)
 
 
 def add_rows(tally: Tally, rows: Iterable[ImageRow]) -> Tally:

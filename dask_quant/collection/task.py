@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -118,7 +118,11 @@ class Done:
     n_seconds: float = 0.0
     """Wall seconds that it took."""
     histogram: ColorHistogram | None = None
-    """Colours of all that were counted."""
+    """Colours of all that were counted; None as well where they stay on a worker."""
+    n_unique_colors: int = 0
+    """Distinct colours of all that were counted."""
+    n_pixels: int = 0
+    """Pixels of all that were counted."""
     summarized: tuple[SummarizedImage, ...] = ()
     """Every image whose colours were told in brief."""
     colors: bytes = b""
@@ -129,6 +133,13 @@ class Done:
     """Category and words of each warning that a process of its own gave."""
     n_images: int = 0
     """Images of the task."""
+
+
+def tell_briefly(done: Done) -> Done:
+    """Return what a counting task did, with figures in the place of the counts."""
+    counts = done.histogram
+    assert counts is not None, "the task was to count"
+    return replace(done, histogram=None, n_unique_colors=len(counts), n_pixels=counts.n_pixels)
 
 
 def find_source(work: Work, item: Item) -> str:

@@ -10,6 +10,7 @@ from dask_quant import row_flow
 from dask_quant.array_flow import (
     check_label_output,
     count_image,
+    hold_counts,
     write_labels,
     write_unit,
     writes_strips,
@@ -30,12 +31,12 @@ from dask_quant.persist import persist_image
 from dask_quant.routes.chunked_source import is_dask, open_source
 from dask_quant.routes.common import (
     check_persist,
-    fit_or_take,
     plan_saved_bytes,
     report_one,
     write_palette_file,
 )
 from dask_quant.routes.executing import open_executor
+from dask_quant.routes.fitting import bring, count_colors, extend_counts, fit_counted
 from dask_quant.routes.outlining import check_outlined
 from dask_quant.routes.resuming import find_final, finish_state, keep_state, report_done
 from dask_quant.routes.visibility import check_inputs, check_output
@@ -199,7 +200,7 @@ def count_pixels(job: Job, image: Any) -> ColorHistogram:
         plan = plan_source(job, source, None, n_processes=n_processes, n_threads=n_threads)
         with job.watch.measure("count"):
             if source.stream is not None:
-                return count_stream(source.stream, executor)
+                return bring(count_stream(source.stream, executor), executor)
             return count_image(_open_to_count(job, source, plan), executor)
 
 
@@ -253,25 +254,29 @@ def _count_and_fit(
 ) -> ImageOutcome:
     """Count one image, with checkpoints where there is a state, and fit or take its palette."""
     image = None
-    if source.histogram is None or job.fit.fits_pixels:
+    if source.counts is None or job.fit.fits_pixels:
         image = _open_to_count(job, source, plan)
     with job.watch.measure("count"):
-        counted = source.histogram or _count_colors(image, executor, state)
-        histogram = job.saved.extend(counted)
-    n_found = max(len(histogram), len(job.saved.earlier))
+        counted = source.counts
+        if counted is None:
+            counted = _count_colors(image, executor, state)
+        counts = extend_counts(job, counted, executor)
+    n_found = max(count_colors(counts, executor), len(job.saved.earlier))
     n_entries = max(len(job.fit.refit), min(job.fit.n_colors, n_found))
     check_color_number(out, n_entries)  # before the fit, which takes longer
     with job.watch.measure("fit"):
-        if job.fit.fits_pixels:
-            fit = fit_image(image, histogram, job.fit, executor)
-        else:
-            fit = fit_or_take(job, histogram)
-        return describe_fit(histogram, fit)
+        if not job.fit.fits_pixels:
+            return fit_counted(job, counts, executor)
+        histogram = bring(counts, executor)
+        return describe_fit(histogram, fit_image(image, histogram, job.fit, executor))
 
 
-def _count_colors(image: Any, executor: Executor, state: StateFolder | None) -> ColorHistogram:
-    """Count the colours of a Dask array, with checkpoints where there is a state."""
-    return count_image(image, executor) if state is None else count_kept(image, executor, state)
+def _count_colors(image: Any, executor: Executor, state: StateFolder | None) -> Any:
+    """Count the colours of a Dask array, with checkpoints where there is a state.
+
+    They stay where `Executor.hold` leaves them.
+    """
+    return hold_counts(image, executor) if state is None else count_kept(image, executor, state)
 
 
 @contextmanager
@@ -329,17 +334,17 @@ def _decode_source(
     assert given.stream is not None, "only streams are decoded"
     if not reads_again:
         with job.watch.measure(STAGE):
-            histogram = count_stream(given.stream, executor)
-        yield replace(given, histogram=histogram)
+            counts = count_stream(given.stream, executor)
+        yield replace(given, counts=counts)
         return
     with ExitStack() as stack:
         with job.watch.measure(STAGE):
             if state is None:
                 decoding = decode_stream(given.stream, out, executor)
-                found: tuple[ScratchImage, ColorHistogram | None] = stack.enter_context(decoding)
+                scratch, counts = stack.enter_context(decoding)
             else:
-                found = decode_kept(given.stream, state, executor)
-        yield replace(given, image=found[0], histogram=found[1])
+                scratch, counts = decode_kept(given.stream, state, executor)
+        yield replace(given, image=scratch, counts=counts)
 
 
 def _check_palette_size(palette: Palette | None, out: Path) -> None:

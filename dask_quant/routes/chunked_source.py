@@ -20,7 +20,6 @@ from dask_quant.sources.zarr_store import find_zarr_source
 
 if TYPE_CHECKING:
     from dask_quant.alpha_options import AlphaRule
-    from dask_quant.histogram import ColorHistogram
     from dask_quant.options import Page
     from dask_quant.sources.strips import ImageStream
 
@@ -54,8 +53,8 @@ class ChunkedSource:
     """Bytes of a unit while it is decoded, where that is not yet its pixels of 8 bits."""
     stream: ImageStream | None = None
     """How a file is read that is decoded once, in strips."""
-    histogram: ColorHistogram | None = None
-    """Its colours, where they were counted while it was decoded."""
+    counts: Any = None
+    """Its colours, where they were counted while it was decoded, as `Executor.hold` leaves them."""
     notice: str | None = None
     """How it is read, where it does not say so itself."""
     grid: PixelGrid = PLAIN_GRID

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dask_quant.collection.children import close_processes, start_processes
+from dask_quant.collection.counts import FleetingCounts
 from dask_quant.collection.manifest import RowList, add_up
 from dask_quant.collection.packing import Packing
 from dask_quant.collection.run import MAX_GROUP, CollectionRun
@@ -18,12 +19,10 @@ from dask_quant.collection.shard_index import ShardIndex
 from dask_quant.collection.task import COUNT, Work
 from dask_quant.errors import JobError
 from dask_quant.events import Notice
-from dask_quant.flow import describe_fit
 from dask_quant.palette import Palette
 from dask_quant.routes.collection_inputs import Sides, open_index, plan_memory, read_headers
 from dask_quant.routes.common import (
     Figures,
-    fit_or_take,
     make_report,
     report_figures,
     warn_fewer,
@@ -31,6 +30,7 @@ from dask_quant.routes.common import (
 )
 from dask_quant.routes.executing import open_executor
 from dask_quant.routes.families import FamilyJob
+from dask_quant.routes.fitting import bring, count_colors, extend_counts, fit_counted
 from dask_quant.routes.going_on import forget_progress, go_on
 from dask_quant.routes.job_identity import describe_job
 from dask_quant.routes.shared_palette import (
@@ -265,21 +265,21 @@ def is_isolated(index: Index, *, on_cluster: bool) -> bool:
 
 def count_many(job: Job, sources: Sources) -> ColorHistogram:
     """Count the colours of many images together; those that cannot be read are warned of."""
-    with _counting(job, sources) as (run, histogram, _):
+    with _counting(job, sources) as (run, counts, _):
         for row in list_quarantined(run):
             job.listener(Notice(f"Left out {row.path}: {row.error}"))
-        return histogram
+        return bring(counts, run.executor)
 
 
 def fit_many(job: Job, sources: Sources, out: Path) -> Report:
     """Write the one palette of many images."""
     with _counting(job, sources) as (run, counted, n_ignored):
-        histogram = job.saved.extend(counted)
+        counts = extend_counts(job, counted, run.executor)
         with job.watch.measure("fit"):
-            fit = fit_or_take(job, histogram)
+            outcome = fit_counted(job, counts, run.executor)
         return make_report(
             job,
-            write_palette_file(job, describe_fit(histogram, fit), out),
+            write_palette_file(job, outcome, out),
             n_images=run.index.count_counted(),
             n_ignored=n_ignored,
             input_bytes=sum(map(_count_stored, run.index.list_counted())),
@@ -290,8 +290,11 @@ def fit_many(job: Job, sources: Sources, out: Path) -> Report:
 
 
 @contextmanager
-def _counting(job: Job, sources: Sources) -> Iterator[tuple[CollectionRun, ColorHistogram, int]]:
-    """Yield many images, their colours together, and how many other entries were ignored."""
+def _counting(job: Job, sources: Sources) -> Iterator[tuple[CollectionRun, Any, int]]:
+    """Yield many images, their colours together, and how many other entries were ignored.
+
+    The colours are where `Executor.hold` leaves them.
+    """
     with ExitStack() as stack:
         index, n_ignored = stack.enter_context(open_index(job, sources, None))
         executor = stack.enter_context(open_executor(job))
@@ -306,11 +309,11 @@ def _counting(job: Job, sources: Sources) -> Iterator[tuple[CollectionRun, Color
             strict=job.run.strict,
         )
         with job.watch.measure("count"):
-            histogram = run.count(None)
-        if len(histogram) == 0:
+            counts = run.count(FleetingCounts(executor))
+        if count_colors(counts, executor) == 0:
             raise JobError(nothing_left_message(list_quarantined(run)))
         run.tell_warnings()
-        yield run, histogram, n_ignored
+        yield run, counts, n_ignored
 
 
 def _count_stored(image: tuple[str, int | None]) -> int:

@@ -28,10 +28,9 @@ from dask_quant.collection.task import Verdict
 from dask_quant.errors import JobError
 from dask_quant.events import Event
 from dask_quant.fit.families import FamilyFinder
-from dask_quant.flow import describe_fit
 from dask_quant.kept_outcome import find_outcome, keep_outcome
-from dask_quant.routes.common import fit_or_take
 from dask_quant.routes.family_file import FamilyPlan, keep_families
+from dask_quant.routes.fitting import fit_counted
 from dask_quant.routes.going_on import (
     forget_palettes,
     name_counts,
@@ -207,13 +206,12 @@ class FamilyJob:
         outcome = find_outcome(self._state, name)
         if outcome is not None:
             return outcome
-        kept = KeptCounts(self._state, name_counts(family))
-        histogram = count_shared(self._job, self._run, kept, family)
-        if histogram is None:
+        kept = KeptCounts(self._state, name_counts(family), self._run.executor)
+        counts = count_shared(self._job, self._run, kept, family)
+        if counts is None:
             return None
         with self._job.watch.measure("fit"):
-            fit = fit_or_take(self._job, histogram)
-        outcome = describe_fit(histogram, fit)
+            outcome = fit_counted(self._job, counts, self._run.executor)
         keep_outcome(self._state, outcome, name)
         return outcome
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dask_quant.collection.counts import KeptCounts
 from dask_quant.errors import JobError, PixelFormatError
 from dask_quant.events import Notice
-from dask_quant.flow import describe_fit
 from dask_quant.image_rows import QUARANTINED
 from dask_quant.kept_outcome import find_outcome, keep_outcome
-from dask_quant.routes.common import fit_or_take
+from dask_quant.routes.fitting import count_colors, fit_counted
 from dask_quant.routes.going_on import name_counts, name_outcome
 from dask_quant.sources.header import show_path
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from dask_quant.collection.output import State
     from dask_quant.collection.run import CollectionRun
     from dask_quant.flow import ImageOutcome
-    from dask_quant.histogram import ColorHistogram
     from dask_quant.image_rows import ImageRow
     from dask_quant.routes.common import Job
     from dask_quant.routes.going_on import Earlier
@@ -44,14 +42,13 @@ def write_shared(
     """Fit one palette to all images, or to those of a group, and write them with it."""
     name = name_outcome(group)
     outcome = find_outcome(state, name) if earlier.has_palette(group) else None
-    kept = KeptCounts(state, name_counts(group))
+    kept = KeptCounts(state, name_counts(group), run.executor)
     if outcome is None:
-        histogram = count_shared(job, run, kept, group)
-        if histogram is None:
+        counts = count_shared(job, run, kept, group)
+        if counts is None:
             return None
         with job.watch.measure("fit"):
-            fit = fit_or_take(job, histogram)
-        outcome = describe_fit(histogram, fit)
+            outcome = fit_counted(job, counts, run.executor)
         keep_outcome(state, outcome, name)
     else:
         _check_counted(run, kept, group, earlier.again)
@@ -60,16 +57,17 @@ def write_shared(
     return outcome
 
 
-def count_shared(
-    job: Job, run: CollectionRun, kept: KeptCounts, group: str | None
-) -> ColorHistogram | None:
-    """Return the colours of all images, or of those of a group; None where none can be read."""
+def count_shared(job: Job, run: CollectionRun, kept: KeptCounts, group: str | None) -> Any:
+    """Return the colours of all images, or of those of a group; None where none can be read.
+
+    They are where `Executor.hold` leaves them.
+    """
     with job.watch.measure("count"):
         if not kept.load(run.index):
             job.listener(Notice("Images changed since they were counted; all are counted again."))
-        histogram = run.count(kept, group)
-    if len(histogram):
-        return histogram
+        counts = run.count(kept, group)
+    if count_colors(counts, run.executor):
+        return counts
     if group is None:
         raise JobError(nothing_left_message(list_quarantined(run)))
     return None

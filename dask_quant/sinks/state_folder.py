@@ -72,6 +72,10 @@ class StateFolder:
     notice: str | None = None
     """A line for the user where the earlier run had other software; None otherwise."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what it is made of in another process, which may have another working folder."""
+        return StateFolder, (self.path.absolute(), self.is_resumed, self.notice)
+
     def write_json(self, name: str, value: Any) -> None:
         """Keep a JSON-ready value, whole and on disk, or raise `OutputError`. **Eager**."""
         chunks = [json.dumps(value, indent=1).encode(), b"\n"]

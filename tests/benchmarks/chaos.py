@@ -240,8 +240,8 @@ def judge(job: Job, fault: Fault, run: Run, code: int, said: str) -> Verdict | N
         return None  # it was done by then
     if code not in fault.codes:
         problems.append(f"exit code {code}: {said}")
-    if "Traceback" in said:
-        problems.append(f"a traceback: {said}")
+    if "Traceback" in said and code != -signal.SIGKILL:
+        problems.append(f"a traceback: {said}")  # of a killed driver, its workers may speak
     seconds = 0.0
     if code != 0:
         if not run.is_begun() or n_rows >= job.n_images:
@@ -253,6 +253,8 @@ def judge(job: Job, fault: Fault, run: Run, code: int, said: str) -> Verdict | N
         seconds = time.monotonic() - begin
         if again != 0:
             problems.append(f"resumed: exit code {again}: {said}")
+        if "Traceback" in said:
+            problems.append(f"resumed: a traceback: {said}")
     problems += compare(job, out, done)
     return Verdict(job.mode, fault.name, n_rows, code, seconds, tuple(problems))
 

@@ -67,6 +67,7 @@ LAYERS = (
     "listening",
     "worker_check",
     "cluster",
+    "cluster_tasks",
     "execute",
     "performance",
     "job_record",
@@ -130,7 +131,7 @@ THIRD_PARTY = {
         *(
             "sources",
             "graphs",
-            "cluster",
+            *("cluster", "cluster_tasks"),
             "execute",
             *("kept_parts", "engine_flow"),
             "array_flow",
@@ -145,7 +146,7 @@ THIRD_PARTY = {
         *("row_flow", "row_input", "scalable"),
     ),
     "distributed": (
-        *("worker_check", "cluster", "execute", "performance"),
+        *("worker_check", "cluster", "cluster_tasks", "execute", "performance"),
         *("dashboard", "board_client", "detached"),
     ),
     "tornado": ("dashboard",),

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 import dask_quant as dq
-from dask_quant.execute import RETRIES
+from dask_quant.cluster_tasks import RETRIES
 from dask_quant.options import ClusterOptions
 from dask_quant.sinks.zarr_store import store_block
 

@@ -5,8 +5,9 @@ import time
 
 import pytest
 
+from dask_quant.cluster_tasks import _TASKS_PER_THREAD, RETRIES
 from dask_quant.errors import SourceError
-from dask_quant.execute import _TASKS_PER_THREAD, RETRIES, Executor
+from dask_quant.execute import Executor
 
 
 def square(folder):

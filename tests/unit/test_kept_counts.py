@@ -6,7 +6,7 @@ from dask_quant import kept_counts
 from dask_quant.events import ignore_event
 from dask_quant.execute import Executor
 from dask_quant.histogram import ColorHistogram
-from dask_quant.kept_counts import count_kept, drop_counts, find_counts, keep_counts
+from dask_quant.kept_counts import count_kept, drop_counts, find_counts, keep_held_counts
 from dask_quant.sinks.state_folder import open_state
 
 PIXELS = np.random.default_rng(3).integers(0, 6, (60, 50, 3)).astype(np.uint8)
@@ -86,23 +86,24 @@ def test_pixels_with_alpha_go_on_as_well(state, often):
 
 
 def test_what_is_counted_is_not_read_again(state):
-    keep_counts(state, COUNTS, 60)
+    keep_held_counts(state, COUNTS, 60, make_executor())
     image = da.from_array(PIXELS).map_blocks(lambda block: 1 // 0, dtype=np.uint8)
     assert count_kept(image, make_executor(), state) == COUNTS
 
 
 def test_a_quick_count_is_kept_once_at_its_end(state, monkeypatch):
     kept = []
-    monkeypatch.setattr(kept_counts, "keep_counts", lambda *given: kept.append(given[2]))
+    monkeypatch.setattr(kept_counts, "keep_held_counts", lambda *given: kept.append(given[2]))
     monkeypatch.setattr(kept_counts, "MIN_CHECKPOINT_S", 1e9)
     count_kept(da.from_array(PIXELS, chunks=(7, 50, 3)), make_executor(), state)
     assert kept == [60]
 
 
 def test_a_checkpoint_takes_the_place_of_the_one_before(state):
-    keep_counts(state, ColorHistogram.from_pixels(PIXELS[:20]), 20)
-    keep_counts(state, COUNTS, 60)
-    assert [path.name for path in state.path.glob("*.npz")] == ["counts-60.npz"]
+    keep_held_counts(state, ColorHistogram.from_pixels(PIXELS[:20]), 20, make_executor())
+    keep_held_counts(state, COUNTS, 60, make_executor())
+    (file,) = state.path.glob("*.npz")
+    assert file.name.startswith("counts-60-")
     drop_counts(state)
     assert state.is_bare()
     assert find_counts(state, 50) is None
@@ -110,14 +111,14 @@ def test_a_checkpoint_takes_the_place_of_the_one_before(state):
 
 @pytest.mark.parametrize("damage", ["torn", "gone", "other", "strange", "wider"])
 def test_damaged_counts_are_none(state, damage):
-    keep_counts(state, COUNTS, 60)
-    file = state.path / "counts-60.npz"
+    keep_held_counts(state, COUNTS, 60, make_executor())
+    (file,) = state.path.glob("counts-60-*.npz")
     if damage == "torn":
         file.write_bytes(file.read_bytes()[:100])
     elif damage == "gone":
         file.unlink()
     elif damage == "other":
-        keep_counts(state, ColorHistogram.from_pixels(PIXELS[:20]), 60)
+        keep_held_counts(state, ColorHistogram.from_pixels(PIXELS[:20]), 60, make_executor())
     elif damage == "strange":
         state.write_json("counted.json", ["rows", 60])
     assert find_counts(state, 51 if damage == "wider" else 50) is None

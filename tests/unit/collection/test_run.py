@@ -10,6 +10,7 @@ from PIL import Image
 
 from dask_quant.collection import run as run_module
 from dask_quant.collection import work as work_module
+from dask_quant.collection.counts import FleetingCounts
 from dask_quant.collection.items import Item
 from dask_quant.collection.manifest import read_rows
 from dask_quant.collection.run import MAX_BATCH, _make_batches, _Pace, count_tasks
@@ -107,13 +108,15 @@ def test_all_readable_images_are_counted_together(executor, images, make_run):
     index, pixels = images
     run = make_run(index, executor)
     expected = ColorHistogram.merge_all(ColorHistogram.from_pixels(pixels[i]) for i in GOOD)
-    assert run.count(None) == expected
+    assert run.count(FleetingCounts(run.executor)) == expected
     assert [path[-5:] for path, _ in index.list_counted()] == [f"{i}.png" for i in GOOD]
     rows = index.sort_rows(read_rows(run.manifest.path))
     assert [row.path[-5:] for row in rows] == ["1.png", "4.png"]
     assert all(row.status == QUARANTINED and row.error for row in rows)
     assert all("\n" not in row.error and row.path in row.error for row in rows)
-    assert run.count(None) == ColorHistogram.empty()  # nothing is left to count
+    assert (
+        run.count(FleetingCounts(run.executor)) == ColorHistogram.empty()
+    )  # nothing is left to count
 
 
 def test_each_image_gets_its_own_palette(executor, images, make_run, tmp_path, read_indexed):
@@ -146,7 +149,7 @@ def test_one_palette_is_used_for_all(
     index, pixels = images
     palette = Palette.from_hex(["#202020", "#e0e0e0", "#c02020"])
     run = make_run(index, executor)
-    run.count(None)
+    run.count(FleetingCounts(run.executor))
     run.relabel(palette, None)
     assert list_outputs(tmp_path / "out") == [f"{i}.png" for i in GOOD]
     for i in GOOD:
@@ -179,7 +182,7 @@ def test_an_output_that_cannot_be_written_ends_the_job(executor, images, make_ru
 def test_progress_counts_images(images, make_run):
     events = []
     run = make_run(images[0], Executor(scheduler="synchronous", listener=events.append))
-    run.count(None)
+    run.count(FleetingCounts(run.executor))
     run.relabel(BLACK, None)
     for stage, n_images in (("count", 6), ("relabel", 4)):
         done = [(e.done, e.total, e.unit) for e in events if e.stage == stage]
@@ -208,7 +211,7 @@ def test_an_image_that_changes_after_it_was_counted_ends_the_job(
     executor, images, make_run, tmp_path, change, how
 ):
     run = make_run(images[0], executor)
-    run.count(None)
+    run.count(FleetingCounts(run.executor))
     change(tmp_path / "in" / "2.png")
     with pytest.raises(JobError, match=r"2\.png changed after its colours were counted") as caught:
         run.relabel(BLACK, None)
@@ -222,7 +225,7 @@ def test_an_image_of_a_constant_color_is_known_by_its_shape(
 ):
     Image.new("RGB", (6, 4)).save(tmp_path / "a.png")
     run = make_run(open_index(tmp_path / "a.png"), executor)
-    run.count(None)
+    run.count(FleetingCounts(run.executor))
     turn(tmp_path / "a.png")
     with pytest.raises(JobError, match="its pixels are others"):
         run.relabel(BLACK, None)
@@ -273,7 +276,7 @@ def test_an_image_of_a_group_that_is_read_twice_must_stay_the_same(
 def test_a_strict_job_ends_at_the_first_image_that_cannot_be_read(executor, images, make_run):
     run = make_run(images[0], executor, strict=True)
     with pytest.raises(JobError, match=r"\.png: .* The job is strict, and ends here; .*--resume"):
-        run.count(None)
+        run.count(FleetingCounts(run.executor))
     (row, *_) = read_rows(run.manifest.path)
     assert row.status == QUARANTINED
 
@@ -281,7 +284,7 @@ def test_a_strict_job_ends_at_the_first_image_that_cannot_be_read(executor, imag
 def test_a_memory_limit_sets_aside_what_is_larger(images, make_run):
     index, _ = images
     run = make_run(index, max_pixels=22 * 30, memory_limit_bytes=10**9)
-    run.count(None)
+    run.count(FleetingCounts(run.executor))
     rows = index.sort_rows(run.manifest.read_rows())
     assert [row.path[-5:] for row in rows] == ["1.png", "3.png", "4.png", "5.png"]
     assert "it has 690 pixels, of which a memory limit of 1.0 GB allows 660" in rows[1].error

@@ -1,0 +1,232 @@
+"""On a cluster that this process did not start, counts stay there, and the palette comes back."""
+
+import selectors
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack, closing
+
+import numpy as np
+import pytest
+import zarr
+from distributed import Client
+from PIL import Image
+
+import dask_quant as dq
+from dask_quant.cluster import open_client
+from dask_quant.errors import FitError, SourceError
+from dask_quant.events import Event
+from dask_quant.execute import Executor
+from dask_quant.histogram import ColorHistogram
+from dask_quant.options import ClusterOptions
+from dask_quant.sources.histogram_file import read_histogram
+
+N_WORKERS = 2
+
+ROLE = "import sys; from distributed.cli.dask_{role} import main; main(sys.argv[1:])"
+
+
+class Tap:
+    """A door to a scheduler that counts the bytes which go through, both ways."""
+
+    def __init__(self, address):
+        host, port = address.removeprefix("tcp://").split(":")
+        self._target = host, int(port)
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.address = f"tcp://127.0.0.1:{self._server.getsockname()[1]}"
+        self.n_bytes = 0
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                connection, _ = self._server.accept()
+            except OSError:  # closed
+                return
+            threading.Thread(target=self._pass_on, args=(connection,), daemon=True).start()
+
+    def _pass_on(self, near):
+        with near, socket.create_connection(self._target) as far:
+            selector = selectors.DefaultSelector()
+            selector.register(near, selectors.EVENT_READ, far)
+            selector.register(far, selectors.EVENT_READ, near)
+            while True:
+                for key, _ in selector.select():
+                    try:
+                        data = key.fileobj.recv(1 << 16)
+                        key.data.sendall(data)
+                    except OSError:
+                        return
+                    if not data:
+                        return
+                    self.n_bytes += len(data)
+
+    def close(self):
+        self._server.close()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """Scheduler file of a scheduler and two workers, each a process of its own."""
+    folder = tmp_path_factory.mktemp("cluster")
+    file = folder / "scheduler.json"
+    shared = ["--host=127.0.0.1", f"--scheduler-file={file}", "--dashboard-address=127.0.0.1:0"]
+    worker = ["--nthreads=1", "--no-dashboard", f"--local-directory={folder}"]
+    with ExitStack() as stack:
+        for role, options in [("scheduler", ["--port=0"]), *[("worker", worker)] * N_WORKERS]:
+            command = [sys.executable, "-c", ROLE.format(role=role), *options, *shared]
+            process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=folder)
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+        with open_client(ClusterOptions(scheduler_file=wait_for(file))) as client:
+            client.wait_for_workers(N_WORKERS, timeout=60)
+            yield client.scheduler.address
+
+
+def wait_for(file):
+    deadline = time.monotonic() + 60
+    while not (file.exists() and file.read_text().endswith("}")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return file
+
+
+@pytest.fixture
+def tap(cluster):
+    with closing(Tap(cluster)) as tap:
+        yield tap
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory):
+    """An image of nearly as many colours as pixels, as a store, a file, and pieces of it."""
+    root = tmp_path_factory.mktemp("noise")
+    pixels = np.random.default_rng(1).integers(0, 256, (1100, 1000, 3), dtype=np.uint8)
+    store = zarr.create_array(
+        root / "noise.zarr", shape=pixels.shape, chunks=(100, 1000, 3), dtype=pixels.dtype
+    )
+    store[:] = pixels
+    Image.fromarray(pixels).save(root / "noise.png", compress_level=1)
+    pieces = root / "pieces"
+    pieces.mkdir()
+    for number in range(24):
+        rows = slice(45 * number, 45 * number + 45)
+        Image.fromarray(pixels[rows]).save(pieces / f"{number:02}.png", compress_level=1)
+    n_colors = len(ColorHistogram.from_pixels(pixels))
+    assert n_colors > 1_000_000
+    return root
+
+
+@pytest.fixture
+def in_strips(monkeypatch):
+    """Large files are decoded in strips, and here this is one."""
+    monkeypatch.setattr("dask_quant.routes.streams.SMALL_PIXELS", 1 << 20)
+
+
+QUICK = {"n_colors": 16, "effort": "fast"}
+
+JOBS = {
+    "store": ("noise.zarr", "out.png", {}),
+    "file in strips": ("noise.png", "out.png", {}),
+    "collection": ("pieces", "out", {}),
+    "dithered": ("noise.zarr", "out.zarr", {"dither": "bayer"}),
+    "resumable": ("noise.zarr", "out.png", {"resume": True}),
+    "resumable file": ("noise.png", "out.zarr", {"resume": True}),
+}
+
+MAX_CLIENT_BYTES = 1_000_000
+"""The counts are 12 times a million bytes, the pixels 3.3 million, the labels a million."""
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_neither_pixels_nor_counts_go_through_the_client(
+    tap, noise, name, in_strips, tmp_path, read_tree, figures
+):
+    source, out, options = JOBS[name]
+    job = {**QUICK, **options}
+    here = dq.quantize(noise / source, tmp_path / "here" / out, **job)
+    there = dq.quantize(
+        noise / source,
+        tmp_path / "there" / out,
+        **job,
+        cluster=ClusterOptions(scheduler=tap.address),
+    )
+    assert figures(there) == figures(here)
+    assert read_tree(tmp_path / "there" / out) == read_tree(tmp_path / "here" / out)
+    assert 1000 < tap.n_bytes < MAX_CLIENT_BYTES
+
+
+@pytest.mark.parametrize("source", ["noise.zarr", "noise.png", "pieces"])
+def test_a_palette_alone_comes_back(tap, noise, source, in_strips, tmp_path):
+    dq.make_palette(noise / source, tmp_path / "here.json", **QUICK)
+    dq.make_palette(
+        *(noise / source, tmp_path / "there.json"),
+        **QUICK,
+        cluster=ClusterOptions(scheduler=tap.address),
+    )
+    assert (tmp_path / "there.json").read_bytes() == (tmp_path / "here.json").read_bytes()
+    assert 1000 < tap.n_bytes < MAX_CLIENT_BYTES
+
+
+def test_counts_that_are_asked_for_come_back(tap, noise, tmp_path):
+    saved, options = tmp_path / "saved.npz", ClusterOptions(scheduler=tap.address)
+    here = dq.quantize(noise / "pieces", tmp_path / "here", **QUICK)
+    there = dq.quantize(
+        noise / "pieces", tmp_path / "there", **QUICK, save_histogram=saved, cluster=options
+    )
+    assert there.palette == here.palette
+    assert read_histogram(saved).n_pixels == there.n_pixels == 24 * 45 * 1000
+    with Client(tap.address):
+        assert dq.count_colors(noise / "noise.zarr").n_pixels == 1_100_000
+
+
+def test_what_a_worker_does_is_told_here(cluster, noise, in_strips, tmp_path):
+    heard = []
+    dq.quantize(
+        *(noise / "noise.png", tmp_path / "out.png"),
+        **{**QUICK, "effort": "default"},
+        cluster=ClusterOptions(scheduler=cluster),
+        listener=heard.append,
+    )
+    fits = [event for event in heard if isinstance(event, Event) and event.stage == "fit"]
+    errors = [event.error for event in fits if event.error is not None]
+    assert len(errors) >= 2
+    assert errors == sorted(errors, reverse=True)
+    assert all(len(event.palette) == 16 for event in fits if event.palette is not None)
+    assert (fits[-1].done, fits[-1].total) == (fits[-1].total, fits[-1].total)
+    decoded = [event for event in heard if isinstance(event, Event) and event.stage == "decode"]
+    assert decoded[-1].done == decoded[-1].total == 1_100_000
+
+
+def test_an_error_of_a_worker_is_the_same_here(cluster, noise, in_strips, tmp_path):
+    job = {"n_colors": 2, "target_psnr": 60.0, "effort": "fast"}
+    messages = []
+    for number, options in enumerate([ClusterOptions(), ClusterOptions(scheduler=cluster)]):
+        with pytest.raises(FitError) as caught:
+            dq.quantize(noise / "noise.zarr", tmp_path / f"{number}.png", **job, cluster=options)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+    (tmp_path / "bad.png").write_bytes((noise / "noise.png").read_bytes()[:500_000])
+    with pytest.raises(SourceError):
+        dq.quantize(
+            tmp_path / "bad.png",
+            tmp_path / "bad-out.png",
+            cluster=ClusterOptions(scheduler=cluster),
+        )
+
+
+def test_results_are_held_by_workers_and_not_here(cluster, client):
+    with Client(cluster, set_as_default=False) as distant:
+        executor = Executor(distant)
+        held = executor.hold(sorted, [3, 1, 2])
+        assert not isinstance(held, list)
+        assert executor.call(sum, held) == 6
+        assert executor.fetch(executor.hold(max, [held, held])) == [1, 2, 3]
+        with pytest.raises(ZeroDivisionError):
+            executor.call(divmod, 1, executor.hold(int))
+        assert executor.run_task(sum, held, keeps=True).result() == 6
+    for executor in (Executor(), Executor(client)):
+        assert executor.hold(sorted, [3, 1, 2]) == [1, 2, 3]
+        assert executor.call(sum, [1, 2]) == executor.run_task(sum, [1, 2], keeps=True) == 3
