@@ -19,6 +19,7 @@ from dask_quant.graphs.counting import (
     merge_leaves,
     split_blocks,
 )
+from dask_quant.graphs.layers import gather_tasks
 from dask_quant.histogram import ColorCounter, ColorHistogram
 from dask_quant.kept_parts import NOTHING_DONE, cut_units, find_missing
 from dask_quant.kernels.count_block import DENSE_MIN_PIXELS
@@ -354,7 +355,7 @@ def run_on_blocks(
                 sizes.append(size)
         if tasks:
             wave = executor.part_of(n_pixels, n_done + sum(all_sizes) - sum(sizes))
-            root = delayed(merge)(tasks)
+            root = gather_tasks(merge, tasks)
             merged.append(wave.compute(root, stage=stage, leaves=tasks, sizes=sizes, unit="px"))
         n_done += sum(all_sizes)
     return merged

@@ -64,7 +64,9 @@ def compute_graph(
     """
     from distributed import as_completed
 
-    futures = client.compute([root, *leaves], retries=RETRIES)
+    # Leaves are in the graph of the root: by themselves, each would be looked through once more.
+    keys = [root.key, *(leaf.key for leaf in leaves)]
+    futures = client.get(root.dask, keys, sync=False, retries=RETRIES)
     result, waiting = futures[0], as_completed(futures[1:])
     del futures  # a leaf's result may go as soon as it was merged
     with _stopping_on_failure(client, {leaf.key for leaf in leaves}), telling_lost_work():
@@ -191,10 +193,7 @@ def run_task(
 
 def _wait(future: Future) -> Future:
     """Wait for a task that was handed over, and return its future; raise what it raised."""
-    from distributed import wait
-
-    wait(future)
-    if future.status != "finished":
+    if future.exception() is not None:
         future.result()
     return future
 

@@ -29,6 +29,7 @@ from dask_quant.cluster_tasks import (
     telling_lost_work,
 )
 from dask_quant.events import Event, Notice, ignore_event
+from dask_quant.graphs.layers import gather_tasks
 from dask_quant.process import count_cpus, peak_rss_bytes
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Executor:
         for begin in range(0, len(tasks), MAX_TASKS_PER_GRAPH):
             wave = slice(begin, begin + MAX_TASKS_PER_GRAPH)
             results += self.part_of(total, sum(sizes[:begin])).compute(
-                dask.delayed(list)(tasks[wave]),
+                gather_tasks(list, tasks[wave]),
                 stage=stage,
                 leaves=tasks[wave],
                 sizes=sizes[wave],

@@ -18,7 +18,9 @@ from dask_quant.fit.row_lloyd import HeldRows, choose_best, iterate_rows, seed_r
 from dask_quant.fit.row_swap import SWAP_STEPS, swap_centers
 from dask_quant.fit.row_totals import FixedPoint
 from dask_quant.fit.search import mix_seed
+from dask_quant.graphs.layers import reduce_tree
 from dask_quant.graphs.rows import (
+    SPLIT_EVERY,
     DrawRule,
     merge_drawn,
     merge_products,
@@ -26,7 +28,6 @@ from dask_quant.graphs.rows import (
     merge_statistics,
     merge_surveys,
     merge_totals,
-    reduce_leaves,
 )
 
 if TYPE_CHECKING:
@@ -139,7 +140,9 @@ class SpreadRows:
 
     def draw(self, rule: DrawRule) -> DrawnRows:
         """Return rows drawn by a rule, in one pass."""
-        drawn: DrawnRows = self._pass(self.blocks.draw(rule), merge_drawn, rule.n_rows)
+        drawn: DrawnRows = self._pass(
+            self.blocks.draw(rule), partial(merge_drawn, n_rows=rule.n_rows)
+        )
         return drawn
 
     def survey(self, seed: int, n_features: int) -> RowSurvey:
@@ -147,7 +150,9 @@ class SpreadRows:
         n_rows = max(1, SAMPLE_NUMBERS // n_features)
         rule = DrawRule(n_rows, int(mix_seed(seed, 0)), None, n_of=sum(self.blocks.sizes))
         found: RowRange
-        found, sample = self._pass(self.blocks.survey(rule), merge_surveys, rule.n_rows)
+        found, sample = self._pass(
+            self.blocks.survey(rule), partial(merge_surveys, n_rows=rule.n_rows)
+        )
         if len(sample.rows) < min(n_rows, found.n_rows) // 2:
             sample = self.draw(replace(rule, n_of=found.n_rows))
         return RowSurvey(found, sample)
@@ -168,7 +173,7 @@ class SpreadRows:
         products: RowProducts = self._pass(self.blocks.multiply(given), merge_products)
         return products
 
-    def _pass(self, leaves: list[Delayed], merge: Any, *more: Any) -> Any:
+    def _pass(self, leaves: list[Delayed], merge: Any) -> Any:
         """Compute leaves, a bounded number of them at a time, and merge what they return."""
         self.n_passes += 1
         parts, n_rows, n_done = [], sum(self.blocks.sizes), 0
@@ -177,7 +182,7 @@ class SpreadRows:
             sizes = self.blocks.sizes[wave]
             parts.append(
                 self.executor.part_of(n_rows, n_done).compute(
-                    reduce_leaves(leaves[wave], merge, *more),
+                    reduce_tree(merge, leaves[wave], SPLIT_EVERY),
                     stage=self.stage or f"pass {self.n_passes}",
                     leaves=leaves[wave],
                     sizes=sizes,
@@ -185,7 +190,7 @@ class SpreadRows:
                 )
             )
             n_done += sum(sizes)
-        return merge(parts, *more)
+        return merge(parts)
 
 
 @dataclass(frozen=True)

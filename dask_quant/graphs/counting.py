@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dask.delayed import delayed
-
+from dask_quant.graphs.layers import apply_to_blocks, reduce_tree
 from dask_quant.histogram import ColorHistogram
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     import dask.array as da
     import numpy as np
     from dask.delayed import Delayed
     from numpy.typing import NDArray
+
 
 SPLIT_EVERY = 2
 """Histograms merged by one task: each can hold up to 2^24 colours, 200 MB."""
@@ -27,23 +27,12 @@ SPLIT_EVERY = 2
 
 def count_leaves(image: da.Array) -> list[Delayed]:
     """Return one delayed `ColorHistogram` per block of ``(y, x, 3)`` uint8. **Lazy**."""
-    count = delayed(count_block_colors, pure=True)
-    return [count(block) for block in image.to_delayed().ravel()]
+    return apply_to_blocks(count_block_colors, image)
 
 
 def merge_leaves(leaves: Sequence[Delayed]) -> Delayed:
     """Return the delayed sum of at least one delayed histogram, as a tree. **Lazy**."""
-    return reduce_tree(leaves, delayed(merge_histograms, pure=True))
-
-
-def reduce_tree(leaves: Sequence[Delayed], merge: Callable[[list[Delayed]], Delayed]) -> Delayed:
-    """Return what ``merge`` makes of at least one leaf, `SPLIT_EVERY` at a time. **Lazy**."""
-    level = list(leaves)
-    while len(level) > 1:
-        level = [
-            merge(level[begin : begin + SPLIT_EVERY]) for begin in range(0, len(level), SPLIT_EVERY)
-        ]
-    return level[0]
+    return reduce_tree(merge_histograms, leaves, SPLIT_EVERY)
 
 
 def count_block_colors(block: NDArray[np.uint8]) -> ColorHistogram:

@@ -342,15 +342,3 @@ def merge_statistics(statistics: Sequence[ClassStatistics]) -> ClassStatistics:
 def merge_products(products: Sequence[RowProducts]) -> RowProducts:
     """Merge the sums of products of a few blocks. **Eager**."""
     return RowProducts.merge_all(products)
-
-
-def reduce_leaves(leaves: Sequence[Delayed], merge: Any, *more: Any) -> Delayed:
-    """Return what ``merge`` makes of at least one leaf, `SPLIT_EVERY` at a time. **Lazy**."""
-    task, level = delayed(merge, pure=True), list(leaves)
-    while True:
-        level = [
-            task(level[begin : begin + SPLIT_EVERY], *more)
-            for begin in range(0, len(level), SPLIT_EVERY)
-        ]
-        if len(level) == 1:
-            return level[0]

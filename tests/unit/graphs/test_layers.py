@@ -1,0 +1,49 @@
+"""Layers of plain tasks are what delayed calls would be."""
+
+from functools import partial
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+
+from dask_quant.graphs.layers import apply_to_blocks, gather_tasks, reduce_tree
+
+
+def add_up(numbers, extra=0):
+    return sum(numbers) + extra
+
+
+def compute(delayed):
+    return delayed.compute(scheduler="synchronous")
+
+
+def test_every_block_is_given_to_the_function_in_order():
+    image = da.from_array(np.arange(24).reshape(4, 6), chunks=(2, 3)) + 1
+    found = apply_to_blocks(np.sum, image)
+    assert [int(compute(each)) for each in found] == [33, 51, 105, 123]
+    assert len({each.key for each in found}) == 4
+
+
+@pytest.mark.parametrize("n_leaves", [1, 2, 3, 16, 17, 50])
+@pytest.mark.parametrize("split_every", [2, 16])
+def test_a_tree_merges_every_leaf_once_and_few_at_a_time(n_leaves, split_every):
+    leaves = [dask.delayed(number, pure=False) for number in range(n_leaves)]
+    root = reduce_tree(add_up, leaves, split_every)
+    assert compute(root) == sum(range(n_leaves))
+    merges = [task for key, task in root.dask.to_dict().items() if "add_up" in str(key)]
+    assert all(1 <= len(keys) <= split_every for _, keys in merges)
+
+
+def test_tasks_of_any_graphs_are_gathered_in_order():
+    leaves = [dask.delayed(str)(7), *apply_to_blocks(np.max, da.ones((2, 2), chunks=1))]
+    assert compute(gather_tasks(list, leaves)) == ["7", 1.0, 1.0, 1.0, 1.0]
+    assert compute(gather_tasks(len, [])) == 0
+
+
+def test_names_say_what_tasks_do_and_are_of_one_layer_each():
+    leaves = [dask.delayed(1), dask.delayed(2)]
+    names = {str(gather_tasks(partial(add_up, extra=4), leaves).key) for _ in range(3)}
+    assert len(names) == 3
+    assert all(name.startswith("add_up-") for name in names)
+    assert compute(reduce_tree(partial(add_up, extra=4), leaves, 2)) == 7
