@@ -15,12 +15,14 @@ import numpy as np
 import photo as photo_command
 import png_gigapixel
 import pytest
+import scaling
 import tiff_gigapixel
 import tiff_in
 import tiff_out
 import zarr
 import zarr_axes
 from PIL import Image
+from scaling_model import StageCosts
 
 import dask_quant as dq
 from dask_quant.fit_options import DITHERS
@@ -324,3 +326,36 @@ def test_chaos_sees_what_does_not_hold(tmp_path):
         "2 rows of 2 images in the manifest",
         "left: .dask-quant/scratch",
     ]
+
+
+def test_the_model_is_bound_by_workers_or_by_the_scheduler_and_pays_for_every_wave():
+    free = StageCosts(pixel_s=1e-8)
+    assert free.predict(1e9, 1, block_pixels=10**7) == pytest.approx(10)
+    assert free.predict(1e9, 10, block_pixels=10**7) == pytest.approx(1)
+    assert free.predict(1e9, 99, block_pixels=10**7) == pytest.approx(0.2)  # two rounds
+    busy = StageCosts(pixel_s=1e-8, prepare_s=0.01, schedule_s=0.02)
+    assert busy.predict(1e9, 10**6, block_pixels=10**7) == pytest.approx(1 + 2)
+    merged = StageCosts(pixel_s=1e-8, merge_s=1)
+    assert merged.predict(1e9, 8, block_pixels=10**7) == pytest.approx(13 * 0.1 + 3)
+    assert merged.predict(4096 * 10**7, 2048, block_pixels=10**7) == pytest.approx(2 * (0.1 + 11))
+
+
+def test_scaling_reports_a_row_for_each_stage_and_shape(capsys):
+    scaling.main(["check", "--blocks", "20", "--shapes", "2x4x0.05", "--json"])
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [(row["stage"], row["blocks"]) for row in rows] == [("count", 8), ("relabel", 8)]
+    assert all(row["measured_s"] >= 4 * 0.05 for row in rows)
+
+
+def test_scaling_measures_jobs_and_tells_what_follows(photo_path, tmp_path, capsys):
+    given = ["--data", str(photo_path), "--work", str(tmp_path), "--megapixels", "1", "--json"]
+    scaling.main(["efficiency", *given, "--repeats", "1"])
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["stage"] for row in rows] == ["count", "relabel"]
+    assert all(row["met"] == (row["efficiency"] >= 0.85) for row in rows)
+    assert scaling.main(["model", *given, "--blocks", "20"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["workers"] for row in rows[::4]] == [1, 10, 100, 1000]
+    for row in rows:
+        assert 0 < row["efficiency"] <= 1.001
+        assert row["predicted_s"] > 0
