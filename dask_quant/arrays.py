@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from distributed import Client
     from numpy.typing import ArrayLike, NDArray
 
     from dask_quant.alpha_options import AlphaRule
@@ -44,17 +45,23 @@ if TYPE_CHECKING:
 
 
 def count_colors(
-    image: ImageLike, *, alpha: str | AlphaRule = "keep", listener: Listener = ignore_event
+    image: ImageLike,
+    *,
+    alpha: str | AlphaRule = "keep",
+    client: Client | None = None,
+    listener: Listener = ignore_event,
 ) -> ColorHistogram:
     """Count the distinct colours of an image, exactly, in one pass. **Eager**.
 
     Parameters
     ----------
     image : str, Path, NumPy or Dask array
-        sRGB uint8 ``(y, x, 3)`` or ``(y, x)``, RGBA ``(y, x, 4)``, or where one is stored. Computed
-        on the active `distributed.Client`, or else on the scheduler that Dask is set to (threads).
+        sRGB uint8 ``(y, x, 3)`` or ``(y, x)``, RGBA ``(y, x, 4)``, or where one is stored.
     alpha : {"keep", "drop", "matte:#rrggbb"}, default "keep"
         What becomes of pixels that are not opaque, as in `quantize`.
+    client : distributed.Client, optional
+        Client of the cluster that does the work. None: the active one, or the scheduler that Dask
+        is set to (threads).
     listener : callable, optional
         Told of progress.
 
@@ -79,7 +86,7 @@ def count_colors(
     >>> dq.count_colors(np.zeros((4, 4, 3), dtype=np.uint8))
     <ColorHistogram of 1 colours, 16 pixels>
     """
-    return count_image(open_image(image, alpha=alpha), _make_executor(listener))
+    return count_image(open_image(image, alpha=alpha), _make_executor(client, listener))
 
 
 def fit_palette(
@@ -102,6 +109,7 @@ def fit_palette(
     target_delta_e: float | None = None,
     refit: Palette | str | Sequence[str] | ArrayLike = (),
     alpha: str | AlphaRule = "keep",
+    client: Client | None = None,
     listener: Listener = ignore_event,
 ) -> Palette:
     """Fit a palette to an image or a histogram. **Eager**.
@@ -120,6 +128,9 @@ def fit_palette(
         As in `quantize`.
     alpha
         As in `count_colors`; a histogram has what it counted.
+    client : distributed.Client, optional
+        Client of the cluster that does the work. None: the active one, or the scheduler that Dask
+        is set to (threads).
     listener : callable, optional
         Told of progress.
 
@@ -177,7 +188,7 @@ def fit_palette(
     else:
         rule = as_alpha(alpha)
         rule = rule.refusing if options.fits_pixels else rule
-        executor, image = _make_executor(listener), open_image(data, alpha=rule)
+        executor, image = _make_executor(client, listener), open_image(data, alpha=rule)
         palette = fit_image(image, count_image(image, executor), options, executor).palette
     if target is None and len(palette) < n_colors:
         warnings.warn(
@@ -339,6 +350,7 @@ def write(
     *,
     palette: Palette | ArrayLike,
     overwrite: bool = False,
+    client: Client | None = None,
     listener: Listener = ignore_event,
 ) -> int:
     """Write labels as a picture with a palette, as arrays or as a Zarr store. **Eager**.
@@ -354,6 +366,9 @@ def write(
         Colours of the labels, as in `relabel`.
     overwrite : bool, default False
         Whether ``out`` may be replaced.
+    client : distributed.Client, optional
+        Client of the cluster that does the work. None: the active one, or the scheduler that Dask
+        is set to (threads).
     listener : callable, optional
         Told of progress.
 
@@ -380,7 +395,7 @@ def write(
         dtype=colors.label_dtype,
         meta=np.empty((0, 0), colors.label_dtype),
     )
-    return write_labels(typed, colors, path, _make_executor(listener), overwrite=overwrite)
+    return write_labels(typed, colors, path, _make_executor(client, listener), overwrite=overwrite)
 
 
 def _as_labels(labels: Any) -> da.Array:
@@ -414,6 +429,6 @@ def _narrow_labels(block: NDArray[np.integer], palette: Palette) -> NDArray[np.i
     return block.astype(palette.label_dtype, copy=False)
 
 
-def _make_executor(listener: Listener) -> Executor:
-    """Return what computes: the active client, or the scheduler that Dask is set to."""
-    return Executor(find_active_client(), None, listener)
+def _make_executor(client: Client | None, listener: Listener) -> Executor:
+    """Return what computes: a client, the active one, or the scheduler that Dask is set to."""
+    return Executor(find_active_client(client), None, listener)

@@ -74,7 +74,8 @@ def open_client(options: ClusterOptions) -> Iterator[Client | None]:
     ----------
     options : ClusterOptions
         ``workers`` starts a `LocalCluster`; ``scheduler`` or ``scheduler_file`` connects to a
-        running one; ``scheduler="threads"`` or ``"synchronous"`` and nothing at all start nothing.
+        running one; ``client`` is used as it is; ``scheduler="threads"`` or ``"synchronous"`` and
+        nothing at all start nothing.
 
     Yields
     ------
@@ -94,7 +95,9 @@ def open_client(options: ClusterOptions) -> Iterator[Client | None]:
         When an address or its TLS files do not make sense.
     """
     with ExitStack() as stack:
-        if options.scheduler in LOCAL_SCHEDULERS:
+        if options.client is not None:
+            yield stack.enter_context(_use(options.client, sends_code=options.upload_code))
+        elif options.scheduler in LOCAL_SCHEDULERS:
             yield None
         elif options.scheduler is not None or options.scheduler_file is not None:
             yield stack.enter_context(_connect(options))
@@ -233,11 +236,17 @@ def _connect(options: ClusterOptions) -> Iterator[Client]:
     """Connect to a running scheduler and yield a client whose workers can do the work."""
     with open_connection(options) as client:
         _wait_for_workers(client, _find_address(options))
-        if options.upload_code:
-            upload_code(client)
-        check_software(client)
-        with client.as_current():
+        with _use(client, sends_code=options.upload_code):
             yield client
+
+
+@contextmanager
+def _use(client: Client, *, sends_code: bool) -> Iterator[Client]:
+    """Yield a client, current for as long, having looked at its workers."""
+    if sends_code:
+        upload_code(client)
+    with _check_client(client).as_current():
+        yield client
 
 
 @contextmanager
@@ -284,8 +293,16 @@ def _logging_at(level: int) -> Iterator[None]:
         yield
 
 
-def find_active_client() -> Client | None:
-    """Return the client that Dask itself would compute with now, or None."""
+def find_active_client(client: Client | None = None) -> Client | None:
+    """Return a client that is given, or that Dask itself would compute with now, or None.
+
+    Raises
+    ------
+    ClusterError
+        When it is asynchronous, or its workers lack the software.
+    """
+    if client is not None:
+        return _check_client(client)
     if "distributed" not in sys.modules:  # then nobody can have opened a client
         return None
     if dask.config.get("scheduler", None) not in (None, "dask.distributed", "distributed"):
@@ -296,6 +313,11 @@ def find_active_client() -> Client | None:
         client = Client.current()
     except ValueError:
         return None
+    return _check_client(client)
+
+
+def _check_client(client: Client) -> Client:
+    """Return a client that can be used, or raise `ClusterError`."""
     if client.asynchronous:
         message = "Got an asynchronous client; open one without asynchronous=True."
         raise ClusterError(message)

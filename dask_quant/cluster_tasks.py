@@ -67,7 +67,7 @@ def compute_graph(
     # Leaves are in the graph of the root: by themselves, each would be looked through once more.
     keys = [root.key, *(leaf.key for leaf in leaves)]
     futures = client.get(root.dask, keys, sync=False, retries=RETRIES)
-    result, waiting = futures[0], as_completed(futures[1:])
+    result, waiting = futures[0], as_completed(futures[1:], loop=client.loop)
     del futures  # a leaf's result may go as soon as it was merged
     with _stopping_on_failure(client, {leaf.key for leaf in leaves}), telling_lost_work():
         for leaf in waiting:
@@ -89,7 +89,8 @@ def keep_graph(
     kept: list[Delayed] = client.persist(list(tasks), retries=RETRIES)
     keys = {task.key for task in tasks}
     with _stopping_on_failure(client, keys), telling_lost_work():
-        for future in as_completed([f for each in kept for f in futures_of(each)]):
+        futures = [future for each in kept for future in futures_of(each)]
+        for future in as_completed(futures, loop=client.loop):
             if future.status == "error":
                 future.result()  # raises what the task raised
             count(future.key)
@@ -111,7 +112,7 @@ def stream_tasks(
     from distributed.scheduler import KilledWorker
 
     running: dict[Hashable, tuple[Any, int, Future]] = {}
-    waiting = as_completed()
+    waiting = as_completed(loop=client.loop)
 
     def submit(task: Any, n_losses: int = 0) -> None:
         whole = future = client.submit(function, task, pure=False, retries=RETRIES)

@@ -9,7 +9,7 @@ from dask_quant.color_curve import trace_curve
 from dask_quant.events import ignore_event
 from dask_quant.fit_options import FitOptions
 from dask_quant.histogram import ColorHistogram
-from dask_quant.options import as_path, make_run_options, require
+from dask_quant.options import as_path, join_client, make_run_options, require
 from dask_quant.routes.choose import count_sources
 from dask_quant.routes.common import Job, check_any_sources
 from dask_quant.saved_counts import read_counts
@@ -19,6 +19,8 @@ from dask_quant.watching import watched
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from distributed import Client
 
     from dask_quant.alpha_options import AlphaRule
     from dask_quant.color_curve import ColorCurve
@@ -43,6 +45,7 @@ def elbow(
     page: int | None = None,
     level: int = 0,
     cluster: ClusterOptions | None = None,
+    client: Client | None = None,
     listener: Listener = ignore_event,
 ) -> ColorCurve:
     """Score several numbers of colours, to choose one. **Eager**.
@@ -65,7 +68,7 @@ def elbow(
         ``.npz`` file for the counts that were fitted to, see `write_histogram`.
     alpha : {"keep", "drop", "matte:#rrggbb"}, default "keep"
         As in `quantize`, but that pixels which are not opaque are refused where alpha is kept.
-    space, seed, overwrite, chunks, page, level, cluster, listener
+    space, seed, overwrite, chunks, page, level, cluster, client, listener
         As in `quantize`.
 
     Returns
@@ -81,7 +84,7 @@ def elbow(
     chosen = sorted({FitOptions(n_colors=number).n_colors for number in numbers})
     require(len(chosen) > 0, "Got no number of colours; give some, such as range(2, 65).")
     fit = FitOptions(n_colors=chosen[-1], space=space, seed=seed)
-    run = make_run_options(overwrite, chunks, None, cluster, page, level)
+    run = make_run_options(overwrite, chunks, None, join_client(cluster, client), page, level)
     path = None if out is None else as_path(out, "out")
     if path is not None:
         check_curve_output(path, overwrite=overwrite)

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from dask_quant.errors import OptionError
 from dask_quant.events import ignore_event
 from dask_quant.fit_options import FitOptions
-from dask_quant.options import make_run_options
+from dask_quant.options import join_client, make_run_options
 from dask_quant.routes.choose import describe_sources
 from dask_quant.routes.common import Job, check_sources, is_array
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from dask_quant.events import Listener
     from dask_quant.options import ClusterOptions
     from dask_quant.results import ImageInfo
@@ -25,6 +27,7 @@ def describe_images(
     page: int | None = None,
     level: int = 0,
     cluster: ClusterOptions | None = None,
+    client: Client | None = None,
     listener: Listener = ignore_event,
 ) -> list[ImageInfo]:
     """Say what images are and how many distinct colours each has, exactly. **Eager**.
@@ -33,7 +36,7 @@ def describe_images(
     ----------
     sources : str, Path or sequence of them
         Files, folders, globs, Zarr stores, ``-`` for standard input or ``@list.txt``.
-    chunks, page, level, cluster, listener
+    chunks, page, level, cluster, client, listener
         As in `quantize`.
 
     Returns
@@ -49,7 +52,7 @@ def describe_images(
     if is_array(sources):
         message = "Got an array to describe; give paths, or count its colours with count_colors."
         raise OptionError(message)
-    run = make_run_options(False, chunks, None, cluster, page, level)
+    run = make_run_options(False, chunks, None, join_client(cluster, client), page, level)
     if run.cluster.performance_report is not None:
         message = "Got --performance-report for info; it is for jobs that write something."
         raise OptionError(message)

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 from dask_quant.alpha_options import as_alpha
 from dask_quant.events import ignore_event
 from dask_quant.job_report import check_report
-from dask_quant.options import make_run_options
+from dask_quant.options import join_client, make_run_options
 from dask_quant.routes.choose import plan_sources
 from dask_quant.routes.common import as_target, check_sources
 from dask_quant.routes.job_options import make_job
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from distributed import Client
 
     from dask_quant.alpha_options import AlphaRule
     from dask_quant.options import ClusterOptions
@@ -62,6 +64,7 @@ def plan_job(
     level: int = 0,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
+    client: Client | None = None,
     frames: str = "first",
 ) -> JobPlan:
     """Say what `quantize` would do: images, tasks, bytes, memory. **Eager**; nothing is written.
@@ -78,7 +81,7 @@ def plan_job(
         As in `quantize`.
     alpha, matte, overwrite, resume, retry_quarantined, strict, chunks, page, level, frames
         As in `quantize`.
-    persist, cluster
+    persist, cluster, client
         As in `quantize`.
 
     Returns
@@ -92,7 +95,7 @@ def plan_job(
         What `quantize` would raise before it starts.
     """
     run = make_run_options(
-        *(overwrite, chunks, persist, cluster, page, level, frames),
+        *(overwrite, chunks, persist, join_client(cluster, client), page, level, frames),
         resume=resume,
         retry_quarantined=retry_quarantined,
         strict=strict,

@@ -6,7 +6,7 @@ import math
 import operator
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,8 +166,11 @@ class ClusterOptions:
     """``.html`` file for Dask's report of which task ran where and when; for a cluster."""
     upload_code: bool = False
     """Send this dask_quant to workers of a running cluster that have none."""
+    client: Any = field(default=None, repr=False)
+    """`distributed.Client` that somebody else opened; it stays open."""
 
     def __post_init__(self) -> None:
+        self._check_client()
         set_integers(self, "workers", "memory_limit_bytes")
         set_paths(self, "scheduler_file", "tls_ca_file", "tls_cert", "tls_key")
         set_paths(self, "performance_report")
@@ -183,13 +186,13 @@ class ClusterOptions:
         require(
             self.scheduler is None or isinstance(self.scheduler, str),
             f"Got {type(self.scheduler).__name__} for the scheduler; write threads, synchronous "
-            "or an address. An active Client is used as it is.",
+            "or an address; a Client is given as client.",
         )
         require(
             self.workers is None or self.workers >= 1,
             f"Got {self.workers} workers; use at least 1, or leave the option out for threads.",
         )
-        remote = self.scheduler is not None or self.scheduler_file is not None
+        remote = (self.scheduler, self.scheduler_file, self.client) != (None, None, None)
         require(
             not (self.scheduler is not None and self.scheduler_file is not None),
             "Got both a scheduler address and a scheduler file; give one of them.",
@@ -215,6 +218,32 @@ class ClusterOptions:
             not any(tls) or remote,
             "Got TLS files without a scheduler; give --scheduler tls://HOST:PORT as well.",
         )
+
+    def _check_client(self) -> None:
+        """Raise `OptionError` unless the client is one, and says alone where the work runs."""
+        if self.client is None:
+            return
+        require(
+            hasattr(self.client, "submit") and hasattr(self.client, "scheduler_info"),
+            f"Got {type(self.client).__name__} as a client; give a distributed.Client.",
+        )
+        others = ("workers", "memory_limit_bytes", "scheduler", "scheduler_file", "tls_ca_file")
+        given = [name for name in others if getattr(self, name) is not None]
+        require(
+            not given,
+            f"Got a client together with {' and '.join(given)}; it has a cluster of its own.",
+        )
+
+
+def join_client(cluster: ClusterOptions | None, client: Any) -> ClusterOptions | None:
+    """Return where the work runs, from what a call says of its cluster and its client.
+
+    Raises
+    ------
+    OptionError
+        When these contradict one another.
+    """
+    return cluster if client is None else replace(cluster or ClusterOptions(), client=client)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from dask_quant.alpha_options import as_alpha
 from dask_quant.events import ignore_event
 from dask_quant.fit_options import FitOptions, check_dither
 from dask_quant.job_report import check_report, finish_report
-from dask_quant.options import as_path, make_run_options
+from dask_quant.options import as_path, join_client, make_run_options
 from dask_quant.palette import as_palette, check_opaque
 from dask_quant.routes.choose import fit_sources, relabel_sources
 from dask_quant.routes.common import (
@@ -26,6 +26,7 @@ from dask_quant.watching import watched
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from distributed import Client
     from numpy.typing import ArrayLike
 
     from dask_quant.alpha_options import AlphaRule
@@ -78,6 +79,7 @@ def quantize(
     level: int = 0,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
+    client: Client | None = None,
     frames: str = "first",
     listener: Listener = ignore_event,
 ) -> Report:
@@ -201,6 +203,8 @@ def quantize(
         Zarr store to decode a single image into once; it is reused while the image is the same.
     cluster : ClusterOptions, optional
         Where the work runs. None: on the active `distributed.Client`, or else on threads.
+    client : distributed.Client, optional
+        Client of the cluster that does the work, in place of ``cluster``; it stays open.
     frames : {"first", "all"}, default "first"
         Of animations (GIF, PNG, WebP, AVIF) the first frame, or each as an image of its own, as it
         is shown: ``name-000.png`` and so on.
@@ -223,7 +227,7 @@ def quantize(
         When the images hold fewer colours than were asked for.
     """
     run = make_run_options(
-        *(overwrite, chunks, persist, cluster, page, level, frames),
+        *(overwrite, chunks, persist, join_client(cluster, client), page, level, frames),
         resume=resume,
         retry_quarantined=retry_quarantined,
         strict=strict,
@@ -282,6 +286,7 @@ def apply_palette(
     level: int = 0,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
+    client: Client | None = None,
     frames: str = "first",
     listener: Listener = ignore_event,
 ) -> Report:
@@ -298,7 +303,7 @@ def apply_palette(
         As in `quantize`.
     resume, retry_quarantined, strict
         As in `quantize`.
-    page, level, frames, persist, cluster, listener
+    page, level, frames, persist, cluster, client, listener
         As in `quantize`.
 
     Returns
@@ -312,7 +317,7 @@ def apply_palette(
         One of the classes of `dask_quant.errors`; its message is one line.
     """
     run = make_run_options(
-        *(overwrite, chunks, persist, cluster, page, level, frames),
+        *(overwrite, chunks, persist, join_client(cluster, client), page, level, frames),
         resume=resume,
         retry_quarantined=retry_quarantined,
         strict=strict,
@@ -374,6 +379,7 @@ def make_palette(
     level: int = 0,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
+    client: Client | None = None,
     frames: str = "first",
     listener: Listener = ignore_event,
 ) -> Report:
@@ -393,7 +399,7 @@ def make_palette(
     histogram : str, Path, ColorHistogram or sequence of them, optional
         As in `quantize`, but the figures are of all images together. With it, ``sources`` may be
         None.
-    alpha, matte, overwrite, chunks, page, level, frames, persist, cluster, listener
+    alpha, matte, overwrite, chunks, page, level, frames, persist, cluster, client, listener
         As in `quantize`.
 
     Returns
@@ -423,7 +429,9 @@ def make_palette(
         keep=keep,
         refit=refit,
     )
-    run = make_run_options(overwrite, chunks, persist, cluster, page, level, frames)
+    run = make_run_options(
+        overwrite, chunks, persist, join_client(cluster, client), page, level, frames
+    )
     path = as_path(out, "out")
     rule, given = as_alpha(alpha, matte), (histogram, save_histogram, path)
     saved = read_counts(*given, fit=fit, overwrite=overwrite, shows_all=True, alpha=rule)

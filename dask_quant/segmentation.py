@@ -8,7 +8,7 @@ from dask_quant.class_model import ClassModel
 from dask_quant.class_output import label_raster
 from dask_quant.errors import OptionError
 from dask_quant.events import ignore_event
-from dask_quant.options import as_chunks, as_path, make_run_options, require
+from dask_quant.options import as_chunks, as_path, join_client, make_run_options, require
 from dask_quant.raster_flow import check_model_bands, cut_rasters
 from dask_quant.routes.common import check_sources
 from dask_quant.routes.segment_job import SegmentJob, SideFiles
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import dask.array as da
+    from distributed import Client
 
     from dask_quant.class_scores import ClassCurve
     from dask_quant.events import Listener
@@ -60,6 +61,7 @@ def segment(
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
+    client: Client | None = None,
     listener: Listener = ignore_event,
 ) -> SegmentReport:
     """Find the classes of pixels of rasters by k-means, and write them. **Eager**.
@@ -134,6 +136,8 @@ def segment(
         and do not fit in memory.
     cluster : ClusterOptions, optional
         Where the work runs. None: on the active `distributed.Client`, or else on threads.
+    client : distributed.Client, optional
+        Client of the cluster that does the work, in place of ``cluster``; it stays open.
     listener : callable, optional
         Told of progress, an `Event` at a time.
 
@@ -175,7 +179,7 @@ def segment(
             max_iter=max_iter,
             tol=tol,
         ),
-        run=make_run_options(overwrite, chunks, persist, cluster),
+        run=make_run_options(overwrite, chunks, persist, join_client(cluster, client)),
         listener=listener,
         side_files=SideFiles(
             model=_as_optional_path(model_out, "model_out"),
@@ -210,6 +214,7 @@ def apply_classes(
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
+    client: Client | None = None,
     listener: Listener = ignore_event,
 ) -> SegmentReport:
     """Label rasters with classes that exist, and write them. **Eager**.
@@ -220,7 +225,7 @@ def apply_classes(
         The classes, or the ``.json`` that `segment` wrote.
     sources, out, bands, indices, nodata, mask, table, plot, cog, sieve, outline, in_memory
         As in `segment`; the bands are those of the model, in its order.
-    overwrite, chunks, persist, cluster, listener
+    overwrite, chunks, persist, cluster, client, listener
         As in `segment`.
 
     Returns
@@ -237,7 +242,7 @@ def apply_classes(
         command="apply",
         bands=_make_band_options(bands, indices, nodata, mask),
         fit=SegmentOptions(),
-        run=make_run_options(overwrite, chunks, persist, cluster),
+        run=make_run_options(overwrite, chunks, persist, join_client(cluster, client)),
         listener=listener,
         model=model if isinstance(model, ClassModel) else read_class_model(model),
         side_files=SideFiles(
@@ -273,6 +278,7 @@ def score_classes(
     chunks: int | tuple[int, int] | None = None,
     persist: str | Path | None = None,
     cluster: ClusterOptions | None = None,
+    client: Client | None = None,
     listener: Listener = ignore_event,
 ) -> ClassCurve:
     """Score several numbers of classes of rasters, to choose one. **Eager**.
@@ -290,7 +296,7 @@ def score_classes(
         those of all pixels, and of the centres that come of it.
     sources, bands, indices, band_weights, scale, pca, nodata, mask, n_init, tol, seed
         As in `segment`.
-    in_memory, overwrite, chunks, persist, cluster, listener
+    in_memory, overwrite, chunks, persist, cluster, client, listener
         As in `segment`.
 
     Returns
@@ -320,7 +326,7 @@ def score_classes(
             max_iter=max_iter,
             tol=tol,
         ),
-        run=make_run_options(overwrite, chunks, persist, cluster),
+        run=make_run_options(overwrite, chunks, persist, join_client(cluster, client)),
         listener=listener,
         in_memory=in_memory,
     )

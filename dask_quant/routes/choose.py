@@ -223,6 +223,7 @@ def _stays_in_memory(job: Job, path: str, out: Path | None) -> bool:
         or run.cluster.workers is not None
         or run.cluster.scheduler is not None
         or run.cluster.scheduler_file is not None
+        or run.cluster.client is not None
         or run.cluster.performance_report is not None
         or job.fit.fits_pixels
         or any(path and path.suffix.lower() == ".zarr" for path in (out, job.outline))

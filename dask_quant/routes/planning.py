@@ -87,6 +87,9 @@ def _count_side_by_side(job: Job) -> tuple[int, int]:
     cluster = job.run.cluster
     if cluster.scheduler == "synchronous":
         return 0, 1
+    if cluster.client is not None:
+        n_threads = cluster.client.nthreads()
+        return len(n_threads), max(1, sum(n_threads.values()))
     return cluster.workers or 0, cluster.workers or count_cpus()
 
 

@@ -148,6 +148,8 @@ THIRD_PARTY = {
     "distributed": (
         *("worker_check", "cluster", "cluster_tasks", "execute", "performance"),
         *("dashboard", "board_client", "detached"),
+        # They take the client that a user has.
+        *("arrays", "color_choice", "image_infos", "job_plans", "pipeline", "segmentation"),
     ),
     "tornado": ("dashboard",),
     "dask_ml": ("graphs", "row_input", "scalable"),

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, closing
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from PIL import Image
 
 import dask_quant as dq
 from dask_quant.cluster import open_client
-from dask_quant.errors import FitError, SourceError
+from dask_quant.errors import FitError, OptionError, SourceError
 from dask_quant.events import Event
 from dask_quant.execute import Executor
 from dask_quant.histogram import ColorHistogram
@@ -180,6 +181,26 @@ def test_counts_that_are_asked_for_come_back(tap, noise, tmp_path):
     assert read_histogram(saved).n_pixels == there.n_pixels == 24 * 45 * 1000
     with Client(tap.address):
         assert dq.count_colors(noise / "noise.zarr").n_pixels == 1_100_000
+
+
+def test_a_client_that_is_given_does_the_work_and_stays(cluster, noise, tmp_path):
+    with Client(cluster, set_as_default=False) as given:
+        for call in (
+            partial(dq.quantize, noise / "pieces", tmp_path / "out", **QUICK),
+            partial(dq.make_palette, noise / "noise.png", tmp_path / "out.json", **QUICK),
+            partial(dq.count_colors, noise / "noise.png"),
+            partial(dq.fit_palette, noise / "noise.png", **QUICK),
+            partial(dq.write, [[0, 1]], tmp_path / "out.png", palette=[[0, 0, 0], [255, 255, 255]]),
+        ):
+            begin = time.time()
+            given.get_task_stream(start=begin)  # has the scheduler take note
+            call(client=given)
+            assert given.get_task_stream(start=begin), "no task ran there"
+            assert given.status == "running"
+        with pytest.raises(OptionError, match="a client together with workers"):
+            dq.quantize(noise, tmp_path / "x", client=given, cluster=ClusterOptions(workers=1))
+    with pytest.raises(OptionError, match="Got str as a client"):
+        dq.quantize(noise, tmp_path / "x", client=cluster)
 
 
 def test_what_a_worker_does_is_told_here(cluster, noise, in_strips, tmp_path):
