@@ -28,7 +28,9 @@ _UPLOAD_NAME = "dask_quant.zip"
 
 
 def check_software(client: Client) -> None:
-    """Raise `ClusterError` unless every worker there is now can run dask_quant. **Eager**.
+    """Raise `ClusterError` unless scheduler and workers that are there have dask_quant. **Eager**.
+
+    A scheduler needs it, for it reads the graphs that it is sent.
 
     Parameters
     ----------
@@ -38,8 +40,8 @@ def check_software(client: Client) -> None:
     Raises
     ------
     ClusterError
-        When a worker has no dask_quant, another version of it or of Python (code that is sent does
-        not run there), or lacks a package.
+        When one of them has no dask_quant, another version of it or of Python (code that is sent
+        does not run there), or lacks a package.
 
     Warns
     -----
@@ -47,22 +49,23 @@ def check_software(client: Client) -> None:
         When a worker has another version of a package.
     """
     here, found = _make_report()(), sorted(_ask(client).items())
-    for worker, there in found:
-        message = _find_fault(worker, here, there)
+    for who, there in [*_ask_scheduler(client), *found]:
+        message = _find_fault(who, here, there)
         if message is not None:
             raise ClusterError(message)
-    words = (_tell_others(worker, here, there) for worker, there in found)
+    words = (_tell_others(who, here, there) for who, there in found)
     first = next((each for each in words if each is not None), None)
     if first is not None:
         warnings.warn(first, WorkerVersionWarning, stacklevel=2)
 
 
 def upload_code(client: Client) -> bool:
-    """Send this dask_quant to workers, those that come later too, if any has none. **Eager**.
+    """Send this dask_quant to scheduler and workers, those that come later too. **Eager**.
 
-    Returns whether it was sent. Packages that dask_quant needs are not sent.
+    Unless all have one. Returns whether it was sent. Packages that dask_quant needs are not sent.
     """
-    if all(there["dask_quant"] is not None for there in _ask(client).values()):
+    found = [*_ask_scheduler(client), *_ask(client).items()]
+    if all(there["dask_quant"] is not None for _, there in found):
         return False
     with tempfile.TemporaryDirectory(prefix="dask-quant-") as folder:
         path = Path(folder) / _UPLOAD_NAME
@@ -86,7 +89,15 @@ def _pack_code() -> bytes:
 def _ask(client: Client) -> dict[str, dict[str, str | None]]:
     """Return what each worker has."""
     found: dict[str, Any] = client.run(_make_report())
-    return found
+    return {f"worker {worker}": there for worker, there in found.items()}
+
+
+def _ask_scheduler(client: Client) -> list[tuple[str, dict[str, str | None]]]:
+    """Return what the scheduler has, by what it is called; nothing where it runs no code."""
+    try:
+        return [(f"scheduler {client.scheduler.address}", client.run_on_scheduler(_make_report()))]
+    except ValueError:  # distributed.scheduler.pickle is off
+        return []
 
 
 def _make_report() -> Callable[[], dict[str, str | None]]:
@@ -111,36 +122,36 @@ def _make_report() -> Callable[[], dict[str, str | None]]:
 
 
 def _find_fault(
-    worker: str, here: Mapping[str, str | None], there: Mapping[str, str | None]
+    who: str, here: Mapping[str, str | None], there: Mapping[str, str | None]
 ) -> str | None:
-    """Return why a worker cannot run dask_quant, None where it can."""
+    """Return why a process of a cluster cannot do with dask_quant, None where it can."""
     if there["python"] != here["python"]:
         return (
-            f"The worker {worker} has Python {there['python']}, this process has {here['python']}, "
+            f"The {who} has Python {there['python']}, this process has {here['python']}, "
             "whose code does not run there; use the same on both."
         )
     missing = [name for name in PACKAGES if there[name] is None]
     if missing:
         wanted = " ".join(f"{name}=={here[name]}" for name in missing)
         return (
-            f"The worker {worker} lacks {', '.join(missing)}; install {wanted} there "
+            f"The {who} lacks {', '.join(missing)}; install {wanted} there "
             "(--upload-code sends dask_quant alone)."
         )
     if there["dask_quant"] is None:
         return (
-            f"The worker {worker} has no dask_quant; install dask-quant {__version__} there, or "
+            f"The {who} has no dask_quant; install dask-quant {__version__} there, or "
             "send it along with --upload-code."
         )
     if there["dask_quant"] != __version__:
         return (
-            f"The worker {worker} has dask_quant {there['dask_quant']}, this process has "
-            f"{__version__}; install dask-quant {__version__} on every worker."
+            f"The {who} has dask_quant {there['dask_quant']}, this process has "
+            f"{__version__}; install dask-quant {__version__} on scheduler and workers."
         )
     return None
 
 
 def _tell_others(
-    worker: str, here: Mapping[str, str | None], there: Mapping[str, str | None]
+    who: str, here: Mapping[str, str | None], there: Mapping[str, str | None]
 ) -> str | None:
     """Return which versions of packages of a worker are others, None where none are."""
     others = [name for name in PACKAGES if there[name] != here[name]]
@@ -148,6 +159,6 @@ def _tell_others(
         return None
     told, own = (", ".join(f"{name} {each[name]}" for name in others) for each in (there, here))
     return (
-        f"The worker {worker} has {told}, this process has {own}; only with the same versions are "
+        f"The {who} has {told}, this process has {own}; only with the same versions are "
         "the same bytes certain."
     )

@@ -62,13 +62,13 @@ def start_worker(tmp_path):
         )
 
     @contextmanager
-    def start(change):
+    def start(change, at_scheduler=None):
         file, scratch = tmp_path / "scheduler.json", tmp_path / "scratch"
         named = f"--scheduler-file={file}"
         local = [f"--local-directory={scratch}", "--no-nanny", "--nthreads=1"]
         processes = [
             # Code that is sent to workers is sent to the scheduler, too.
-            run("scheduler", BARE if change == BARE else "", named, "--port=0"),
+            run("scheduler", at_scheduler or (BARE if change == BARE else ""), named, "--port=0"),
             run("worker", change, named, *local),
         ]
         try:
@@ -89,6 +89,16 @@ def test_a_worker_without_dask_quant_is_told_of_with_the_way_out(start_worker):
     with start_worker(BARE) as address, pytest.raises(ClusterError, match=message) as caught:
         open_client(ClusterOptions(scheduler=address)).__enter__()
     assert "\n" not in str(caught.value)
+
+
+def test_a_scheduler_without_dask_quant_is_told_of_and_sent_it(start_worker, photo_path, tmp_path):
+    message = r"The scheduler tcp://.* has no dask_quant; install .*--upload-code"
+    with start_worker("", BARE) as address:
+        with pytest.raises(ClusterError, match=message):
+            open_client(ClusterOptions(scheduler=address)).__enter__()
+        options = ClusterOptions(scheduler=address, upload_code=True)
+        dq.quantize(photo_path, tmp_path / "out.png", n_colors=4, cluster=options)
+    assert (tmp_path / "out.png").exists()
 
 
 def test_code_that_is_sent_does_the_job(start_worker, tmp_path):
@@ -144,14 +154,22 @@ def test_another_version_of_a_package_is_a_warning(start_worker):
     ("there", "message"),
     [
         ({"python": "3.8"}, r"has Python 3\.8, this process has 3.11, whose code"),
-        ({"dask_quant": "9.9"}, r"has dask_quant 9\.9, this process has .* on every worker"),
+        (
+            {"dask_quant": "9.9"},
+            r"has dask_quant 9\.9, this process has .* on scheduler and workers",
+        ),
     ],
 )
 def test_other_versions_that_do_not_go_together_are_refused(monkeypatch, there, message):
     here = worker_check._make_report()() | {"python": "3.11"}
     monkeypatch.setattr(worker_check, "_make_report", lambda: lambda: here)
-    monkeypatch.setattr(worker_check, "_ask", lambda client: {"tcp://a:1": here | there})
-    with pytest.raises(ClusterError, match=message):
+    fine, other = [("scheduler tcp://a:1", here)], [("scheduler tcp://a:1", here | there)]
+    monkeypatch.setattr(worker_check, "_ask_scheduler", lambda client: fine)
+    monkeypatch.setattr(worker_check, "_ask", lambda client: {"worker tcp://a:2": here | there})
+    with pytest.raises(ClusterError, match=f"The worker tcp://a:2 {message}"):
+        worker_check.check_software(None)
+    monkeypatch.setattr(worker_check, "_ask_scheduler", lambda client: other)
+    with pytest.raises(ClusterError, match=f"The scheduler tcp://a:1 {message}"):
         worker_check.check_software(None)
 
 
