@@ -113,8 +113,8 @@ def _make_report() -> Callable[[], dict[str, str | None]]:
             except metadata.PackageNotFoundError:
                 found[name] = None
         try:
-            found["dask_quant"] = str(importlib.import_module("dask_quant").__version__)
-        except ImportError:
+            found["dask_quant"] = importlib.import_module("dask_quant").__version__
+        except (ImportError, AttributeError):  # a folder that pip left behind has no version
             found["dask_quant"] = None
         return found
 

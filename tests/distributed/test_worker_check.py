@@ -27,9 +27,13 @@ if __name__ == "__main__":
 """
 
 BARE = """
-sys.path[:] = [each for each in sys.path if not os.path.isdir(os.path.join(each, "dask_quant"))]
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        is_sent = any(each.endswith("dask_quant.zip") for each in sys.path)
+        if name == "dask_quant" and not is_sent:
+            raise ModuleNotFoundError(name)
 sys.meta_path[:] = [each for each in sys.meta_path if "editable" not in str(each).lower()]
-assert importlib.util.find_spec("dask_quant") is None
+sys.meta_path.insert(0, Hide())
 """
 """A worker in whose environment dask_quant is not installed."""
 
