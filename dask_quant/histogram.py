@@ -62,6 +62,10 @@ class ColorHistogram:
     counts: NDArray[np.int64]
     """Pixels of each colour, all above 0, int64 ``(n,)``."""
 
+    def __sizeof__(self) -> int:
+        """Return the bytes of the arrays as well, by which Dask chooses what to move and spill."""
+        return object.__sizeof__(self) + self.codes.nbytes + self.counts.nbytes
+
     @classmethod
     def empty(cls) -> ColorHistogram:
         """Return the histogram of no pixel: the identity of `merge`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -133,6 +134,10 @@ class Done:
     """Category and words of each warning that a process of its own gave."""
     n_images: int = 0
     """Images of the task."""
+
+    def __sizeof__(self) -> int:
+        """Return the bytes of colours as well, by which Dask chooses what to move and spill."""
+        return object.__sizeof__(self) + len(self.colors) + sys.getsizeof(self.histogram)
 
 
 def tell_briefly(done: Done) -> Done:

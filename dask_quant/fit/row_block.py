@@ -73,6 +73,11 @@ class RowBlock:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __sizeof__(self) -> int:
+        """Return the bytes of the arrays as well, by which Dask chooses what to move and spill."""
+        n_bytes = object.__sizeof__(self) + self.rows.nbytes
+        return n_bytes if self.weights is None else n_bytes + self.weights.nbytes
+
     @property
     def n_features(self) -> int:
         """Features of a row."""

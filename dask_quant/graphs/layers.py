@@ -31,8 +31,20 @@ def apply_to_blocks(function: Callable[[Any], Any], image: da.Array) -> list[Del
 def gather_tasks(function: Callable[[list[Any]], Any], tasks: Sequence[Delayed]) -> Delayed:
     """Return ``function`` of the list of what tasks return, delayed. **Lazy**."""
     name = _name_layer(function)
-    layer = {name: (function, [task.key for task in tasks])}
-    return Delayed(name, HighLevelGraph.from_collections(name, layer, dependencies=tasks))
+    layers: dict[Any, Any] = {}
+    needed: dict[Any, set[Any]] = {}
+    for task in tasks:
+        layers |= task.dask.layers
+        needed |= task.dask.dependencies
+    # What calls made, a layer each, becomes one: a scheduler unpacks them one by one.
+    entries = {name: (function, [task.key for task in tasks])}
+    used: set[Any] = set().union(*needed.values())
+    own = [task.key for task in tasks if task.key in layers and task.key not in used]
+    for key in own:
+        entries |= layers.pop(key)
+    wanted = {task.__dask_layers__()[0] for task in tasks}.union(*map(needed.pop, own))
+    graph = HighLevelGraph({**layers, name: entries}, {**needed, name: wanted - set(own)})
+    return Delayed(name, graph)
 
 
 def reduce_tree(

@@ -57,6 +57,11 @@ class DrawnRows:
     weights: NDArray[np.float64]
     """``(n,)``."""
 
+    def __sizeof__(self) -> int:
+        """Return the bytes of the arrays as well, by which Dask chooses what to move and spill."""
+        arrays = (self.keys, self.numbers, self.rows, self.weights)
+        return object.__sizeof__(self) + sum(array.nbytes for array in arrays)
+
     @classmethod
     def merge_lowest(cls, drawn: Sequence[DrawnRows], n_rows: int) -> DrawnRows:
         """Return the ``n_rows`` of lowest keys of all."""

@@ -342,7 +342,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--shapes",
         type=parse_shape,
         nargs="+",
-        default=[(10, 10, 1.0), (100, 20, 1.0), (100, 20, 4.0), (1000, 4, 8.0)],
+        default=[(10, 10, 1.0), (100, 20, 1.0), (1000, 4, 4.0)],
         help="workers, blocks for each, and seconds of a block, such as 100x20x1",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -1,9 +1,11 @@
 import pickle
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from dask.sizeof import sizeof
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -123,3 +125,10 @@ def test_images_counted_together_are_the_sum_of_each(limit, monkeypatch):
 
 def test_no_image_is_the_empty_histogram():
     assert len(ImageCounter().finish()) == 0
+
+
+def test_dask_knows_how_large_counts_are():
+    pixels = np.random.default_rng(0).integers(0, 256, (1000, 3), dtype=np.uint8)
+    counts = ColorHistogram.from_pixels(pixels)
+    assert 12 * len(counts) <= sys.getsizeof(counts) < 12 * len(counts) + 500
+    assert sizeof(counts) == sys.getsizeof(counts)

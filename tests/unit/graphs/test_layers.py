@@ -41,6 +41,18 @@ def test_tasks_of_any_graphs_are_gathered_in_order():
     assert compute(gather_tasks(len, [])) == 0
 
 
+def test_calls_of_a_wave_are_one_layer_whatever_they_share_and_build_on():
+    image = da.from_array(np.arange(12), chunks=2) + 1
+    task, shared = dask.delayed(np.add, pure=False), dask.delayed(100, pure=False)
+    calls = [task(block, shared) for block in image.to_delayed()]
+    calls.append(dask.delayed(np.sum, pure=False)(calls[0]))  # one that builds on another
+    root = gather_tasks(list, calls)
+    assert len(root.dask.layers) <= 5
+    assert [np.sum(each) for each in compute(root)] == [203, 207, 211, 215, 219, 223, 203]
+    again = root.dask.to_dict()
+    assert all(call.key in again for call in calls)
+
+
 def test_names_say_what_tasks_do_and_are_of_one_layer_each():
     leaves = [dask.delayed(1), dask.delayed(2)]
     names = {str(gather_tasks(partial(add_up, extra=4), leaves).key) for _ in range(3)}
