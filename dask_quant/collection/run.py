@@ -65,11 +65,6 @@ _MAX_WARNINGS = 20
 """Warnings about images that are passed on; how many others there are is said at the end."""
 
 
-def _tell_all(done: Done) -> Done:
-    """Return all that a task did: there is little of it."""
-    return done
-
-
 @dataclass(kw_only=True)
 class CollectionRun:
     """What a run of a job on a collection has at hand."""
@@ -166,11 +161,11 @@ class CollectionRun:
         entries: Iterator[tuple[Item, int]],
         n_images: int,
         take: Callable[[Done, Any], object] | None = None,
-        brief: Callable[[Done], Done] = _tell_all,
+        brief: Callable[[Done], Done] | None = None,
     ) -> None:
         """Have tasks do the work, and take over what they did.
 
-        ``take`` is given what ``brief`` makes of that, and the whole where it is held.
+        ``take`` is given that twice; or what ``brief`` makes of it, and the whole where it is held.
         """
         if n_images == 0:
             return
@@ -187,7 +182,8 @@ class CollectionRun:
             brief=brief,
         )
         with closing(stream):
-            for done, held in stream:
+            for told in stream:
+                done, held = (told, told) if brief is None else told
                 pace.note(done)
                 self._take_over(done)
                 if take is not None:
