@@ -206,11 +206,30 @@ def _start_local(options: ClusterOptions, workers: int) -> Iterator[Client]:
                 'a script must call this under: if __name__ == "__main__":'
             )
             raise ClusterError(message) from error
+        stack.enter_context(_leaving_out_strangers())
         stack.callback(_close_quietly, cluster)
         client = distributed.Client(cluster, timeout=CONNECT_TIMEOUT_S)
         stack.callback(_close_quietly, client)
         with client.as_current():
             yield client
+
+
+@contextmanager
+def _leaving_out_strangers() -> Iterator[None]:
+    """Leave out what this process logs of calls that it has no answer to.
+
+    Workers of another cluster, whose scheduler is gone, call a port that may now be one of ours.
+    """
+    log = logging.getLogger("distributed.core")
+
+    def is_ours(record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("No handler ")
+
+    log.addFilter(is_ours)
+    try:
+        yield
+    finally:
+        log.removeFilter(is_ours)
 
 
 def dask_setup(worker: object) -> None:
