@@ -25,10 +25,9 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from dask_quant.board import LIST_OPERATION, PLUGIN_NAME, PUT_OPERATION
-from dask_quant.cluster import dashboard_link, open_connection
+from dask_quant.cluster import dashboard_link, use_connection
 from dask_quant.errors import ClusterError, JobError
 from dask_quant.events import Notice
-from dask_quant.options import ClusterOptions
 from dask_quant.watching import Watcher
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from dask_quant.events import Listener
+    from dask_quant.options import ClusterOptions
 
 TELL_GAP_S = 0.4
 """Seconds between two tellings of a job (arbitrary: as often as somebody looks)."""
@@ -68,12 +68,10 @@ def read_jobs(client: Client | ClusterOptions) -> list[dict[str, Any]]:
     ClusterError
         When no scheduler answers, or it has no board and cannot have one.
     """
-    if isinstance(client, ClusterOptions):
-        with open_connection(client) as opened:
-            return read_jobs(opened)
-    with suppress(Exception):  # it may lack the package, or allow no plugins, and have a board
-        _register_plugin(client)
-    jobs = _ask(client)
+    with use_connection(client) as opened:
+        with suppress(Exception):  # it may lack the package, or allow no plugins, and have a board
+            _register_plugin(opened)
+        jobs = _ask(opened)
     if jobs is None:
         message = f"The scheduler keeps no board of jobs; start it with: {_PRELOAD}"
         raise ClusterError(message)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import dask
 
 from dask_quant.errors import ClusterError, MemoryBudgetError, OptionError
+from dask_quant.options import ClusterOptions
 from dask_quant.worker_check import check_software, upload_code
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from distributed import Client, LocalCluster, Security
 
-    from dask_quant.options import ClusterOptions
 
 LOCAL_SCHEDULERS = ("threads", "synchronous")
 """Names for ``scheduler`` that mean this process, without a client."""
@@ -206,30 +206,11 @@ def _start_local(options: ClusterOptions, workers: int) -> Iterator[Client]:
                 'a script must call this under: if __name__ == "__main__":'
             )
             raise ClusterError(message) from error
-        stack.enter_context(_leaving_out_strangers())
         stack.callback(_close_quietly, cluster)
         client = distributed.Client(cluster, timeout=CONNECT_TIMEOUT_S)
         stack.callback(_close_quietly, client)
         with client.as_current():
             yield client
-
-
-@contextmanager
-def _leaving_out_strangers() -> Iterator[None]:
-    """Leave out what this process logs of calls that it has no answer to.
-
-    Workers of another cluster, whose scheduler is gone, call a port that may now be one of ours.
-    """
-    log = logging.getLogger("distributed.core")
-
-    def is_ours(record: logging.LogRecord) -> bool:
-        return not str(record.msg).startswith("No handler ")
-
-    log.addFilter(is_ours)
-    try:
-        yield
-    finally:
-        log.removeFilter(is_ours)
 
 
 def dask_setup(worker: object) -> None:
@@ -301,6 +282,19 @@ def open_connection(options: ClusterOptions) -> Iterator[Client]:
         yield client
     finally:
         _close_quietly(client)
+
+
+@contextmanager
+def use_connection(client: Client | ClusterOptions) -> Iterator[Client]:
+    """Yield a client, which stays open, or one of a running scheduler, which does not. **Eager**.
+
+    Errors are those of `open_connection`.
+    """
+    if isinstance(client, ClusterOptions):
+        with open_connection(client) as opened:
+            yield opened
+    else:
+        yield client
 
 
 @contextmanager

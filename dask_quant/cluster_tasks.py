@@ -150,6 +150,21 @@ def submit_early(client: Client, function: Callable[..., Any], args: Sequence[An
     return client.submit(function, *args, pure=False, retries=RETRIES, priority=_EARLY)
 
 
+def is_held(value: Any) -> bool:
+    """Return whether a value is one that stays on a worker."""
+    from distributed import Future
+
+    return isinstance(value, Future)
+
+
+def fetch_result(value: Any) -> Any:
+    """Return a value, from its worker where it stays on one. **Eager**."""
+    if not is_held(value):
+        return value
+    with telling_lost_work():
+        return value.result()
+
+
 def run_task(
     client: Client,
     function: Callable[..., Any],

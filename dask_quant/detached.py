@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from dask_quant.board import PUT_OPERATION, RUNNING
 from dask_quant.board_client import read_job, read_jobs
-from dask_quant.cluster import find_tls_options, open_client, open_connection
+from dask_quant.cluster import find_tls_options, open_client, use_connection
 from dask_quant.errors import JobError
 from dask_quant.events import Event, ignore_event
 from dask_quant.job_record import NAME_VARIABLE, JobRecord
@@ -121,24 +121,22 @@ def cancel_job(client: Client | ClusterOptions, name: str) -> dict[str, Any]:
     ClusterError
         When no scheduler answers.
     """
-    if isinstance(client, ClusterOptions):
-        with open_connection(client) as opened:
-            return cancel_job(opened, name)
     from distributed import Future
 
-    job = read_job(client, name)
-    if job["status"] != RUNNING:
-        message = f"The job {job['name']} does not run any more: {job['outcome']}"
-        raise JobError(message)
-    if not is_driven(client, job["name"]):
-        driver = job["driver"]
-        message = (
-            f"The driver of {job['name']} is no task of the cluster but process "
-            f"{driver.get('pid')} on {driver.get('host')}; interrupt it there."
-        )
-        raise JobError(message)
-    client.cancel([Future(KEY_PREFIX + job["name"], client)], force=True)
-    return _wait_for_end(client, job["name"])
+    with use_connection(client) as opened:
+        job = read_job(opened, name)
+        if job["status"] != RUNNING:
+            message = f"The job {job['name']} does not run any more: {job['outcome']}"
+            raise JobError(message)
+        if not is_driven(opened, job["name"]):
+            driver = job["driver"]
+            message = (
+                f"The driver of {job['name']} is no task of the cluster but process "
+                f"{driver.get('pid')} on {driver.get('host')}; interrupt it there."
+            )
+            raise JobError(message)
+        opened.cancel([Future(KEY_PREFIX + job["name"], opened)], force=True)
+        return _wait_for_end(opened, job["name"])
 
 
 def is_driven(client: Client, name: str) -> bool:
@@ -172,19 +170,17 @@ def follow_job(
     ClusterError
         When the scheduler is gone.
     """
-    if isinstance(client, ClusterOptions):
-        with open_connection(client) as opened:
-            return follow_job(opened, name, listener)
     told: dict[str, int] = {}
-    while True:
-        job = read_job(client, name)
-        for stage in job["stages"]:
-            if told.get(stage["name"]) != stage["done"]:
-                told[stage["name"]] = stage["done"]
-                listener(Event(stage["name"], stage["done"], stage["total"], stage["unit"]))
-        if job["status"] != RUNNING and not is_driven(client, job["name"]):
-            return job
-        time.sleep(_POLL_S)
+    with use_connection(client) as opened:
+        while True:
+            job = read_job(opened, name)
+            for stage in job["stages"]:
+                if told.get(stage["name"]) != stage["done"]:
+                    told[stage["name"]] = stage["done"]
+                    listener(Event(stage["name"], stage["done"], stage["total"], stage["unit"]))
+            if job["status"] != RUNNING and not is_driven(opened, job["name"]):
+                return job
+            time.sleep(_POLL_S)
 
 
 def _lacks_task(key: str, dask_scheduler: Any) -> bool:

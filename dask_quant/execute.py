@@ -22,6 +22,8 @@ from dask_quant.cluster import is_started_here
 from dask_quant.cluster_tasks import (
     RETRIES,
     compute_graph,
+    fetch_result,
+    is_held,
     keep_graph,
     run_task,
     stream_tasks,
@@ -189,20 +191,20 @@ class Executor:
         return submit_early(self.client, function, args)
 
     def fetch(self, held: Any) -> Any:
-        """Return in this process what `hold` returned. **Eager**."""
-        return self.call(_return_same, held)
+        """Return in this process what `hold` returned. **Eager**; errors are those of `call`."""
+        return fetch_result(held) if self.is_distant else held
 
     def call(self, function: Callable[..., Any], *args: Any, listens: bool = False) -> Any:
-        """Return ``function(*args)``, called where `hold` would call it. **Eager**.
+        """Return ``function(*args)``, called on a worker if `hold` left one of ``args`` there.
 
-        With ``listens`` it is given a listener as well, as its last argument.
+        **Eager**. With ``listens`` it is given a listener as well, as its last argument.
 
         Raises
         ------
         ClusterError
             When workers keep dying, or the cluster is gone.
         """
-        if self.is_distant:
+        if self.is_distant and any(map(is_held, args)):
             return self.run_task(function, *args, listens=listens, retries=0)
         return function(*args, *([self.listener] if listens else []))
 
@@ -328,11 +330,6 @@ def _add_briefs(stream: Generator[Any], brief: Callable[[Any], Any]) -> Generato
     with closing(stream):
         for result in stream:
             yield brief(result), result
-
-
-def _return_same(value: Any) -> Any:
-    """Return a value."""
-    return value
 
 
 @contextmanager

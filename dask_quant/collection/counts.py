@@ -150,18 +150,8 @@ def _merge_tasks(tasks: Sequence[Done], *others: ColorHistogram) -> ColorHistogr
     return ColorHistogram.merge_all([*others, *counted])
 
 
-class Counts(Protocol):
-    """Counts of a collection of which tasks count one image after another."""
-
-    def add(self, done: Done, held: Any) -> None:
-        """Add what a task counted, in figures, and as it is held."""
-
-    def keep(self) -> Any:
-        """Return the counts of all so far, where they are held."""
-
-
 class FleetingCounts:
-    """Counts that are kept nowhere else; methods are those of `Counts`. **Eager**."""
+    """Counts of a collection, of which tasks count one part after another. **Eager**."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -216,21 +206,28 @@ class KeptCounts(FleetingCounts):
         names = self._list_names()
         for number in range(len(names), 0, -1):
             stem = names[number - 1]
-            counts = self._executor.hold(_read_counts, self._state, f"{stem}.npz")
-            n_pixels = self._executor.call(_count_pixels, counts)
             lines = self._read_lines(names[:number])
-            if n_pixels is None or lines is None:
+            if lines is None or not (is_fitted or self._take_over(stem)):
                 continue
             if not (is_fitted or all(index.is_as_then(each.id, each.modified) for each in lines)):
                 self._discard_others([])
+                self._growing, self._n_pixels = grow_counts(self._executor), 0
                 return False
-            self._growing.start(counts)
-            self._n_pixels = n_pixels
             self._names = names[:number]
             index.note_counted(lines)
             break
         if not is_fitted:
             self._discard_others(self._names)
+        return True
+
+    def _take_over(self, stem: str) -> bool:
+        """Begin with counts that were kept; return whether these are whole."""
+        counts = self._executor.hold(_read_counts, self._state, f"{stem}.npz")
+        n_pixels = self._executor.call(_count_pixels, counts)
+        if n_pixels is None:
+            return False
+        self._growing.start(counts)
+        self._n_pixels = n_pixels
         return True
 
     def _read_lines(self, stems: Sequence[str]) -> list[CountedImage] | None:

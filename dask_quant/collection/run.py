@@ -32,7 +32,7 @@ from dask_quant.image_rows import QUARANTINED
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from dask_quant.collection.counts import Counts
+    from dask_quant.collection.counts import FleetingCounts
     from dask_quant.collection.index import Index
     from dask_quant.collection.items import Item
     from dask_quant.collection.output import Rows
@@ -86,7 +86,7 @@ class CollectionRun:
     tally: Tally = field(default_factory=Tally)
     """What this run has written and set aside so far."""
 
-    def count(self, kept: Counts, group: str | None = None) -> Any:
+    def count(self, kept: FleetingCounts, group: str | None = None) -> Any:
         """Count the colours of all images that were not yet, or of those of a group. **Eager**.
 
         ``kept`` holds what was counted before. The `ColorHistogram` of all comes back where

@@ -36,7 +36,7 @@ from dask_quant.routes.common import (
     write_palette_file,
 )
 from dask_quant.routes.executing import open_executor
-from dask_quant.routes.fitting import bring, count_colors, extend_counts, fit_counted
+from dask_quant.routes.fitting import extend_counts, fit_counted
 from dask_quant.routes.outlining import check_outlined
 from dask_quant.routes.resuming import find_final, finish_state, keep_state, report_done
 from dask_quant.routes.visibility import check_inputs, check_output
@@ -200,7 +200,8 @@ def count_pixels(job: Job, image: Any) -> ColorHistogram:
         plan = plan_source(job, source, None, n_processes=n_processes, n_threads=n_threads)
         with job.watch.measure("count"):
             if source.stream is not None:
-                return bring(count_stream(source.stream, executor), executor)
+                counts: ColorHistogram = executor.fetch(count_stream(source.stream, executor))
+                return counts
             return count_image(_open_to_count(job, source, plan), executor)
 
 
@@ -261,13 +262,13 @@ def _count_and_fit(
         if counted is None:
             counted = _count_colors(image, executor, state)
         counts = extend_counts(job, counted, executor)
-    n_found = max(count_colors(counts, executor), len(job.saved.earlier))
+    n_found = max(executor.call(len, counts), len(job.saved.earlier))
     n_entries = max(len(job.fit.refit), min(job.fit.n_colors, n_found))
     check_color_number(out, n_entries)  # before the fit, which takes longer
     with job.watch.measure("fit"):
         if not job.fit.fits_pixels:
             return fit_counted(job, counts, executor)
-        histogram = bring(counts, executor)
+        histogram = executor.fetch(counts)
         return describe_fit(histogram, fit_image(image, histogram, job.fit, executor))
 
 

@@ -30,7 +30,7 @@ from dask_quant.routes.common import (
 )
 from dask_quant.routes.executing import open_executor
 from dask_quant.routes.families import FamilyJob
-from dask_quant.routes.fitting import bring, count_colors, extend_counts, fit_counted
+from dask_quant.routes.fitting import extend_counts, fit_counted
 from dask_quant.routes.going_on import forget_progress, go_on
 from dask_quant.routes.job_identity import describe_job
 from dask_quant.routes.shared_palette import (
@@ -268,7 +268,8 @@ def count_many(job: Job, sources: Sources) -> ColorHistogram:
     with _counting(job, sources) as (run, counts, _):
         for row in list_quarantined(run):
             job.listener(Notice(f"Left out {row.path}: {row.error}"))
-        return bring(counts, run.executor)
+        found: ColorHistogram = run.executor.fetch(counts)
+        return found
 
 
 def fit_many(job: Job, sources: Sources, out: Path) -> Report:
@@ -310,7 +311,7 @@ def _counting(job: Job, sources: Sources) -> Iterator[tuple[CollectionRun, Any, 
         )
         with job.watch.measure("count"):
             counts = run.count(FleetingCounts(executor))
-        if count_colors(counts, executor) == 0:
+        if executor.call(len, counts) == 0:
             raise JobError(nothing_left_message(list_quarantined(run)))
         run.tell_warnings()
         yield run, counts, n_ignored

@@ -263,12 +263,22 @@ def check_persist(store: Path | None, out: Path) -> None:
 
 def fit_or_take(job: Job, histogram: ColorHistogram) -> PaletteFit:
     """Return the fit of a histogram, with the palette of the job where one is given."""
-    if job.palette is not None:
-        fit = fit_given(histogram, job.palette, job.fit.space)
-    else:
-        fit = job.saved.fit(histogram, job.fit, job.listener)
+    fit = take_or_fit(histogram, job.palette, job.fit, job.saved, job.listener)
     tell_palette(job.listener, fit.palette)
     return fit
+
+
+def take_or_fit(
+    histogram: ColorHistogram,
+    palette: Palette | None,
+    options: FitOptions,
+    saved: SavedCounts,
+    listener: Listener,
+) -> PaletteFit:
+    """Return the fit of a histogram, with ``palette`` where there is one. **Eager**."""
+    if palette is not None:
+        return fit_given(histogram, palette, options.space)
+    return saved.fit(histogram, options, listener)
 
 
 def plan_saved_bytes(job: Job, n_pixels: int, *, has_alpha: bool = False) -> int:

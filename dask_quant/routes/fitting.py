@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dask_quant.fit.fitting import fit_given, fit_histogram
 from dask_quant.flow import describe_fit
-from dask_quant.histogram import ColorHistogram
-from dask_quant.routes.common import fit_or_take
+from dask_quant.routes.common import take_or_fit
 from dask_quant.watching import tell_palette
 
 if TYPE_CHECKING:
@@ -15,52 +13,36 @@ if TYPE_CHECKING:
     from dask_quant.execute import Executor
     from dask_quant.fit_options import FitOptions
     from dask_quant.flow import ImageOutcome
+    from dask_quant.histogram import ColorHistogram
     from dask_quant.palette import Palette
     from dask_quant.routes.common import Job
+    from dask_quant.saved_counts import SavedCounts
 
 
 def extend_counts(job: Job, counts: Any, executor: Executor) -> Any:
     """Return the counts that figures are of, from those of the pixels of a job. **Eager**.
 
-    ``counts`` is a `ColorHistogram`, or where `Executor.hold` left it, and so is what comes back.
+    ``counts`` is a `ColorHistogram`, or where `Executor.hold` left it, and so is what comes back:
+    here, where counts of this machine are merged into it, or it is to be saved here.
     """
-    return job.saved.extend(bring(counts, executor)) if job.saved.is_used else counts
-
-
-def bring(counts: Any, executor: Executor) -> ColorHistogram:
-    """Return counts in this process. **Eager**."""
-    if isinstance(counts, ColorHistogram):
-        return counts
-    here: ColorHistogram = executor.fetch(counts)
-    return here
-
-
-def count_colors(counts: Any, executor: Executor) -> int:
-    """Return how many distinct colours were counted. **Eager**."""
-    if isinstance(counts, ColorHistogram):
-        return len(counts)
-    n_colors: int = executor.call(len, counts)
-    return n_colors
+    return job.saved.extend(executor.fetch(counts)) if job.saved.is_used else counts
 
 
 def fit_counted(job: Job, counts: Any, executor: Executor) -> ImageOutcome:
-    """Fit, or take, the palette of what `extend_counts` returned, and measure it. **Eager**.
-
-    On a distant cluster a worker does so, unless counts of this machine are merged into them, or
-    they are to be saved here.
-    """
-    if isinstance(counts, ColorHistogram) or job.saved.is_used:
-        histogram = bring(counts, executor)
-        return describe_fit(histogram, fit_or_take(job, histogram))
-    outcome: ImageOutcome = executor.call(_fit_there, counts, job.palette, job.fit, listens=True)
+    """Fit, or take, the palette of counts, and measure it; parameters are as above. **Eager**."""
+    counts = executor.fetch(counts) if job.saved.is_used else counts
+    given = (counts, job.palette, job.fit, job.saved)
+    outcome: ImageOutcome = executor.call(_fit_and_measure, *given, listens=True)
     tell_palette(job.listener, outcome.palette)
     return outcome
 
 
-def _fit_there(
-    histogram: ColorHistogram, palette: Palette | None, options: FitOptions, listener: Listener
+def _fit_and_measure(
+    histogram: ColorHistogram,
+    palette: Palette | None,
+    options: FitOptions,
+    saved: SavedCounts,
+    listener: Listener,
 ) -> ImageOutcome:
-    """Do what `fit_counted` does, in a task."""
-    if palette is None:
-        return describe_fit(histogram, fit_histogram(histogram, options, listener))
-    return describe_fit(histogram, fit_given(histogram, palette, options.space))
+    """Do what `fit_counted` does, where the counts are."""
+    return describe_fit(histogram, take_or_fit(histogram, palette, options, saved, listener))

@@ -9,7 +9,7 @@ from dask_quant.errors import JobError, PixelFormatError
 from dask_quant.events import Notice
 from dask_quant.image_rows import QUARANTINED
 from dask_quant.kept_outcome import find_outcome, keep_outcome
-from dask_quant.routes.fitting import count_colors, fit_counted
+from dask_quant.routes.fitting import fit_counted
 from dask_quant.routes.going_on import name_counts, name_outcome
 from dask_quant.sources.header import show_path
 
@@ -66,7 +66,7 @@ def count_shared(job: Job, run: CollectionRun, kept: KeptCounts, group: str | No
         if not kept.load(run.index):
             job.listener(Notice("Images changed since they were counted; all are counted again."))
         counts = run.count(kept, group)
-    if count_colors(counts, run.executor):
+    if run.executor.call(len, counts):
         return counts
     if group is None:
         raise JobError(nothing_left_message(list_quarantined(run)))

@@ -65,6 +65,7 @@ def start_cluster(
             assert time.monotonic() < deadline, "the scheduler did not start"
             time.sleep(0.05)
         options = [f"--nthreads={n_threads}", "--no-nanny", f"--local-directory={folder}"]
+        options += [f"--death-timeout={START_TIMEOUT_S}"]  # they end when their scheduler is killed
         for number in range(n_workers):
             core = number % (os.cpu_count() or 1) if is_pinned else None
             _start(stack, "worker", *shared, *options, core=core)

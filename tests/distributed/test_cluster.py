@@ -1,17 +1,16 @@
 import json
-import logging
 import os
 import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import dask
 import psutil
 import pytest
-from distributed import Client, LocalCluster, Security, rpc
+from distributed import Client, LocalCluster, Security
 
 from dask_quant import cluster, worker_check
 from dask_quant.cluster import dashboard_link, open_client, plan_worker_bytes
@@ -232,26 +231,3 @@ def wait_until(condition, timeout_s=30):
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.05)
-
-
-def test_calls_of_strangers_are_not_told_of():
-    heard = []
-    handler = logging.Handler()
-    handler.emit = lambda record: heard.append(record.getMessage())
-    log = logging.getLogger("distributed.core")
-    log.addHandler(handler)
-    try:
-        with open_client(ClusterOptions(workers=1)) as client:
-            (nanny,) = client.cluster.workers.values()
-
-            async def call():
-                async with rpc(nanny.address) as stranger:
-                    with suppress(Exception):
-                        await stranger.heartbeat_worker()
-
-            client.sync(call)
-            assert not [line for line in heard if "heartbeat_worker" in line]
-        log.warning("No handler %s found", "heartbeat_worker")
-        assert heard[-1] == "No handler heartbeat_worker found"
-    finally:
-        log.removeHandler(handler)

@@ -2,11 +2,9 @@
 
 import selectors
 import socket
-import subprocess
-import sys
 import threading
 import time
-from contextlib import ExitStack, closing
+from contextlib import closing
 from functools import partial
 
 import numpy as np
@@ -14,19 +12,15 @@ import pytest
 import zarr
 from distributed import Client
 from PIL import Image
+from small_cluster import start_cluster
 
 import dask_quant as dq
-from dask_quant.cluster import open_client
 from dask_quant.errors import FitError, OptionError, SourceError
 from dask_quant.events import Event
 from dask_quant.execute import Executor
 from dask_quant.histogram import ColorHistogram
 from dask_quant.options import ClusterOptions
 from dask_quant.sources.histogram_file import read_histogram
-
-N_WORKERS = 2
-
-ROLE = "import sys; from distributed.cli.dask_{role} import main; main(sys.argv[1:])"
 
 
 class Tap:
@@ -70,28 +64,9 @@ class Tap:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """Scheduler file of a scheduler and two workers, each a process of its own."""
-    folder = tmp_path_factory.mktemp("cluster")
-    file = folder / "scheduler.json"
-    shared = ["--host=127.0.0.1", f"--scheduler-file={file}", "--dashboard-address=127.0.0.1:0"]
-    worker = ["--nthreads=1", "--no-dashboard", f"--local-directory={folder}"]
-    with ExitStack() as stack:
-        for role, options in [("scheduler", ["--port=0"]), *[("worker", worker)] * N_WORKERS]:
-            command = [sys.executable, "-c", ROLE.format(role=role), *options, *shared]
-            process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=folder)
-            stack.callback(process.wait)
-            stack.callback(process.terminate)
-        with open_client(ClusterOptions(scheduler_file=wait_for(file))) as client:
-            client.wait_for_workers(N_WORKERS, timeout=60)
-            yield client.scheduler.address
-
-
-def wait_for(file):
-    deadline = time.monotonic() + 60
-    while not (file.exists() and file.read_text().endswith("}")):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return file
+    """Address of a scheduler that has two workers, each a process of its own."""
+    with start_cluster(tmp_path_factory.mktemp("cluster"), 2, is_pinned=False) as running:
+        yield running.address
 
 
 @pytest.fixture

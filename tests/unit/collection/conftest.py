@@ -39,7 +39,7 @@ def make_work(tmp_path):
         (tmp_path / "out").mkdir(exist_ok=True)
         (tmp_path / "scratch").mkdir(exist_ok=True)
         place = LocalPlace(str(tmp_path / "out"), str(tmp_path / "scratch"))
-        given = {"action": COUNT, "run_id": "run", "folder": str(tmp_path), "place": place}
+        given = {"action": COUNT, "run_id": str(tmp_path), "folder": str(tmp_path), "place": place}
         return Work(**given | fields)
 
     return make
