@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from dask.delayed import delayed
 
-from dask_quant.execute import MAX_TASKS_PER_GRAPH, Executor
 from dask_quant.graphs.counting import (
     count_leaves,
     merge_histograms,
@@ -41,6 +40,7 @@ from dask_quant.sinks.zarr_store import (
     store_block,
 )
 from dask_quant.sources.reading import NO_ORIGIN
+from dask_quant.waves import Wave
 from dask_quant.workplace import Workplace
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from dask.delayed import Delayed
     from numpy.typing import NDArray
 
+    from dask_quant.execute import Executor
     from dask_quant.palette import Palette
     from dask_quant.sinks.label_file import LabelFile
     from dask_quant.sinks.state_folder import StateFolder
@@ -75,17 +76,21 @@ def hold_counts(image: da.Array, executor: Executor) -> Any:
     n_pixels = image.shape[0] * image.shape[1]
     if shares_tables(n_pixels, executor):
         return _count_together(image, executor)
-    total, n_done = executor.hold(ColorHistogram.empty), 0
-    for part in split_blocks(image, MAX_TASKS_PER_GRAPH):
-        leaves = count_leaves(part)
-        sizes = _block_sizes(part)
-        wave = executor.part_of(n_pixels, n_done)
-        found = wave.compute(
-            merge_leaves(leaves), stage="count", leaves=leaves, sizes=sizes, unit="px", keeps=True
-        )
+    total = executor.hold(ColorHistogram.empty)
+
+    def take(found: Any) -> None:
+        nonlocal total
         total = executor.hold(merge_histograms, [total, found])
-        n_done += sum(sizes)
+
+    waves = map(_make_counting, split_blocks(image, executor.wave_tasks()))
+    executor.compute_waves(waves, take, stage="count", total=n_pixels, unit="px", keeps=True)
     return total
+
+
+def _make_counting(part: da.Array) -> Wave:
+    """Return the tasks that count a part of an image."""
+    leaves = count_leaves(part)
+    return Wave(merge_leaves(leaves), leaves, _block_sizes(part))
 
 
 def shares_tables(n_pixels: int, executor: Executor) -> bool:
@@ -340,24 +345,31 @@ def run_on_blocks(
 
     ``make_task`` gets the block and its first row and column. Returned is what ``merge`` makes of
     the results of each wave, on a worker: by default their number alone.
-    A wave is of at most about ``max_blocks``, where that is less than a graph may have. Blocks that
-    ``is_done`` says so of, by their first row and column, are left out.
+    At most about ``max_blocks`` are on the way at a time, where that is less than there may be.
+    Blocks that ``is_done`` says so of, by their first row and column, are left out.
     """
-    width = min(max_blocks or MAX_TASKS_PER_GRAPH, MAX_TASKS_PER_GRAPH)
-    n_pixels, n_done = array.shape[0] * array.shape[1], 0
-    merged = []
-    for part, (first_row, first_column) in _split_with_offsets(array, width):
-        all_sizes, tasks, sizes = _block_sizes(part), [], []
-        offsets = [(first_row + row, first_column + column) for row, column in _block_offsets(part)]
-        for block, at, size in zip(part.to_delayed().ravel(), offsets, all_sizes, strict=True):
-            if not is_done(at):
-                tasks.append(make_task(block, at))
-                sizes.append(size)
-        if tasks:
-            wave = executor.part_of(n_pixels, n_done + sum(all_sizes) - sum(sizes))
-            root = gather_tasks(merge, tasks)
-            merged.append(wave.compute(root, stage=stage, leaves=tasks, sizes=sizes, unit="px"))
-        n_done += sum(all_sizes)
+    width = executor.wave_tasks(max_blocks)
+
+    def make_waves() -> Iterator[Wave]:
+        n_before = 0
+        for part, (first_row, first_column) in _split_with_offsets(array, width):
+            tasks, sizes = [], []
+            blocks = part.to_delayed().ravel()
+            places = zip(blocks, _block_offsets(part), _block_sizes(part), strict=True)
+            for block, (row, column), size in places:
+                at = (first_row + row, first_column + column)
+                if is_done(at):
+                    n_before += size
+                else:
+                    tasks.append(make_task(block, at))
+                    sizes.append(size)
+            if tasks:
+                yield Wave(gather_tasks(merge, tasks), tasks, sizes, n_before)
+                n_before = 0
+
+    merged: list[Any] = []
+    n_pixels = array.shape[0] * array.shape[1]
+    executor.compute_waves(make_waves(), merged.append, stage=stage, total=n_pixels, unit="px")
     return merged
 
 

@@ -17,7 +17,7 @@ from dask_quant.errors import ClusterError
 from dask_quant.events import Event, Notice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Generator, Hashable, Iterator, Sequence
 
     from dask.delayed import Delayed
     from distributed import Client, Future, Worker
@@ -50,33 +50,6 @@ _TELL_S = 0.2
 """Seconds between what a task tells of one stage at least (arbitrary)."""
 
 
-def compute_graph(
-    client: Client,
-    root: Delayed,
-    leaves: Sequence[Delayed],
-    count: Callable[[Hashable], object],
-    *,
-    keeps: bool = False,
-) -> Any:
-    """Compute ``root``, calling ``count`` with the key of each of its ``leaves`` that is done.
-
-    **Eager**. With ``keeps`` the result stays on a worker, and its future comes back.
-    """
-    from distributed import as_completed
-
-    # Leaves are in the graph of the root: by themselves, each would be looked through once more.
-    keys = [root.key, *(leaf.key for leaf in leaves)]
-    futures = client.get(root.dask, keys, sync=False, retries=RETRIES)
-    result, waiting = futures[0], as_completed(futures[1:], loop=client.loop)
-    del futures  # a leaf's result may go as soon as it was merged
-    with _stopping_on_failure(client, {leaf.key for leaf in leaves}), telling_lost_work():
-        for leaf in waiting:
-            if leaf.status == "error":
-                break  # the root holds the same error
-            count(leaf.key)
-        return _wait(result) if keeps else result.result()
-
-
 def keep_graph(
     client: Client, tasks: Sequence[Delayed], count: Callable[[Hashable], object]
 ) -> list[Delayed]:
@@ -88,7 +61,7 @@ def keep_graph(
 
     kept: list[Delayed] = client.persist(list(tasks), retries=RETRIES)
     keys = {task.key for task in tasks}
-    with _stopping_on_failure(client, keys), telling_lost_work():
+    with stopping_on_failure(client, keys), telling_lost_work():
         futures = [future for each in kept for future in futures_of(each)]
         for future in as_completed(futures, loop=client.loop):
             if future.status == "error":
@@ -197,7 +170,7 @@ def run_task(
             client.subscribe_topic(topic, heard.put)
         future = client.submit(function, *given, pure=False, retries=retries, priority=_EARLY)
         try:
-            with _stopping_on_failure(client, {future.key}):
+            with stopping_on_failure(client, {future.key}):
                 if listener is not None:
                     future.add_done_callback(lambda _: heard.put(None))
                     _listen(future, heard, listener)
@@ -290,7 +263,7 @@ def telling_lost_work() -> Iterator[None]:
 
 
 @contextmanager
-def _stopping_on_failure(client: Client, keys: set[Hashable]) -> Iterator[None]:
+def stopping_on_failure(client: Client, keys: Collection[Hashable]) -> Iterator[None]:
     """When the block fails, cancel the tasks ``keys`` and wait until none of them runs.
 
     A task that still ran could write again what its job, having failed, is about to remove.
@@ -299,7 +272,7 @@ def _stopping_on_failure(client: Client, keys: set[Hashable]) -> Iterator[None]:
         yield
     except BaseException:
         if client.status == "running":
-            _stop_tasks(client, keys)
+            _stop_tasks(client, set(keys))
         raise
 
 

@@ -21,7 +21,6 @@ from dask.callbacks import Callback
 from dask_quant.cluster import is_started_here
 from dask_quant.cluster_tasks import (
     RETRIES,
-    compute_graph,
     fetch_result,
     is_held,
     keep_graph,
@@ -33,6 +32,7 @@ from dask_quant.cluster_tasks import (
 from dask_quant.events import Event, Notice, ignore_event
 from dask_quant.graphs.layers import gather_tasks
 from dask_quant.process import count_cpus, peak_rss_bytes
+from dask_quant.waves import WAVES_AHEAD, Wave, compute_waves
 
 if TYPE_CHECKING:
     import concurrent.futures
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from dask_quant.events import Listener
 
 MAX_TASKS_PER_GRAPH = 2_048
-"""Leaf tasks handed over at a time, so that schedulers stay quick however large the job."""
+"""Leaf tasks on the way at a time, so that schedulers stay quick however large the job."""
 
 _SPARE_TASKS = 1
 """Tasks that wait for a thread of this process, so that none has to wait for a task."""
@@ -72,7 +72,6 @@ class Executor:
         leaves: Sequence[Delayed] = (),
         sizes: Sequence[int] | None = None,
         unit: str = "tasks",
-        keeps: bool = False,
     ) -> Any:
         """Compute ``root``, reporting progress as its ``leaves`` finish. **Eager**.
 
@@ -88,20 +87,65 @@ class Executor:
             Units that each leaf stands for; 1 when not given.
         unit : str
             What ``sizes`` counts.
-        keeps : bool, default False
-            Whether the result stays where `hold` would leave it.
 
         Raises
         ------
         ClusterError
             When workers keep dying, or the cluster is gone.
         """
-        progress = _Progress(leaves, sizes, stage, unit, self.listener)
+        wave = Wave(root, leaves, [1] * len(leaves) if sizes is None else sizes)
+        found: list[Any] = []
+        total = sum(wave.sizes)
+        self.compute_waves([wave], found.append, stage=stage, total=total, unit=unit)
+        return found[0]
+
+    def compute_waves(
+        self,
+        waves: Iterable[Wave],
+        take: Callable[[Any], object],
+        *,
+        stage: str,
+        total: int,
+        unit: str = "tasks",
+        keeps: bool = False,
+    ) -> None:
+        """Compute waves of tasks, and hand what each comes to over to ``take``. **Eager**.
+
+        Results are taken in the order of the waves, as soon as there are some. A cluster gets a
+        wave while it still has the one before, lest its workers wait for the slowest of them.
+
+        Parameters
+        ----------
+        waves : iterable of Wave
+            Asked for one after another, as there is room for them; of `wave_tasks` tasks at most.
+        take : callable
+            Called in the thread that calls this.
+        stage, unit : str
+            Name of the stage in the events, and what sizes count.
+        total : int
+            Units of all waves together.
+        keeps : bool, default False
+            Whether results stay where `hold` would leave them.
+
+        Raises
+        ------
+        ClusterError
+            When workers keep dying, or the cluster is gone.
+        """
+        progress = _Progress(stage, total, unit, self.listener)
+        begun = map(progress.begin, waves)
         if self.client is not None:
             keeps = keeps and self.is_distant
-            return compute_graph(self.client, root, leaves, progress.count, keeps=keeps)
+            compute_waves(self.client, begun, progress.count, take, keeps=keeps)
+            return
         with self.activate(), progress:
-            return dask.compute(root, scheduler=_find_get())[0]
+            for wave in begun:
+                take(dask.compute(wave.root, scheduler=_find_get())[0])
+
+    def wave_tasks(self, limit: int | None = None) -> int:
+        """Return how many leaves a wave may have, where at most ``limit`` may be on the way."""
+        most = min(limit or MAX_TASKS_PER_GRAPH, MAX_TASKS_PER_GRAPH)
+        return max(1, most // (1 if self.client is None else WAVES_AHEAD))
 
     def compute_all(
         self, tasks: Sequence[Delayed], *, stage: str, sizes: Sequence[int], unit: str
@@ -111,17 +155,17 @@ class Executor:
         Parameters and errors are those of `compute`; results come in the order of the tasks.
         """
         results: list[Any] = []
-        total = sum(sizes)
-        for begin in range(0, len(tasks), MAX_TASKS_PER_GRAPH):
-            wave = slice(begin, begin + MAX_TASKS_PER_GRAPH)
-            results += self.part_of(total, sum(sizes[:begin])).compute(
-                gather_tasks(list, tasks[wave]),
-                stage=stage,
-                leaves=tasks[wave],
-                sizes=sizes[wave],
-                unit=unit,
-            )
+        waves = (
+            Wave(gather_tasks(list, tasks[part]), tasks[part], sizes[part])
+            for part in self.split_tasks(len(tasks))
+        )
+        self.compute_waves(waves, results.extend, stage=stage, total=sum(sizes), unit=unit)
         return results
+
+    def split_tasks(self, n_tasks: int) -> list[slice]:
+        """Return which of so many tasks make a wave each."""
+        width = self.wave_tasks()
+        return [slice(begin, begin + width) for begin in range(0, n_tasks, width)]
 
     def keep(
         self, tasks: Sequence[Delayed], *, stage: str, sizes: Sequence[int], unit: str
@@ -131,7 +175,8 @@ class Executor:
         Parameters and errors are those of `compute`. What comes back stands for the results: tasks
         that need them find them on the workers, or in this process.
         """
-        progress = _Progress(tasks, sizes, stage, unit, self.listener)
+        progress = _Progress(stage, sum(sizes), unit, self.listener)
+        progress.add(tasks, sizes)
         if self.client is None:
             with self.activate(), progress:
                 return list(dask.persist(*tasks, scheduler=_find_get()))
@@ -364,25 +409,30 @@ def _find_get() -> Callable[..., Any] | None:
 class _Progress(Callback):  # type: ignore[misc]  # Dask is not annotated
     """Counts finished leaves; for local schedulers it is also the callback that hears of them."""
 
-    def __init__(
-        self,
-        leaves: Sequence[Delayed],
-        sizes: Sequence[int] | None,
-        stage: str,
-        unit: str,
-        listener: Listener,
-    ) -> None:
-        self._sizes = dict(
-            zip((leaf.key for leaf in leaves), sizes or [1] * len(leaves), strict=True)
-        )
+    def __init__(self, stage: str, total: int, unit: str, listener: Listener) -> None:
+        self._sizes: dict[Hashable, int] = {}
         self._stage, self._unit, self._listener = stage, unit, listener
-        self._done, self._total = 0, sum(self._sizes.values())
+        self._done, self._total = 0, total
         super().__init__(posttask=self.count)
-        listener(Event(stage, 0, self._total, unit))
+        self._tell()
+
+    def begin(self, wave: Wave) -> Wave:
+        """Return a wave that is handed over, having noted its leaves."""
+        self._done += wave.n_before
+        self.add(wave.leaves, wave.sizes)
+        return wave
+
+    def add(self, leaves: Sequence[Delayed], sizes: Sequence[int]) -> None:
+        """Note leaves, and the units that each stands for."""
+        self._sizes |= zip((leaf.key for leaf in leaves), sizes, strict=True)
 
     def count(self, key: Hashable, *_: Any) -> None:
         """Report ``key`` if it is a leaf."""
         size = self._sizes.pop(key, None)
         if size is not None:
             self._done += size
-            self._listener(Event(self._stage, self._done, self._total, self._unit))
+            self._tell()
+
+    def _tell(self) -> None:
+        """Tell the listener how far it is."""
+        self._listener(Event(self._stage, self._done, self._total, self._unit))

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dask_quant.execute import MAX_TASKS_PER_GRAPH
 from dask_quant.fit.row_block import RowBlock
 from dask_quant.fit.row_lloyd import HeldRows, choose_best, iterate_rows, seed_rows
 from dask_quant.fit.row_swap import SWAP_STEPS, swap_centers
@@ -29,6 +28,7 @@ from dask_quant.graphs.rows import (
     merge_surveys,
     merge_totals,
 )
+from dask_quant.waves import Wave
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -176,20 +176,16 @@ class SpreadRows:
     def _pass(self, leaves: list[Delayed], merge: Any) -> Any:
         """Compute leaves, a bounded number of them at a time, and merge what they return."""
         self.n_passes += 1
-        parts, n_rows, n_done = [], sum(self.blocks.sizes), 0
-        for begin in range(0, len(leaves), MAX_TASKS_PER_GRAPH):
-            wave = slice(begin, begin + MAX_TASKS_PER_GRAPH)
-            sizes = self.blocks.sizes[wave]
-            parts.append(
-                self.executor.part_of(n_rows, n_done).compute(
-                    reduce_tree(merge, leaves[wave], SPLIT_EVERY),
-                    stage=self.stage or f"pass {self.n_passes}",
-                    leaves=leaves[wave],
-                    sizes=sizes,
-                    unit=self.blocks.unit,
-                )
-            )
-            n_done += sum(sizes)
+        sizes = self.blocks.sizes
+        waves = (
+            Wave(reduce_tree(merge, leaves[part], SPLIT_EVERY), leaves[part], sizes[part])
+            for part in self.executor.split_tasks(len(leaves))
+        )
+        parts: list[Any] = []
+        stage = self.stage or f"pass {self.n_passes}"
+        self.executor.compute_waves(
+            waves, parts.append, stage=stage, total=sum(sizes), unit=self.blocks.unit
+        )
         return merge(parts)
 
 

@@ -1,13 +1,14 @@
 """What a job on a large image should take on a cluster: a model of few measured numbers.
 
-A stage is done in waves of tasks, one wave after the other; each task handles a block of pixels and
-costs the scheduler and the driver time of theirs. Of a wave, the seconds are
+A stage is done in waves of tasks, of which a cluster has two at a time; each task handles a block
+of pixels, and costs the scheduler and the driver time of theirs. The seconds of a stage are
 
-    prepare + max(rounds x block, tasks x scheduler) + tail
+    first + max(begin + rounds x block, blocks x scheduler, blocks x driver) + tail
 
-where ``prepare`` is the driver's time to build and send it, ``rounds`` how many blocks each worker
-has to do, and ``tail`` what remains when the last block is done: the merges on the way to the root
-of the tree, or nothing for relabelling. The fit, on one worker, comes once.
+where ``first`` is the driver's time to build and send the first wave (the others it makes while
+workers have one), ``begin`` the scheduler's to hand each worker its first block, ``rounds`` how
+many blocks each worker has to do, and ``tail`` what remains when the last block is done: the merges
+on the way to the root of the tree, or nothing for relabelling. The fit, on one worker, comes once.
 
 What is left out: disks and networks that give less than the workers ask for, which the bytes that
 each pixel takes say enough about to see; workers that are slower than others; and the start.
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 
 from dask_quant.chunking import TARGET_PIXELS
 from dask_quant.execute import MAX_TASKS_PER_GRAPH
+from dask_quant.waves import WAVES_AHEAD
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,9 @@ class StageCosts:
     pixel_s: float
     """Seconds that a worker of one core needs for a pixel: read, decoded, counted, or labelled,
     encoded and written; its share of merges included."""
-    prepare_s: float = 0.0
+    driver_s: float = 0.0
     """Seconds of the driver for a block, before its wave begins."""
-    schedule_s: float = 0.0
+    scheduler_s: float = 0.0
     """Seconds of the scheduler for all tasks of a block."""
     merge_s: float = 0.0
     """Seconds of a merge at the end of a tree, where each has all colours; 0 without a tree."""
@@ -43,11 +45,10 @@ class StageCosts:
     def predict(self, n_pixels: float, n_workers: int, block_pixels: int = TARGET_PIXELS) -> float:
         """Return the seconds of the stage."""
         n_blocks = math.ceil(n_pixels / block_pixels)
+        n_busy = min(n_blocks, n_workers)
+        wave = min(n_blocks, MAX_TASKS_PER_GRAPH // WAVES_AHEAD)
         block_s = self.pixel_s * n_pixels / n_blocks
-        seconds = 0.0
-        for begin in range(0, n_blocks, MAX_TASKS_PER_GRAPH):
-            n = min(MAX_TASKS_PER_GRAPH, n_blocks - begin)
-            rounds = math.ceil(n / n_workers)
-            tail = self.merge_s * math.log2(max(1, min(n, n_workers)))
-            seconds += n * self.prepare_s + max(rounds * block_s, n * self.schedule_s) + tail
-        return seconds
+        workers_s = n_busy * self.scheduler_s + math.ceil(n_blocks / n_workers) * block_s
+        others_s = n_blocks * max(self.scheduler_s, self.driver_s)
+        tail_s = self.merge_s * math.log2(max(1, n_busy))
+        return wave * self.driver_s + max(workers_s, others_s) + tail_s

@@ -31,6 +31,8 @@ class SmallCluster:
     """Of its scheduler."""
     scheduler: psutil.Process
     """Its process."""
+    workers: tuple[psutil.Process, ...]
+    """Processes of its workers."""
     n_threads: int
     """Tasks that can run side by side."""
 
@@ -66,13 +68,15 @@ def start_cluster(
             time.sleep(0.05)
         options = [f"--nthreads={n_threads}", "--no-nanny", f"--local-directory={folder}"]
         options += [f"--death-timeout={START_TIMEOUT_S}"]  # they end when their scheduler is killed
+        workers = []
         for number in range(n_workers):
             core = number % (os.cpu_count() or 1) if is_pinned else None
-            _start(stack, "worker", *shared, *options, core=core)
+            workers.append(_start(stack, "worker", *shared, *options, core=core))
         with Client(scheduler_file=str(file), set_as_default=False) as client:
             client.wait_for_workers(n_workers, timeout=START_TIMEOUT_S)
             address: str = client.scheduler.address
-        yield SmallCluster(address, psutil.Process(scheduler.pid), n_workers * n_threads)
+        process, *others = (psutil.Process(each.pid) for each in (scheduler, *workers))
+        yield SmallCluster(address, process, tuple(others), n_workers * n_threads)
 
 
 def _start(
@@ -94,10 +98,10 @@ def _start(
     return process
 
 
-def sum_cpu_seconds(process: psutil.Process) -> float:
-    """Return the processor seconds that a process has taken."""
-    times = process.cpu_times()
-    return float(times.user + times.system)
+def sum_cpu_seconds(*processes: psutil.Process) -> float:
+    """Return the processor seconds that processes have taken."""
+    times = [process.cpu_times() for process in processes]
+    return sum(float(each.user + each.system) for each in times)
 
 
 def count_received_bytes(client: Client) -> int:

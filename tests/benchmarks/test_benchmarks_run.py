@@ -328,16 +328,19 @@ def test_chaos_sees_what_does_not_hold(tmp_path):
     ]
 
 
-def test_the_model_is_bound_by_workers_or_by_the_scheduler_and_pays_for_every_wave():
+def test_the_model_is_bound_by_workers_or_by_the_scheduler_and_pays_for_begin_and_end_once():
     free = StageCosts(pixel_s=1e-8)
     assert free.predict(1e9, 1, block_pixels=10**7) == pytest.approx(10)
     assert free.predict(1e9, 10, block_pixels=10**7) == pytest.approx(1)
     assert free.predict(1e9, 99, block_pixels=10**7) == pytest.approx(0.2)  # two rounds
-    busy = StageCosts(pixel_s=1e-8, prepare_s=0.01, schedule_s=0.02)
-    assert busy.predict(1e9, 10**6, block_pixels=10**7) == pytest.approx(1 + 2)
+    busy = StageCosts(pixel_s=1e-8, driver_s=0.01, scheduler_s=0.02)
+    assert busy.predict(1e9, 10**6, block_pixels=10**7) == pytest.approx(1 + 2 + 0.1)
+    assert busy.predict(1e9, 10, block_pixels=10**7) == pytest.approx(1 + 2)
+    slow = StageCosts(pixel_s=1e-8, driver_s=0.02, scheduler_s=0.01)
+    assert slow.predict(1e9, 10, block_pixels=10**7) == pytest.approx(2 + 2)
     merged = StageCosts(pixel_s=1e-8, merge_s=1)
     assert merged.predict(1e9, 8, block_pixels=10**7) == pytest.approx(13 * 0.1 + 3)
-    assert merged.predict(4096 * 10**7, 2048, block_pixels=10**7) == pytest.approx(2 * (0.1 + 11))
+    assert merged.predict(4096 * 10**7, 2048, block_pixels=10**7) == pytest.approx(2 * 0.1 + 11)
 
 
 def test_scaling_reports_a_row_for_each_stage_and_shape(capsys):

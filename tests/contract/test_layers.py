@@ -68,6 +68,7 @@ LAYERS = (
     "worker_check",
     "cluster",
     "cluster_tasks",
+    "waves",
     "execute",
     "performance",
     "job_record",
@@ -131,7 +132,7 @@ THIRD_PARTY = {
         *(
             "sources",
             "graphs",
-            *("cluster", "cluster_tasks"),
+            *("cluster", "cluster_tasks", "waves"),
             "execute",
             *("kept_parts", "engine_flow"),
             "array_flow",
@@ -146,7 +147,7 @@ THIRD_PARTY = {
         *("row_flow", "row_input", "scalable"),
     ),
     "distributed": (
-        *("worker_check", "cluster", "cluster_tasks", "execute", "performance"),
+        *("worker_check", "cluster", "cluster_tasks", "waves", "execute", "performance"),
         *("dashboard", "board_client", "detached"),
         # They take the client that a user has.
         *("arrays", "color_choice", "image_infos", "job_plans", "pipeline", "segmentation"),

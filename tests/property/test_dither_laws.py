@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import dask_quant as dq
-from dask_quant import array_flow, dither_flow
+from dask_quant import dither_flow, execute
 from dask_quant.dithering import dither_image
 from dask_quant.fit_options import DITHERS
 from dask_quant.options import ClusterOptions
@@ -85,7 +85,7 @@ def test_chunks_scheduler_and_waves_do_not_show(
     folder = tmp_path_factory.mktemp("same")
     expected = dq.apply_palette(picture, folder / f"whole{suffix}", palette, dither=dither)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(array_flow, "MAX_TASKS_PER_GRAPH", wave)
+        patch.setattr(execute, "MAX_TASKS_PER_GRAPH", wave)
         patch.setattr(dither_flow, "BANDS_PER_WAVE", min(wave, 3))
         report = dq.apply_palette(
             da.from_array(picture, chunks=(*chunks, 3)),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import dask_quant as dq
-from dask_quant import array_flow
+from dask_quant import execute
 from dask_quant.options import ClusterOptions
 
 HEIGHT, WIDTH = 70, 70
@@ -79,7 +79,7 @@ def test_chunks_scheduler_and_waves_do_not_show(
     whole, cut = folder / f"whole-lines{outline}", folder / f"cut-lines{outline}"
     expected = dq.apply_palette(picture, folder / f"whole{labels}", palette, outline=whole)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(array_flow, "MAX_TASKS_PER_GRAPH", wave)
+        patch.setattr(execute, "MAX_TASKS_PER_GRAPH", wave)
         report = dq.apply_palette(
             da.from_array(picture, chunks=(*chunks, 3)),
             folder / f"cut{labels}",

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import dask_quant as dq
-from dask_quant import array_flow, row_flow
+from dask_quant import execute
 
 HEIGHT, WIDTH = 60, 70
 
@@ -41,8 +41,7 @@ def test_chunks_scheduler_and_waves_do_not_show(
     expected = dq.segment(samples, folder / f"whole{suffix}", **options)
     height, width = (max(5, size) for size in chunks)
     with pytest.MonkeyPatch.context() as patch, dask.config.set(scheduler=scheduler):
-        patch.setattr(array_flow, "MAX_TASKS_PER_GRAPH", wave)
-        patch.setattr(row_flow, "MAX_TASKS_PER_GRAPH", wave)
+        patch.setattr(execute, "MAX_TASKS_PER_GRAPH", wave)
         cut = da.from_array(samples, chunks=(height, width, 2))
         found = dq.segment(cut, folder / f"cut{suffix}", chunks=asked, **options)
     assert digest_output(folder / f"cut{suffix}") == digest_output(folder / f"whole{suffix}")

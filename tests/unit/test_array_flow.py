@@ -6,7 +6,7 @@ import zarr
 from dask.callbacks import Callback
 from PIL import Image
 
-from dask_quant import array_flow, engine_flow
+from dask_quant import array_flow, engine_flow, execute
 from dask_quant.array_flow import (
     check_label_output,
     count_image,
@@ -51,7 +51,7 @@ def test_counting_is_chunk_invariant(executor, chunks):
 @pytest.mark.parametrize("chunks", CHUNKS)
 def test_large_images_are_counted_in_shared_tables(executor, monkeypatch, chunks):
     monkeypatch.setattr(array_flow, "DENSE_MIN_PIXELS", 1)
-    monkeypatch.setattr(array_flow, "MAX_TASKS_PER_GRAPH", 5)
+    monkeypatch.setattr(execute, "MAX_TASKS_PER_GRAPH", 5)
     monkeypatch.setattr(array_flow, "count_leaves", None)
     image = da.from_array(PIXELS, chunks=(*chunks, 3))
     assert count_image(image, executor) == ColorHistogram.from_pixels(PIXELS)
@@ -59,7 +59,7 @@ def test_large_images_are_counted_in_shared_tables(executor, monkeypatch, chunks
 
 @pytest.mark.parametrize("width", [1, 5, 16])
 def test_waves_count_and_write_the_same(monkeypatch, tmp_path, executor, width, small_units):
-    monkeypatch.setattr(array_flow, "MAX_TASKS_PER_GRAPH", width)
+    monkeypatch.setattr(execute, "MAX_TASKS_PER_GRAPH", width)
     events, graphs = [], []
     listening = Executor(scheduler=executor.scheduler, listener=events.append)
     image = da.from_array(PIXELS, chunks=(6, 9, 3))
@@ -133,7 +133,7 @@ def test_a_part_that_another_machine_kept_is_named(tmp_path, executor, monkeypat
 
 
 def test_blocks_come_with_their_place(executor, monkeypatch):
-    monkeypatch.setattr(array_flow, "MAX_TASKS_PER_GRAPH", 4)
+    monkeypatch.setattr(execute, "MAX_TASKS_PER_GRAPH", 4)
     seen = np.zeros((50, 70), dtype=int)
 
     def note(block, at):

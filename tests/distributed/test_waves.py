@@ -1,0 +1,128 @@
+"""Waves of tasks on a cluster: two at a time, in order, and none left behind."""
+
+import time
+from functools import partial
+
+import pytest
+from dask.delayed import delayed
+from distributed import Event as Flag
+
+from dask_quant import execute
+from dask_quant.errors import SourceError
+from dask_quant.events import Event
+from dask_quant.execute import Executor
+from dask_quant.graphs.layers import gather_tasks
+from dask_quant.waves import WAVES_AHEAD, Wave
+
+TIMEOUT_S = 20
+"""After which a test has failed that waits for what never comes."""
+
+
+def make_wave(functions, n_before=0):
+    tasks = [delayed(function, pure=False)() for function in functions]
+    return Wave(gather_tasks(list, tasks), tasks, [1] * len(tasks), n_before)
+
+
+def hoist(name, value):
+    """Return a value, having set a flag."""
+    Flag(name).set()
+    return value
+
+
+def wait_for(name, value):
+    """Return a value, once a flag is set."""
+    assert Flag(name).wait(timeout=TIMEOUT_S), f"nobody set {name}"
+    return value
+
+
+def touch(path, value):
+    """Return a value, having made a file."""
+    path.touch()
+    return value
+
+
+def note(folder):
+    """Run until tasks are cancelled, and keep a record of that."""
+    (folder / "begun").touch()
+    wait_until((folder / "cancelled").exists)
+    (folder / "ended").touch()
+
+
+def fail_beside(folder):
+    """Fail as soon as the other task runs."""
+    wait_until((folder / "begun").exists)
+    raise SourceError("torn")
+
+
+def wait_until(holds):
+    deadline = time.monotonic() + TIMEOUT_S
+    while not holds():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def compute(executor, waves, total=0, **options):
+    taken = []
+    executor.compute_waves(iter(waves), taken.append, stage="s", total=total, **options)
+    return taken
+
+
+def test_a_wave_runs_while_the_slowest_task_of_the_one_before_does(client):
+    slow = make_wave([partial(wait_for, "second runs", 1), partial(int, 2)])
+    quick = make_wave([partial(hoist, "second runs", 3)])
+    assert compute(Executor(client), [slow, quick]) == [[1, 2], [3]]
+
+
+def test_a_third_is_asked_for_when_the_first_is_done(client, tmp_path):
+    def make_waves():
+        for number in range(5):
+            if number >= WAVES_AHEAD:
+                assert (tmp_path / str(number - WAVES_AHEAD)).exists()
+            yield make_wave([partial(touch, tmp_path / str(number), number), int])
+
+    assert compute(Executor(client), make_waves()) == [[n, 0] for n in range(5)]
+
+
+def test_progress_is_that_of_all_waves_and_of_what_was_done_before(client):
+    events = []
+    executor = Executor(client, listener=events.append)
+    waves = [make_wave([int] * 3, n_before=4), make_wave([int] * 2, n_before=1)]
+    compute(executor, waves, total=10, unit="px")
+    assert events[0] == Event("s", 0, 10, "px")
+    assert events[-1] == Event("s", 10, 10, "px")
+    done = [event.done for event in events]
+    assert done == sorted(done)
+    assert len(done) == 6
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_failure_in_one_stops_the_other(client, monkeypatch, tmp_path, failing):
+    # Two workers: one for the task that goes on, one for that which fails, and is tried again.
+    waves = [make_wave([partial(note, tmp_path)])] * WAVES_AHEAD
+    waves[failing] = make_wave([partial(fail_beside, tmp_path)])
+    cancel = client.cancel
+
+    def cancel_and_release(futures):
+        cancel(futures)
+        (tmp_path / "cancelled").touch()
+
+    monkeypatch.setattr(client, "cancel", cancel_and_release)
+    with pytest.raises(SourceError, match="torn"):
+        compute(Executor(client), waves)
+    assert (tmp_path / "ended").exists()
+
+
+def test_roots_that_are_their_only_leaf_or_have_none(client):
+    alone = delayed(int, pure=False)(7)
+    assert compute(Executor(client), [Wave(alone, [alone], [1]), Wave(alone, [], [])]) == [7, 7]
+
+
+def test_few_tasks_are_on_the_way(client, monkeypatch):
+    monkeypatch.setattr(execute, "MAX_TASKS_PER_GRAPH", 10)
+    executor = Executor(client)
+    assert executor.wave_tasks() == 10 // WAVES_AHEAD
+    assert executor.wave_tasks(4) == 4 // WAVES_AHEAD
+    assert executor.wave_tasks(1) == executor.wave_tasks(2) == 1
+    assert Executor().wave_tasks() == 10
+    tasks = [delayed(int, pure=False)(number) for number in range(23)]
+    assert executor.compute_all(tasks, stage="s", sizes=[1] * 23, unit="px") == list(range(23))
