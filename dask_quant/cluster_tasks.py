@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import secrets
+import threading
 import time
 from contextlib import contextmanager
 from itertools import islice
@@ -202,7 +203,10 @@ def _listen(future: Future, heard: queue.SimpleQueue[Any], listener: Listener) -
 
 
 class TopicListener:
-    """A listener of a task, which tells what it hears to whoever follows a topic. Pickled."""
+    """A listener of a task, which tells what it hears to whoever follows a topic. Pickled.
+
+    It ends the task when that was cancelled, which Dask itself cannot while its function runs.
+    """
 
     def __init__(self, topic: str) -> None:
         self._topic = topic
@@ -212,12 +216,24 @@ class TopicListener:
         """Tell of an event, unless there was one of its stage just now, and it is not the last."""
         from distributed import get_worker
 
+        worker = get_worker()
+        _end_if_cancelled(worker)
         if isinstance(event, Event) and event.done != event.total:
             now = time.monotonic()
             if now - self._told.get(event.stage, -_TELL_S) < _TELL_S:
                 return
             self._told[event.stage] = now
-        get_worker().log_event(self._topic, _show_event(event))
+        worker.log_event(self._topic, _show_event(event))
+
+
+def _end_if_cancelled(worker: Worker) -> None:
+    """Leave the task that this thread runs if nobody wants it any more."""
+    from distributed import Reschedule
+
+    key = worker.active_threads.get(threading.get_ident())
+    task = worker.state.tasks.get(key)
+    if key is not None and (task is None or task.state == "cancelled"):
+        raise Reschedule  # of a cancelled task, Dask passes over this without a word
 
 
 def _show_event(event: Event | Notice) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import threading
 import time
 from contextlib import closing
 from functools import partial
+from itertools import count
 
 import numpy as np
 import pytest
@@ -211,6 +212,30 @@ def test_an_error_of_a_worker_is_the_same_here(cluster, noise, in_strips, tmp_pa
             tmp_path / "bad-out.png",
             cluster=ClusterOptions(scheduler=cluster),
         )
+
+
+def tell_for_ever(folder, listener):
+    """Tell how it goes until the listener ends that, and keep a record of it."""
+    try:
+        for number in count():
+            (folder / "told").touch()
+            listener(Event("fit", number, None, "steps"))
+    finally:
+        (folder / "ended").touch()
+
+
+def test_a_job_that_is_interrupted_ends_what_a_worker_tells_of(cluster, tmp_path):
+    def interrupt(event):
+        raise KeyboardInterrupt
+
+    with Client(cluster, set_as_default=False) as distant:
+        executor = Executor(distant, listener=interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            executor.run_task(tell_for_ever, tmp_path, listens=True)
+        assert {path.name for path in tmp_path.iterdir()} == {"told", "ended"}
+        (tmp_path / "told").unlink()
+        assert executor.fetch(executor.hold(sorted, [2, 1])) == [1, 2]
+        assert not (tmp_path / "told").exists()
 
 
 def test_results_are_held_by_workers_and_not_here(cluster, client):
