@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from dask_quant import cluster
-from dask_quant.cluster import MIN_WORKER_BYTES, dashboard_link, open_client, plan_worker_bytes
+from dask_quant.cluster import dashboard_link, open_client
 from dask_quant.errors import ClusterError, MemoryBudgetError, OptionError
+from dask_quant.local_cluster import DRIVER_SHARE, MIN_WORKER_BYTES, plan_worker_bytes
 from dask_quant.options import ClusterOptions
 
 # Nothing listens on port 9 (discard) of a machine that runs tests.
@@ -40,7 +41,7 @@ def test_threads_never_import_distributed():
 def test_the_driver_keeps_its_share_of_the_memory():
     each = plan_worker_bytes(2_000_000_000, workers=3)
     assert each == 500_000_000
-    assert 3 * each + 2_000_000_000 * cluster.DRIVER_SHARE <= 2_000_000_000
+    assert 3 * each + 2_000_000_000 * DRIVER_SHARE <= 2_000_000_000
 
 
 def test_a_memory_limit_too_small_for_its_workers_is_refused_with_the_way_out():

@@ -5,6 +5,7 @@ import pytest
 
 from dask_quant.errors import OptionError
 from dask_quant.fit_options import FitOptions
+from dask_quant.option_texts import parse_chunks, parse_k_list
 from dask_quant.options import (
     ChunkOptions,
     ClusterOptions,
@@ -13,8 +14,6 @@ from dask_quant.options import (
     as_path,
     format_bytes,
     parse_bytes,
-    parse_chunks,
-    parse_k_list,
 )
 
 
