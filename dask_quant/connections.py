@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
+from asyncio import CancelledError
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from distributed import Client, LocalCluster
 
@@ -28,6 +29,27 @@ def logging_at(level: int) -> Iterator[None]:
 
     with silence_logging_cmgr(level):
         yield
+
+
+@contextmanager
+def leaving_out(remarks: Mapping[str, str]) -> Iterator[None]:
+    """Leave a remark out of each of some logs, for as long as the block runs."""
+    with ExitStack() as stack:
+        for name, remark in remarks.items():
+            logger, lacks = logging.getLogger(name), lacks_remark(remark)
+            logger.addFilter(lacks)
+            stack.callback(logger.removeFilter, lacks)
+        yield
+
+
+def lacks_remark(remark: str) -> Callable[[logging.LogRecord], bool]:
+    """Return a filter that leaves out of a log what contains ``remark``, and what was cancelled."""
+
+    def lacks(record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return remark not in record.getMessage() and not isinstance(error, CancelledError)
+
+    return lacks
 
 
 def first_line(value: object) -> str:

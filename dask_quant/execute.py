@@ -295,7 +295,10 @@ class Executor:
         return found
 
     def peak_rss_bytes(self) -> int:
-        """Return the peak resident memory of this process and all workers together, in bytes."""
+        """Return the peak resident memory of this process and all workers together, in bytes.
+
+        Workers that are gone, killed or not needed any more, are not in it.
+        """
         total = peak_rss_bytes()
         if self.client is not None:
             # A worker that has just died must not cost a finished job its report.

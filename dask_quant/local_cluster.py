@@ -14,13 +14,19 @@ from typing import TYPE_CHECKING
 
 import dask
 
-from dask_quant.connections import CONNECT_TIMEOUT_S, close_quietly, first_line
+from dask_quant.connections import (
+    CONNECT_TIMEOUT_S,
+    close_quietly,
+    first_line,
+    lacks_remark,
+    leaving_out,
+)
 from dask_quant.errors import ClusterError, MemoryBudgetError
 from dask_quant.events import ignore_event
 from dask_quant.first_worker import holding_worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from distributed import Client, LocalCluster
 
@@ -55,6 +61,13 @@ _REMARKS_ON_CLOSING = {
     "distributed.worker": "Scheduler was unaware of this worker",
 }
 """What a worker says when it is closed, by who says it."""
+
+_REMARKS_ON_SCALING = {
+    # Heartbeats of a worker that was just removed; it may then wait for who waits for it.
+    "distributed.scheduler": "Received heartbeat from unregistered worker",
+    "distributed.nanny": "Worker process still alive after",
+}
+"""What this process says when Dask scales workers down, by who says it."""
 
 _LOOPBACK = "127.0.0.1"
 _LOOPBACK_ANY_PORT = f"{_LOOPBACK}:0"
@@ -123,6 +136,8 @@ def start_local(options: ClusterOptions) -> Iterator[Client]:
     }
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(timeouts))
+        if options.adapt is not None:
+            stack.enter_context(leaving_out(_REMARKS_ON_SCALING))
         # A worker that was killed may still be writing its spill files when the folder goes.
         scratch = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="dask-quant-", ignore_cleanup_errors=True)
@@ -175,9 +190,4 @@ def dask_setup(worker: object) -> None:
     # What LocalCluster asks for by handlers, which a worker sets back before it is all closed.
     logging.getLogger("distributed").setLevel(logging.WARNING)
     for name, remark in _REMARKS_ON_CLOSING.items():
-        logging.getLogger(name).addFilter(_make_filter(remark))
-
-
-def _make_filter(remark: str) -> Callable[[logging.LogRecord], bool]:
-    """Return what leaves out of a log what contains ``remark``."""
-    return lambda record: remark not in record.getMessage()
+        logging.getLogger(name).addFilter(lacks_remark(remark))
