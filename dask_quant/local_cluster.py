@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import signal
 import tempfile
+import threading
 from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING
 
 import dask
@@ -53,6 +55,10 @@ LOST_WORKER_TIMEOUT = "10 minutes"
 SCALE_UP_S = 1.0
 """Seconds of work for each worker beyond which another one is started: about what it takes to
 start one. Dask's own 5 s are for machines that have to be asked for."""
+
+IDLE_LOOKS = 10
+"""Times that a worker must be found idle, a second apart, before it is stopped: a fit in this
+process between two passes is to cost no worker, which Dask's own 3 would (arbitrary)."""
 
 _REMARKS_ON_CLOSING = {
     # Of a task that it was running, and of nothing else.
@@ -143,26 +149,27 @@ def start_local(options: ClusterOptions) -> Iterator[Client]:
             tempfile.TemporaryDirectory(prefix="dask-quant-", ignore_cleanup_errors=True)
         )
         try:
-            cluster = distributed.LocalCluster(
-                n_workers=n_first,
-                threads_per_worker=1,
-                processes=True,
-                host=_LOOPBACK,
-                # An address even without a dashboard: None still serves HTTP, on port 8787.
-                dashboard_address=_LOOPBACK_ANY_PORT,
-                worker_dashboard_address=_LOOPBACK_ANY_PORT,
-                scheduler_kwargs={"dashboard": options.dashboard},
-                memory_limit=memory_limit,
-                local_directory=scratch,
-                preload=[*dask.config.get("distributed.worker.preload"), __name__],
-            )
+            with _deferring_signals():
+                cluster = distributed.LocalCluster(
+                    n_workers=n_first,
+                    threads_per_worker=1,
+                    processes=True,
+                    host=_LOOPBACK,
+                    # An address even without a dashboard: None still serves HTTP, on port 8787.
+                    dashboard_address=_LOOPBACK_ANY_PORT,
+                    worker_dashboard_address=_LOOPBACK_ANY_PORT,
+                    scheduler_kwargs={"dashboard": options.dashboard},
+                    memory_limit=memory_limit,
+                    local_directory=scratch,
+                    preload=[*dask.config.get("distributed.worker.preload"), __name__],
+                )
+                stack.callback(close_quietly, cluster)
         except (OSError, RuntimeError, TimeoutError) as error:
             message = (
                 f"Could not start {n_first} worker processes: {first_line(error)}; "
                 'a script must call this under: if __name__ == "__main__":'
             )
             raise ClusterError(message) from error
-        stack.callback(close_quietly, cluster)
         client = distributed.Client(cluster, timeout=CONNECT_TIMEOUT_S)
         stack.callback(close_quietly, client)
         if options.adapt is not None:
@@ -175,16 +182,52 @@ def start_local(options: ClusterOptions) -> Iterator[Client]:
 def _scaling(cluster: LocalCluster, client: Client, fewest: int, most: int) -> Iterator[None]:
     """Have a cluster scale as work demands, but keep a worker, until the block ends."""
     with holding_worker(client, ignore_event):
-        cluster.adapt(minimum=fewest, maximum=most, target_duration=SCALE_UP_S)
+        cluster.adapt(
+            minimum=fewest, maximum=most, target_duration=SCALE_UP_S, wait_count=IDLE_LOOKS
+        )
         yield
+
+
+@contextmanager
+def _deferring_signals() -> Iterator[None]:
+    """Hear of SIGINT and SIGTERM at the end of the block, which is not left half done.
+
+    Threads that start in it, and all their processes, are never interrupted: Ctrl-C in a terminal
+    reaches a worker whenever one starts, and before that can say that it leaves it to the driver.
+    """
+    heard: list[int] = []
+    is_main = threading.current_thread() is threading.main_thread()
+    numbers = (signal.SIGINT, signal.SIGTERM) if is_main else ()
+    handlers = {each: handler for each in numbers if callable(handler := signal.getsignal(each))}
+    with ExitStack() as stack:
+        for each, handler in handlers.items():
+            signal.signal(each, lambda number, frame: heard.append(number))
+            stack.callback(signal.signal, each, handler)
+        stack.enter_context(_blocking_interrupts())
+        yield
+    for each in heard[:1]:
+        signal.raise_signal(each)
+
+
+@contextmanager
+def _blocking_interrupts() -> Iterator[None]:
+    """Keep SIGINT from this thread, and from what starts in it, where that can be."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # it would lift the block in the thread that starts it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def dask_setup(worker: object) -> None:
     """Prepare a worker of `open_client`'s local cluster: Dask calls this as it starts.
 
-    Ctrl-C in a terminal reaches the workers as well. They leave it to the driver, which closes
-    them, instead of writing a traceback each. Nor do they tell that they were closed, as workers
-    are that have nothing to do.
+    Workers leave Ctrl-C to the driver, which closes them, instead of writing a traceback each. Nor
+    do they tell that they were closed, as those are that have nothing to do.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What LocalCluster asks for by handlers, which a worker sets back before it is all closed.
