@@ -205,8 +205,8 @@ def _deferring_signals() -> Iterator[None]:
             stack.callback(signal.signal, each, handler)
         stack.enter_context(_blocking_interrupts())
         yield
-    for each in heard[:1]:
-        signal.raise_signal(each)
+    if heard:
+        signal.raise_signal(heard[0])
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Clusters that scale: workers that come when there is work, and go when there is none."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -61,6 +62,12 @@ def meet(folder, n_wanted):
     return work
 
 
+def leaves_interrupts():
+    """Return whether a process would hear nothing of Ctrl-C, nor would have while it started."""
+    is_blocked = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    return is_blocked and signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
 def wait_until(condition, timeout_s=60):
     deadline = time.monotonic() + timeout_s
     while not condition():
@@ -77,6 +84,7 @@ def test_a_cluster_of_a_job_grows_shrinks_and_keeps_what_it_holds(tmp_path, capf
         assert (executor.n_processes, executor.n_threads) == (2, 2)
         # Each of these waits for the other, so that they end only where there are two workers.
         assert sorted(executor.stream(meet(tmp_path, 2), range(8))) == list(range(8))
+        assert all(client.run(leaves_interrupts).values())
         held = [client.submit(bytes, 10_000 + number) for number in range(8)]
         assert [len(each.result()) for each in held] == list(range(10_000, 10_008))
         wait_until(lambda: len(client.nthreads()) == 1)

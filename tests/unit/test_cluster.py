@@ -1,11 +1,12 @@
 import json
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
 
-from dask_quant import cluster
+from dask_quant import cluster, local_cluster
 from dask_quant.cluster import dashboard_link, open_client
 from dask_quant.errors import ClusterError, MemoryBudgetError, OptionError
 from dask_quant.local_cluster import DRIVER_SHARE, MIN_WORKER_BYTES, plan_worker_bytes
@@ -49,6 +50,20 @@ def test_a_memory_limit_too_small_for_its_workers_is_refused_with_the_way_out():
         open_and_close(workers=4, memory_limit_bytes=10**9)
     assert "\n" not in str(caught.value)
     assert plan_worker_bytes(1_066_666_668, workers=4) >= MIN_WORKER_BYTES
+
+
+def test_a_cluster_that_starts_is_not_left_half_started():
+    done = []
+
+    def start():
+        with local_cluster._deferring_signals():
+            signal.raise_signal(signal.SIGINT)
+            done.append("the rest of the block")
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert done == ["the rest of the block"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize("address", ["nonsense", "tcp://host", "http://host:1", "host:x", "a b:1"])
