@@ -431,4 +431,4 @@ def _narrow_labels(block: NDArray[np.integer], palette: Palette) -> NDArray[np.i
 
 def _make_executor(client: Client | None, listener: Listener) -> Executor:
     """Return what computes: a client, the active one, or the scheduler that Dask is set to."""
-    return Executor(find_active_client(client), None, listener)
+    return Executor(find_active_client(client, listener), None, listener)

@@ -130,7 +130,7 @@ def telling_board(
     link = dashboard_link(client) if client is not None and options.dashboard else None
     if link:
         listener(Notice(f"Dashboard: {link}"))
-    is_private = options.workers is not None and not options.dashboard
+    is_private = options.starts_cluster and not options.dashboard
     if client is None or is_private or not isinstance(listener, Watcher):
         yield
         return

@@ -13,59 +13,39 @@ from __future__ import annotations
 import json
 import logging
 import re
-import signal
 import sys
-import tempfile
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import dask
 
-from dask_quant.errors import ClusterError, MemoryBudgetError, OptionError
+from dask_quant.connections import CONNECT_TIMEOUT_S, close_quietly, first_line, logging_at
+from dask_quant.errors import ClusterError, OptionError
+from dask_quant.events import ignore_event
+from dask_quant.first_worker import holding_worker
+from dask_quant.local_cluster import start_local
 from dask_quant.options import ClusterOptions
+from dask_quant.scaling import scale_cluster
 from dask_quant.worker_check import check_software, upload_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from distributed import Client, LocalCluster, Security
+    from distributed import Client, Security
 
+    from dask_quant.events import Listener
 
 LOCAL_SCHEDULERS = ("threads", "synchronous")
 """Names for ``scheduler`` that mean this process, without a client."""
 
-DRIVER_SHARE = 0.25
-"""Share of a job's memory limit kept for the driver and scheduler, the rest being the workers'.
-
-Arbitrary: the driver merges histograms and fits, and each worker holds a block at a time.
-"""
-
-MIN_WORKER_BYTES = 200_000_000
-"""Least memory in bytes for a worker: about 65 MB bare, 150 MB with Numba and `dask.array`."""
-
-CONNECT_TIMEOUT_S = 10
-"""Seconds to wait for a scheduler's answer (arbitrary: a slow link, not a wrong address)."""
-
-WORKERS_TIMEOUT_S = 30
-"""Seconds to wait for the first worker of a running scheduler (arbitrary)."""
-
-NO_WORKERS_TIMEOUT = "2 minutes"
-"""After this long without any worker, tasks of a local cluster fail instead of waiting for ever.
-
-A killed worker is back within seconds; this only has to be well above that.
-"""
-
-LOST_WORKER_TIMEOUT = "10 minutes"
-"""How long a local cluster leaves a lost worker to its nanny before it gives the worker up."""
-
-_LOOPBACK = "127.0.0.1"
-_LOOPBACK_ANY_PORT = f"{_LOOPBACK}:0"
 _ADDRESS = re.compile(r"(?:(?P<scheme>tcp|tls)://)?(?P<host>\[[^\]]+\]|[^:/\s]+):(?P<port>\d{1,5})")
 
 
 @contextmanager
-def open_client(options: ClusterOptions) -> Iterator[Client | None]:
+def open_client(
+    options: ClusterOptions, listener: Listener = ignore_event
+) -> Iterator[Client | None]:
     """Open the client that ``options`` ask for, and close what was opened at the end.
 
     **Eager**: starts processes or connects.
@@ -73,9 +53,12 @@ def open_client(options: ClusterOptions) -> Iterator[Client | None]:
     Parameters
     ----------
     options : ClusterOptions
-        ``workers`` starts a `LocalCluster`; ``scheduler`` or ``scheduler_file`` connects to a
-        running one; ``client`` is used as it is; ``scheduler="threads"`` or ``"synchronous"`` and
+        ``workers`` or ``adapt`` starts a `LocalCluster`; ``scheduler`` or ``scheduler_file``
+        connects to a running one; ``client`` is used as it is, its cluster scaled by ``adapt`` (see
+        `dask_quant.scaling.scale_cluster`); ``scheduler="threads"`` or ``"synchronous"`` and
         nothing at all start nothing.
+    listener : callable
+        Told when a cluster has no workers yet, and the first is waited for.
 
     Yields
     ------
@@ -87,8 +70,8 @@ def open_client(options: ClusterOptions) -> Iterator[Client | None]:
     Raises
     ------
     ClusterError
-        When a scheduler cannot be started or reached, has no workers, or has workers without this
-        version of dask_quant.
+        When a scheduler cannot be started or reached, gets no workers, has workers without this
+        version of dask_quant, or cannot scale and is asked to.
     MemoryBudgetError
         When ``memory_limit_bytes`` is too small for that many workers.
     OptionError
@@ -96,15 +79,16 @@ def open_client(options: ClusterOptions) -> Iterator[Client | None]:
     """
     with ExitStack() as stack:
         if options.client is not None:
-            yield stack.enter_context(_use(options.client, sends_code=options.upload_code))
+            yield stack.enter_context(_use(options.client, options, listener))
         elif options.scheduler in LOCAL_SCHEDULERS:
             yield None
         elif options.scheduler is not None or options.scheduler_file is not None:
-            yield stack.enter_context(_connect(options))
-        elif options.workers is not None:
-            yield stack.enter_context(_start_local(options, options.workers))
+            yield stack.enter_context(_connect(options, listener))
+        elif options.starts_cluster:
+            yield stack.enter_context(start_local(options))
         else:
-            yield find_active_client()
+            client = find_current_client()
+            yield client and stack.enter_context(_use(client, options, listener))
 
 
 def dashboard_link(client: Client) -> str | None:
@@ -132,121 +116,25 @@ def is_started_here(client: Client) -> bool:
     return isinstance(client.cluster, distributed.LocalCluster)
 
 
-def plan_worker_bytes(memory_limit_bytes: int, workers: int) -> int:
-    """Return the memory limit of each worker when a whole job may use ``memory_limit_bytes``.
-
-    Parameters
-    ----------
-    memory_limit_bytes : int
-        Bytes for driver and workers together.
-    workers : int
-        Number of workers, at least 1.
-
-    Returns
-    -------
-    int
-        Bytes per worker, at least `MIN_WORKER_BYTES`.
-
-    Raises
-    ------
-    MemoryBudgetError
-        When less than `MIN_WORKER_BYTES` would be left for each.
-
-    Examples
-    --------
-    >>> plan_worker_bytes(1_600_000_000, workers=2)
-    600000000
-    """
-    each = int(memory_limit_bytes * (1 - DRIVER_SHARE)) // workers
-    if each < MIN_WORKER_BYTES:
-        needed = int(MIN_WORKER_BYTES * workers / (1 - DRIVER_SHARE))
-        message = (
-            f"A memory limit of {memory_limit_bytes / 1e6:.0f} MB leaves {each / 1e6:.0f} MB for "
-            f"each of {workers} workers, which need {MIN_WORKER_BYTES / 1e6:.0f} MB; "
-            f"allow at least {needed / 1e6:.0f} MB or use fewer workers."
-        )
-        raise MemoryBudgetError(message)
-    return each
+@contextmanager
+def _connect(options: ClusterOptions, listener: Listener) -> Iterator[Client]:
+    """Connect to a running scheduler and yield a client whose workers can do the work."""
+    with open_connection(options) as client, _use(client, options, listener):
+        yield client
 
 
 @contextmanager
-def _start_local(options: ClusterOptions, workers: int) -> Iterator[Client]:
-    """Run a cluster of one-thread processes on loopback and yield its client."""
-    import distributed
-
-    limit = options.memory_limit_bytes
-    memory_limit = "auto" if limit is None else plan_worker_bytes(limit, workers)
-    timeouts = {
-        "distributed.deploy.lost-worker-timeout": LOST_WORKER_TIMEOUT,
-        "distributed.scheduler.no-workers-timeout": NO_WORKERS_TIMEOUT,
-    }
-    with ExitStack() as stack:
-        stack.enter_context(dask.config.set(timeouts))
-        # A worker that was killed may still be writing its spill files when the folder goes.
-        scratch = stack.enter_context(
-            tempfile.TemporaryDirectory(prefix="dask-quant-", ignore_cleanup_errors=True)
-        )
-        try:
-            cluster = distributed.LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                host=_LOOPBACK,
-                # An address even without a dashboard: None still serves HTTP, on port 8787.
-                dashboard_address=_LOOPBACK_ANY_PORT,
-                worker_dashboard_address=_LOOPBACK_ANY_PORT,
-                scheduler_kwargs={"dashboard": options.dashboard},
-                memory_limit=memory_limit,
-                local_directory=scratch,
-                preload=[*dask.config.get("distributed.worker.preload"), __name__],
-            )
-        except (OSError, RuntimeError, TimeoutError) as error:
-            message = (
-                f"Could not start {workers} worker processes: {_first_line(error)}; "
-                'a script must call this under: if __name__ == "__main__":'
-            )
-            raise ClusterError(message) from error
-        stack.callback(_close_quietly, cluster)
-        client = distributed.Client(cluster, timeout=CONNECT_TIMEOUT_S)
-        stack.callback(_close_quietly, client)
+def _use(client: Client, options: ClusterOptions, listener: Listener) -> Iterator[Client]:
+    """Yield a client, current for as long, having looked at its workers, of which one stays."""
+    _check_client(client)
+    if options.adapt is not None:
+        scale_cluster(client, *options.adapt)
+    with holding_worker(client, listener):
+        if options.upload_code:
+            upload_code(client)
+        check_software(client)
         with client.as_current():
             yield client
-
-
-def dask_setup(worker: object) -> None:
-    """Prepare a worker of `open_client`'s local cluster: Dask calls this as it starts.
-
-    Ctrl-C in a terminal reaches the workers as well. They leave it to the driver, which closes
-    them, instead of writing a traceback each.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    state_log = logging.getLogger("distributed.worker.state_machine")
-    # What a worker says of a task that it was running when it was closed, and of nothing else.
-    state_log.addFilter(lambda record: "ended with CancelledError" not in record.getMessage())
-
-
-def _close_quietly(closable: Client | LocalCluster) -> None:
-    """Close a client or cluster, without distributed's remarks on connections that go away."""
-    with _logging_at(logging.CRITICAL):
-        closable.close()
-
-
-@contextmanager
-def _connect(options: ClusterOptions) -> Iterator[Client]:
-    """Connect to a running scheduler and yield a client whose workers can do the work."""
-    with open_connection(options) as client:
-        _wait_for_workers(client, _find_address(options))
-        with _use(client, sends_code=options.upload_code):
-            yield client
-
-
-@contextmanager
-def _use(client: Client, *, sends_code: bool) -> Iterator[Client]:
-    """Yield a client, current for as long, having looked at its workers."""
-    if sends_code:
-        upload_code(client)
-    with _check_client(client).as_current():
-        yield client
 
 
 @contextmanager
@@ -270,18 +158,18 @@ def open_connection(options: ClusterOptions) -> Iterator[Client]:
     address = _find_address(options)
     security = _read_security(options, address)
     try:
-        with _logging_at(logging.CRITICAL):
+        with logging_at(logging.CRITICAL):
             client = distributed.Client(address, timeout=CONNECT_TIMEOUT_S, security=security)
     except (OSError, TimeoutError, TypeError, ValueError) as error:
         message = (
             f"No scheduler answered at {address} within {CONNECT_TIMEOUT_S} s "
-            f"({_first_line(error)}); check the address, that it runs, firewalls and TLS."
+            f"({first_line(error)}); check the address, that it runs, firewalls and TLS."
         )
         raise ClusterError(message) from error
     try:
         yield client
     finally:
-        _close_quietly(client)
+        close_quietly(client)
 
 
 @contextmanager
@@ -297,25 +185,28 @@ def use_connection(client: Client | ClusterOptions) -> Iterator[Client]:
         yield client
 
 
-@contextmanager
-def _logging_at(level: int) -> Iterator[None]:
-    """Log of distributed only what is of ``level`` or above, for as long as the block runs."""
-    from distributed.utils import silence_logging_cmgr
-
-    with silence_logging_cmgr(level):
-        yield
-
-
-def find_active_client(client: Client | None = None) -> Client | None:
+def find_active_client(
+    client: Client | None = None, listener: Listener = ignore_event
+) -> Client | None:
     """Return a client that is given, or that Dask itself would compute with now, or None.
+
+    **Eager**: its first worker is waited for, and the listener told, as `open_client` does.
 
     Raises
     ------
     ClusterError
-        When it is asynchronous, or its workers lack the software.
+        When it is asynchronous, gets no workers, or its workers lack the software.
     """
+    client = client or find_current_client()
     if client is not None:
-        return _check_client(client)
+        _check_client(client)
+        with holding_worker(client, listener):
+            check_software(client)
+    return client
+
+
+def find_current_client() -> Client | None:
+    """Return the client that Dask itself would compute with now, or None; nothing is asked."""
     if "distributed" not in sys.modules:  # then nobody can have opened a client
         return None
     if dask.config.get("scheduler", None) not in (None, "dask.distributed", "distributed"):
@@ -323,19 +214,17 @@ def find_active_client(client: Client | None = None) -> Client | None:
     from distributed import Client
 
     try:
-        client = Client.current()
+        client: Client = Client.current()
     except ValueError:
         return None
-    return _check_client(client)
+    return client
 
 
-def _check_client(client: Client) -> Client:
-    """Return a client that can be used, or raise `ClusterError`."""
+def _check_client(client: Client) -> None:
+    """Raise `ClusterError` where a client cannot be waited for."""
     if client.asynchronous:
         message = "Got an asynchronous client; open one without asynchronous=True."
         raise ClusterError(message)
-    check_software(client)
-    return client
 
 
 def _find_address(options: ClusterOptions) -> str:
@@ -383,7 +272,7 @@ def _read_security(options: ClusterOptions, address: str) -> Security | None:
         context = security.get_connection_args("client").get("ssl_context")
     except OSError as error:  # ssl.SSLError is one
         named = ", ".join(given.values()) or "of Dask's configuration"
-        message = f"Cannot use the TLS files {named}: {_first_line(error)}."
+        message = f"Cannot use the TLS files {named}: {first_line(error)}."
         raise ClusterError(message) from error
     if context is None:
         message = f"Got {address} without TLS files; give a CA file, a certificate and a key."
@@ -398,20 +287,3 @@ def find_tls_options(security: Security) -> tuple[str, ...]:
         return ()
     names = ("--tls-ca-file", "--tls-cert", "--tls-key")
     return tuple(f"{name}={file}" for name, file in zip(names, files, strict=True))
-
-
-def _wait_for_workers(client: Client, address: str) -> None:
-    """Wait a while for the first worker, then raise `ClusterError`."""
-    try:
-        client.wait_for_workers(1, timeout=WORKERS_TIMEOUT_S)
-    except TimeoutError as error:
-        message = (
-            f"The scheduler at {address} has no workers after {WORKERS_TIMEOUT_S} s; "
-            f"start some with: dask worker {address}"
-        )
-        raise ClusterError(message) from error
-
-
-def _first_line(value: object) -> str:
-    """Return the first line of what an error says, or its type when it says nothing."""
-    return str(value).strip().split("\n", 1)[0].rstrip(".") or type(value).__name__

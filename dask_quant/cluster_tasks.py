@@ -77,10 +77,14 @@ def stream_tasks(
     tasks: Iterator[Any],
     stop: Callable[[], object] | None,
     brief: Callable[[Any], Any] | None = None,
+    *,
+    count: Callable[[], int],
 ) -> Generator[Any]:
     """Yield what workers return; see `dask_quant.execute.Executor.stream`. **Eager**.
 
     With ``brief``, what that makes of each result comes back, and the result's future with it.
+    ``count`` tells the threads that there are, or may be: a cluster scales up only for tasks that
+    it was handed.
     """
     from distributed import as_completed
     from distributed.scheduler import KilledWorker
@@ -98,7 +102,7 @@ def stream_tasks(
     try:
         with telling_lost_work():
             while True:
-                room = _TASKS_PER_THREAD * max(1, sum(client.nthreads().values())) - len(running)
+                room = _TASKS_PER_THREAD * count() - len(running)
                 for task in islice(tasks, max(0, room)):
                     submit(task)
                 if not running:

@@ -54,7 +54,13 @@ _MAIN = (
 """What a driver runs: the package of the worker, wherever that has it from."""
 
 
-def submit_job(client: Client | ClusterOptions, command: str, arguments: Sequence[str]) -> str:
+def submit_job(
+    client: Client | ClusterOptions,
+    command: str,
+    arguments: Sequence[str],
+    *,
+    listener: Listener = ignore_event,
+) -> str:
     """Have a cluster run a command, and return the name of the job at once. **Eager**.
 
     Parameters
@@ -66,6 +72,8 @@ def submit_job(client: Client | ClusterOptions, command: str, arguments: Sequenc
     arguments : sequence of str
         What follows ``dask-quant``, but for what says where the scheduler is. Paths are seen from
         the working directory of this process.
+    listener : callable
+        Told where the first worker of a scheduler that is named has to be waited for.
 
     Returns
     -------
@@ -75,10 +83,11 @@ def submit_job(client: Client | ClusterOptions, command: str, arguments: Sequenc
     Raises
     ------
     ClusterError
-        When no scheduler answers, it can keep no board, or workers lack the software.
+        When no scheduler answers, it gets no workers, it can keep no board, or workers lack the
+        software.
     """
     if isinstance(client, ClusterOptions):
-        with open_client(client) as opened:
+        with open_client(client, listener) as opened:
             assert opened is not None, "a scheduler is named"
             return submit_job(opened, command, arguments)
     from distributed import fire_and_forget

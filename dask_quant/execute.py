@@ -32,6 +32,7 @@ from dask_quant.cluster_tasks import (
 from dask_quant.events import Event, Notice, ignore_event
 from dask_quant.graphs.layers import gather_tasks
 from dask_quant.process import count_cpus, peak_rss_bytes
+from dask_quant.scaling import count_side_by_side
 from dask_quant.waves import WAVES_AHEAD, Wave, compute_waves
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class Executor:
     """``threads`` or ``synchronous``; None for what Dask is configured for (threads)."""
     listener: Listener = ignore_event
     """Told of finished tasks."""
+    most_workers: int = 0
+    """Workers that the cluster may scale up to; 0: it has those that it has."""
 
     def compute(
         self,
@@ -217,7 +220,9 @@ class Executor:
             stream = _stream_on_threads(self.n_threads, function, iter(tasks), stop)
         else:
             there = brief if self.is_distant else None
-            stream = stream_tasks(self.client, function, iter(tasks), stop, there)
+            stream = stream_tasks(
+                self.client, function, iter(tasks), stop, there, count=lambda: self.n_threads
+            )
         return stream if brief is None or self.is_distant else _add_briefs(stream, brief)
 
     @property
@@ -274,16 +279,15 @@ class Executor:
 
     @property
     def n_threads(self) -> int:
-        """Tasks that can run side by side, at least 1."""
+        """Tasks that can run side by side, at least 1, once the cluster has all its workers."""
         if self.client is not None:
-            n_threads: int = sum(self.client.nthreads().values())
-            return max(1, n_threads)
+            return count_side_by_side(self.client, self.most_workers)[1]
         return 1 if self.scheduler == "synchronous" else count_cpus()
 
     @property
     def n_processes(self) -> int:
-        """Worker processes beside this one."""
-        return 0 if self.client is None else len(self.client.nthreads())
+        """Worker processes beside this one, once the cluster has all its workers."""
+        return 0 if self.client is None else count_side_by_side(self.client, self.most_workers)[0]
 
     @property
     def shares_memory(self) -> bool:
@@ -336,7 +340,10 @@ class Executor:
         return found
 
     def peak_rss_bytes(self) -> int:
-        """Return the peak resident memory of this process and all workers together, in bytes."""
+        """Return the peak resident memory of this process and all workers together, in bytes.
+
+        Workers that are gone, killed or not needed any more, are not in it.
+        """
         total = peak_rss_bytes()
         if self.client is not None:
             # A worker that has just died must not cost a finished job its report.

@@ -142,12 +142,29 @@ def check_n_colors(n_colors: int) -> None:
     )
 
 
+def as_worker_range(value: Any) -> tuple[int, int]:
+    """Return the fewest and the most workers that a user gave, or raise `OptionError`."""
+    try:
+        fewest, most = map(operator.index, value)
+    except (TypeError, ValueError):
+        fewest, most = 0, 0
+    require(
+        0 <= fewest <= most and most >= 1,
+        f"Got {value!r} for --adapt; give MIN and MAX workers, integers such as 0 and 4, MIN at "
+        "least 0, MAX at least 1 and not below MIN.",
+    )
+    return fewest, most
+
+
 @dataclass(frozen=True, kw_only=True)
 class ClusterOptions:
     """Where the work runs; all None and False means threads of this process."""
 
     workers: int | None = None
     """Worker processes of a `LocalCluster`, one thread each; at least 1."""
+    adapt: tuple[int, int] | None = None
+    """Fewest and most workers, between which Dask scales as work demands, the most at least 1. Of a
+    `LocalCluster`, one thread each; with ``client``, of the client's cluster."""
     memory_limit_bytes: int | None = None
     """Memory in bytes for the whole job, driver and workers together."""
     scheduler: str | None = None
@@ -172,6 +189,7 @@ class ClusterOptions:
     def __post_init__(self) -> None:
         self._check_client()
         set_integers(self, "workers", "memory_limit_bytes")
+        self._check_adapt()
         set_paths(self, "scheduler_file", "tls_ca_file", "tls_cert", "tls_key")
         set_paths(self, "performance_report")
         report = self.performance_report
@@ -217,6 +235,38 @@ class ClusterOptions:
         require(
             not any(tls) or remote,
             "Got TLS files without a scheduler; give --scheduler tls://HOST:PORT as well.",
+        )
+
+    @property
+    def starts_cluster(self) -> bool:
+        """Whether a `LocalCluster` is started for the job alone."""
+        return self.workers is not None or (self.adapt is not None and self.client is None)
+
+    @property
+    def most_workers(self) -> int:
+        """Worker processes that Dask may scale up to; 0: it does not scale."""
+        return 0 if self.adapt is None else self.adapt[1]
+
+    def _check_adapt(self) -> None:
+        """Make ``adapt`` a pair of plain integers, or raise `OptionError`."""
+        if self.adapt is None:
+            return
+        object.__setattr__(self, "adapt", as_worker_range(self.adapt))
+        require(
+            self.workers is None,
+            f"Got --adapt together with {self.workers} workers; the one scales, the other does "
+            "not: give one of them.",
+        )
+        require(
+            self.scheduler not in ("threads", "synchronous"),
+            f"Got --adapt with the scheduler {self.scheduler}; it scales worker processes: leave "
+            "one of them out.",
+        )
+        require(
+            self.scheduler is None and self.scheduler_file is None,
+            "Got --adapt together with a scheduler; who started it scales it (an autoscaler of "
+            "Kubernetes, adapt() of dask-jobqueue), and jobs wait for its first worker: leave "
+            "--adapt out.",
         )
 
     def _check_client(self) -> None:
@@ -389,56 +439,3 @@ def make_run_options(
         frames=frames,
         page=Page(number=page, level=level),
     )
-
-
-def parse_chunks(text: str) -> ChunkOptions:
-    """Return the chunk shape that ``text`` names: ``N`` or ``ROWS,COLS``, in pixels.
-
-    Raises
-    ------
-    OptionError
-        When ``text`` is neither.
-
-    Examples
-    --------
-    >>> parse_chunks("512")
-    ChunkOptions(rows=512, columns=512)
-    >>> parse_chunks("256,1024")
-    ChunkOptions(rows=256, columns=1024)
-    """
-    match = re.fullmatch(r"\s*(\d+)\s*(?:,\s*(\d+)\s*)?", text)
-    if match is None:
-        message = f"Got chunks {text!r}; write N or ROWS,COLS, in pixels."
-        raise OptionError(message)
-    rows = int(match[1])
-    return ChunkOptions(rows=rows, columns=int(match[2]) if match[2] else rows)
-
-
-def parse_k_list(text: str) -> tuple[int, ...]:
-    """Return the numbers of colours that ``text`` names: ``2,5,10`` or ``2:64`` (both ends in).
-
-    Raises
-    ------
-    OptionError
-        When ``text`` is neither, or names a number outside 1 to 65536.
-
-    Examples
-    --------
-    >>> parse_k_list("2,5,10"), parse_k_list("2:5")
-    ((2, 5, 10), (2, 3, 4, 5))
-    """
-    span = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", text)
-    if span:
-        first, last = int(span[1]), int(span[2])
-        check_n_colors(first)
-        check_n_colors(last)
-        require(first <= last, f"Got the range {text!r}; its first number is above its last.")
-        return tuple(range(first, last + 1))
-    require(
-        re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*", text) is not None,
-        f"Got {text!r} for numbers of colours; write 16, 2,5,10 or 2:64.",
-    )
-    numbers = tuple(dict.fromkeys(int(part) for part in text.split(",")))
-    for number in numbers:
-        check_n_colors(number)
-    return numbers

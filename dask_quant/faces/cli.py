@@ -55,7 +55,7 @@ from dask_quant.faces.cli_options import (
 )
 from dask_quant.fit_options import DITHERS
 from dask_quant.method_options import METHODS
-from dask_quant.options import parse_k_list
+from dask_quant.option_texts import parse_k_list
 from dask_quant.process import claim_process
 
 if TYPE_CHECKING:

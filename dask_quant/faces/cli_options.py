@@ -13,7 +13,8 @@ from dask_quant.alpha_options import as_alpha
 from dask_quant.fit_options import DITHERS, EFFORTS, ENGINES, SPACES, parse_dithers
 from dask_quant.method_options import INITS as STARTS
 from dask_quant.method_options import METHODS, parse_methods
-from dask_quant.options import FRAMES, ClusterOptions, parse_bytes, parse_chunks
+from dask_quant.option_texts import parse_adapt, parse_chunks
+from dask_quant.options import FRAMES, ClusterOptions, parse_bytes
 from dask_quant.segment_options import INITS, SCALES, parse_bands, parse_numbers
 
 if TYPE_CHECKING:
@@ -140,11 +141,14 @@ SCHEDULER_OPTIONS = _combine(
 )  # fmt: skip
 CLUSTER_OPTIONS = _combine(
     click.option("--workers", type=int, metavar="N", help="Start N worker processes here."),
+    click.option("--adapt", metavar="MIN:MAX",
+                 help="Start worker processes here, MIN to MAX of them, as work demands."),
     click.option("--memory-limit", metavar="SIZE", help="Memory for the whole job, such as 1.5GB."),
     SCHEDULER_OPTIONS,
     click.option("--detach", is_flag=True, help="Have a worker drive the job; return its name."),
     click.option("--upload-code", is_flag=True, help="Send dask_quant to workers that have none."),
-    click.option("--dashboard", is_flag=True, help="Serve the dashboard of --workers on loopback."),
+    click.option("--dashboard", is_flag=True,
+                 help="Serve the dashboard of --workers or --adapt on loopback."),
     click.option("--performance-report", type=PATH, metavar="FILE.html",
                  help="Write Dask's report of a cluster: which task ran where and when."),
 )  # fmt: skip
@@ -275,9 +279,14 @@ def alpha_option(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def scheduler_options(given: Mapping[str, Any]) -> ClusterOptions:
-    """Return where a running scheduler is, from parsed options; all others are passed over."""
-    names = ("scheduler", "scheduler_file", "tls_ca_file", "tls_cert", "tls_key", "upload_code")
-    return ClusterOptions(**{name: given[name] for name in names if name in given})
+    """Return where a running scheduler is, from parsed options, or raise `OptionError`."""
+    names = ("workers", "scheduler", "scheduler_file", "tls_ca_file", "tls_cert", "tls_key",
+             "upload_code")  # fmt: skip
+    adapt = given.get("adapt")
+    return ClusterOptions(
+        adapt=None if adapt is None else parse_adapt(adapt),
+        **{name: given[name] for name in names if name in given},
+    )
 
 
 def job_options(given: dict[str, Any]) -> dict[str, Any]:
@@ -287,6 +296,7 @@ def job_options(given: dict[str, Any]) -> dict[str, Any]:
         options = alpha_option(options)
     options.pop("detach", None)
     limit, chunks = options.pop("memory_limit"), options.pop("chunks")
+    adapt = options.pop("adapt")
     if chunks is not None:
         shape = parse_chunks(chunks)
         options["chunks"] = (shape.rows, shape.columns)
@@ -294,6 +304,7 @@ def job_options(given: dict[str, Any]) -> dict[str, Any]:
              "upload_code", "dashboard", "performance_report")  # fmt: skip
     options["cluster"] = ClusterOptions(
         memory_limit_bytes=None if limit is None else parse_bytes(limit),
+        adapt=None if adapt is None else parse_adapt(adapt),
         **{name: options.pop(name) for name in names},
     )
     return options

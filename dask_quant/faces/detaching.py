@@ -32,7 +32,9 @@ def detach(name: str, given: Sequence[str], params: Mapping[str, Any]) -> None:
         if "-" in params.get("sources", ()):
             message = "Got --detach with standard input, which workers do not have; name a file."
             raise OptionError(message)
-        screen.show_submitted(dq.submit_job(options, name, [name, *strip_places(given)]))
+        screen.show_submitted(
+            dq.submit_job(options, name, [name, *strip_places(given)], listener=screen.listen)
+        )
 
 
 def strip_places(given: Sequence[str]) -> Iterator[str]:

@@ -220,7 +220,7 @@ def _stays_in_memory(job: Job, path: str, out: Path | None) -> bool:
     asks_for_dask = (
         run.chunks.given
         or run.persist is not None
-        or run.cluster.workers is not None
+        or run.cluster.starts_cluster
         or run.cluster.scheduler is not None
         or run.cluster.scheduler_file is not None
         or run.cluster.client is not None
@@ -250,6 +250,6 @@ def _has_active_client() -> bool:
     """Return whether the user has a `distributed.Client`; without importing distributed."""
     if "distributed" not in sys.modules:
         return False
-    from dask_quant.cluster import find_active_client
+    from dask_quant.cluster import find_current_client
 
-    return find_active_client() is not None
+    return find_current_client() is not None

@@ -41,7 +41,7 @@ def open_executor(job: AnyJob) -> Iterator[Executor]:
     scheduler = options.scheduler if options.scheduler in LOCAL_SCHEDULERS else None
     with job.watch.measure("connect"):
         stack = ExitStack()
-        client = stack.enter_context(open_client(options))
+        client = stack.enter_context(open_client(options, listener))
     with stack:
         stack.enter_context(telling_board(client, options, listener))
         stack.enter_context(
@@ -50,4 +50,4 @@ def open_executor(job: AnyJob) -> Iterator[Executor]:
                 overwrite=job.run.overwrite or job.run.resume,
             )
         )
-        yield Executor(client, scheduler, listener)
+        yield Executor(client, scheduler, listener, options.most_workers)

@@ -27,6 +27,7 @@ from dask_quant.routes.common import (
     read_source,
 )
 from dask_quant.routes.memory import plan_in_memory
+from dask_quant.scaling import count_side_by_side
 from dask_quant.sources.header import show_path
 from dask_quant.sources.image_file import count_held_bytes, read_header
 
@@ -88,9 +89,9 @@ def _count_side_by_side(job: Job) -> tuple[int, int]:
     if cluster.scheduler == "synchronous":
         return 0, 1
     if cluster.client is not None:
-        n_threads = cluster.client.nthreads()
-        return len(n_threads), max(1, sum(n_threads.values()))
-    return cluster.workers or 0, cluster.workers or count_cpus()
+        return count_side_by_side(cluster.client, cluster.most_workers)
+    n_workers = cluster.workers or cluster.most_workers
+    return n_workers, n_workers or count_cpus()
 
 
 def _plan_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> JobPlan:

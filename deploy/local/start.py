@@ -19,9 +19,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from dask_quant.cluster import NO_WORKERS_TIMEOUT, open_client
+from dask_quant.cluster import open_client
 from dask_quant.errors import ClusterError, OptionError
 from dask_quant.listening import LOOPBACK, ListenOptions
+from dask_quant.local_cluster import NO_WORKERS_TIMEOUT
 from dask_quant.options import ClusterOptions
 
 if TYPE_CHECKING:

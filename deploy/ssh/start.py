@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import dask
 from distributed import SSHCluster
 
-from dask_quant.cluster import NO_WORKERS_TIMEOUT, open_client
+from dask_quant.cluster import open_client
 from dask_quant.errors import ClusterError, OptionError
 from dask_quant.listening import LOOPBACK, ListenOptions, is_loopback
+from dask_quant.local_cluster import NO_WORKERS_TIMEOUT
 from dask_quant.options import ClusterOptions
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from published_tables import render_published
 from dask_quant.color_difference import ciede2000
 from dask_quant.color_spaces import lab_from_srgb
 from dask_quant.errors import DaskQuantError, OptionError, SourceNotFoundError
-from dask_quant.options import parse_k_list
+from dask_quant.option_texts import parse_k_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -22,6 +22,7 @@ LAYERS = (
     # Plain arrays and values: no Dask, no files.
     "errors",
     "options",
+    "option_texts",
     "given_colors",
     "alpha_options",
     "method_options",
@@ -66,6 +67,10 @@ LAYERS = (
     # Where and how it is computed, and how that is watched.
     "listening",
     "worker_check",
+    "connections",
+    "first_worker",
+    "scaling",
+    "local_cluster",
     "cluster",
     "cluster_tasks",
     "waves",
@@ -132,7 +137,7 @@ THIRD_PARTY = {
         *(
             "sources",
             "graphs",
-            *("cluster", "cluster_tasks", "waves"),
+            *("local_cluster", "cluster", "cluster_tasks", "waves"),
             "execute",
             *("kept_parts", "engine_flow"),
             "array_flow",
@@ -147,7 +152,8 @@ THIRD_PARTY = {
         *("row_flow", "row_input", "scalable"),
     ),
     "distributed": (
-        *("worker_check", "cluster", "cluster_tasks", "waves", "execute", "performance"),
+        *("worker_check", "connections", "first_worker", "scaling", "local_cluster", "cluster"),
+        *("cluster_tasks", "waves", "execute", "performance"),
         *("dashboard", "board_client", "detached"),
         # They take the client that a user has.
         *("arrays", "color_choice", "image_infos", "job_plans", "pipeline", "segmentation"),
@@ -195,6 +201,7 @@ FACES_KNOW = (
         "alpha_options",
         "method_options",
         "options",
+        "option_texts",
         "fit_options",
         "segment_options",
         "events",

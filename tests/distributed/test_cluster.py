@@ -12,9 +12,10 @@ import psutil
 import pytest
 from distributed import Client, LocalCluster, Security
 
-from dask_quant import cluster, worker_check
-from dask_quant.cluster import dashboard_link, open_client, plan_worker_bytes
+from dask_quant import cluster, first_worker, worker_check
+from dask_quant.cluster import dashboard_link, open_client
 from dask_quant.errors import ClusterError
+from dask_quant.local_cluster import plan_worker_bytes
 from dask_quant.options import ClusterOptions
 
 LOOPBACK = {"127.0.0.1", "::1"}
@@ -187,7 +188,8 @@ def test_another_version_on_the_workers_is_said_in_one_line(running, monkeypatch
 
 
 def test_a_scheduler_without_workers_is_said_in_one_line(monkeypatch):
-    monkeypatch.setattr(cluster, "WORKERS_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(first_worker, "NOTICE_AFTER_S", 0.2)
+    monkeypatch.setattr(first_worker, "FIRST_WORKER_TIMEOUT_S", 0.5)
     with running_cluster(n_workers=0) as empty:
         options = ClusterOptions(scheduler=empty.scheduler_address)
         with pytest.raises(ClusterError, match="has no workers after") as caught:

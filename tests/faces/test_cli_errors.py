@@ -109,11 +109,27 @@ FAILURES = {
     "unknown command": (["quantise", "cat.png"], 2, "No such command"),
     "workers and scheduler": (
         [*CAT, "o.png", "--workers", "2", "--scheduler", "tcp://127.0.0.1:9"], 2, "--workers"),
+    "odd range of workers": ([*CAT, "o.png", "--adapt", "4"], 2, "write MIN:MAX"),
+    "no workers at most": ([*CAT, "o.png", "--adapt", "0:0"], 2, "MAX at least 1"),
+    "workers and a range of them": (
+        [*CAT, "o.png", "--workers", "2", "--adapt", "0:2"], 2, "give one of them"),
+    "scaling of others": (
+        [*CAT, "o.png", "--adapt", "0:2", "--scheduler", "tcp://127.0.0.1:9"], 2, "who started"),
+    "detached and scaling": (
+        [*CAT, "o.png", "--adapt", "0:2", "--detach", "--scheduler", "tcp://127.0.0.1:9"], 2,
+        "leave --adapt out"),
+    "detached workers": (
+        [*CAT, "o.png", "--workers", "2", "--detach", "--scheduler", "tcp://127.0.0.1:9"], 2,
+        "--workers"),
+    "detached to workers that scale": (
+        [*CAT, "o.png", "--adapt", "0:2", "--detach"], 2, "--detach without --scheduler"),
     "odd scheduler": ([*CAT, "o.png", "--scheduler", "nonsense"], 2, "'nonsense'"),
     "no scheduler": ([*CAT, "o.png", "--scheduler", "tcp://127.0.0.1:9"], 1, "No scheduler"),
     "no scheduler file": ([*CAT, "o.png", "--scheduler-file", "s.json"], 1, "s.json"),
     "one tls file": ([*CAT, "o.png", "--tls-cert", "cat.png"], 2, "all three"),
     "stdin on workers": (["quantize", "-", "-o", "o.png", "--workers", "1"], 2, "standard input"),
+    "stdin on workers that scale": (
+        ["quantize", "-", "-o", "o.png", "--adapt", "0:1"], 2, "standard input"),
     "too little memory": ([*CAT, "o.png", "--memory-limit", "90MB"], 1, "the 90.0 MB of"),
     "too little memory in chunks": (
         [*CAT, "o.zarr", "--memory-limit", "90MB"], 1, "the 90.0 MB of"),
@@ -121,6 +137,8 @@ FAILURES = {
         ["quantize", "cat.png", "-o", "o", "--memory-limit", "90MB"], 1, "the 90.0 MB of"),
     "too little memory for workers": (
         [*CAT, "o.zarr", "--memory-limit", "90MB", "--workers", "2"], 1, "allow at least 533 MB"),
+    "too little memory for the most workers": (
+        [*CAT, "o.zarr", "--memory-limit", "90MB", "--adapt", "0:2"], 1, "allow at least 533 MB"),
     "no palette": (["apply", "cat.png", "--palette", "n.gpl", "-o", "o.png"], 1, "n.gpl"),
     "odd palette": (["apply", "cat.png", "--palette", "broken.gpl", "-o", "o.png"], 1, "Line 2"),
     "no indexed png": (["apply", "cat.png", "--palette", "cat.png", "-o", "o.png"], 1, "indexed"),

@@ -1,13 +1,15 @@
 import json
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
 
-from dask_quant import cluster
-from dask_quant.cluster import MIN_WORKER_BYTES, dashboard_link, open_client, plan_worker_bytes
+from dask_quant import cluster, local_cluster
+from dask_quant.cluster import dashboard_link, open_client
 from dask_quant.errors import ClusterError, MemoryBudgetError, OptionError
+from dask_quant.local_cluster import DRIVER_SHARE, MIN_WORKER_BYTES, plan_worker_bytes
 from dask_quant.options import ClusterOptions
 
 # Nothing listens on port 9 (discard) of a machine that runs tests.
@@ -40,7 +42,7 @@ def test_threads_never_import_distributed():
 def test_the_driver_keeps_its_share_of_the_memory():
     each = plan_worker_bytes(2_000_000_000, workers=3)
     assert each == 500_000_000
-    assert 3 * each + 2_000_000_000 * cluster.DRIVER_SHARE <= 2_000_000_000
+    assert 3 * each + 2_000_000_000 * DRIVER_SHARE <= 2_000_000_000
 
 
 def test_a_memory_limit_too_small_for_its_workers_is_refused_with_the_way_out():
@@ -48,6 +50,20 @@ def test_a_memory_limit_too_small_for_its_workers_is_refused_with_the_way_out():
         open_and_close(workers=4, memory_limit_bytes=10**9)
     assert "\n" not in str(caught.value)
     assert plan_worker_bytes(1_066_666_668, workers=4) >= MIN_WORKER_BYTES
+
+
+def test_a_cluster_that_starts_is_not_left_half_started():
+    done = []
+
+    def start():
+        with local_cluster._deferring_signals():
+            signal.raise_signal(signal.SIGINT)
+            done.append("the rest of the block")
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert done == ["the rest of the block"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize("address", ["nonsense", "tcp://host", "http://host:1", "host:x", "a b:1"])

@@ -5,6 +5,7 @@ import pytest
 
 from dask_quant.errors import OptionError
 from dask_quant.fit_options import FitOptions
+from dask_quant.option_texts import parse_adapt, parse_chunks, parse_k_list
 from dask_quant.options import (
     ChunkOptions,
     ClusterOptions,
@@ -13,8 +14,6 @@ from dask_quant.options import (
     as_path,
     format_bytes,
     parse_bytes,
-    parse_chunks,
-    parse_k_list,
 )
 
 
@@ -110,6 +109,17 @@ def test_cluster_options_that_contradict_are_refused(tmp_path):
         {"scheduler": 8786},
         {"scheduler_file": 8786},
         remote | {"workers": 2},
+        {"adapt": (0, 0)},
+        {"adapt": (3, 2)},
+        {"adapt": (-1, 2)},
+        {"adapt": (0, 1.5)},
+        {"adapt": (1,)},
+        {"adapt": 4},
+        {"adapt": "04"},
+        {"adapt": (0, 4), "workers": 2},
+        {"adapt": (0, 4), "scheduler": "threads"},
+        {"adapt": (0, 4), "scheduler_file": tmp_path / "s.json"},
+        remote | {"adapt": (0, 4)},
         remote | {"memory_limit_bytes": 10**9},
         remote | {"scheduler_file": tmp_path / "s.json"},
         tls,
@@ -118,6 +128,25 @@ def test_cluster_options_that_contradict_are_refused(tmp_path):
         with pytest.raises(OptionError):
             ClusterOptions(**wrong)
     assert ClusterOptions(**remote, **tls).tls_key == tmp_path / "x.pem"
+
+
+def test_a_range_of_workers_starts_a_cluster():
+    options = ClusterOptions(adapt=[np.int64(0), 4])
+    assert options.adapt == (0, 4)
+    assert (options.starts_cluster, options.most_workers) == (True, 4)
+    assert (ClusterOptions().starts_cluster, ClusterOptions().most_workers) == (False, 0)
+    assert ClusterOptions(workers=1).starts_cluster
+
+
+def test_a_scheduler_that_others_scale_is_said_so():
+    with pytest.raises(OptionError, match=r"who started it scales it .* jobs wait for its first"):
+        ClusterOptions(scheduler="tcp://127.0.0.1:1", adapt=(0, 4))
+
+
+@pytest.mark.parametrize("text", ["", "4", ":4", "0:", "0-4", "a:b", "-1:4", "0:4:5"])
+def test_what_is_no_range_of_workers_is_refused(text):
+    with pytest.raises(OptionError, match="MIN:MAX"):
+        parse_adapt(text)
 
 
 def test_paths_may_be_texts(tmp_path):
