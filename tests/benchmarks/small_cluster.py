@@ -9,16 +9,19 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import psutil
 from distributed import Client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 START_TIMEOUT_S = 60
 """Seconds to wait for a scheduler (arbitrary)."""
+
+_SATURATION = "DASK_DISTRIBUTED__SCHEDULER__WORKER_SATURATION"
 
 _START = "import sys; from distributed.cli.dask_{role} import main; main(sys.argv[1:])"
 
@@ -43,7 +46,13 @@ class SmallCluster:
 
 @contextmanager
 def start_cluster(
-    folder: Path, n_workers: int, *, n_threads: int = 1, is_pinned: bool = True
+    folder: Path,
+    n_workers: int,
+    *,
+    n_threads: int = 1,
+    is_pinned: bool = True,
+    first_core: int = 0,
+    saturation: float | None = None,
 ) -> Iterator[SmallCluster]:
     """Start a scheduler and workers, each on one core where that is asked for.
 
@@ -54,14 +63,20 @@ def start_cluster(
     n_workers, n_threads : int
         Worker processes, and tasks at a time in each.
     is_pinned : bool, default True
-        Whether worker number i runs on core i alone, whatever its libraries start.
+        Whether each worker runs on a core of its own alone, whatever its libraries start.
+    first_core : int, default 0
+        Core of the first of them.
+    saturation : float, optional
+        Tasks that a worker has for each of its threads, the running one included. When not given,
+        what Dask is set to: 1.1, rounded up for the worker, which is 2 for one of one thread.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "scheduler.json"
     file.unlink(missing_ok=True)
+    setting = {} if saturation is None else {_SATURATION: str(saturation)}
     shared = ["--host=127.0.0.1", f"--scheduler-file={file}", "--no-dashboard"]
     with ExitStack() as stack:
-        scheduler = _start(stack, "scheduler", *shared, "--port=0")
+        scheduler = _start(stack, "scheduler", *shared, "--port=0", setting=setting)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not (file.exists() and file.read_text().endswith("}")):
             assert time.monotonic() < deadline, "the scheduler did not start"
@@ -70,7 +85,7 @@ def start_cluster(
         options += [f"--death-timeout={START_TIMEOUT_S}"]  # they end when their scheduler is killed
         workers = []
         for number in range(n_workers):
-            core = number % (os.cpu_count() or 1) if is_pinned else None
+            core = (first_core + number) % (os.cpu_count() or 1) if is_pinned else None
             workers.append(_start(stack, "worker", *shared, *options, core=core))
         with Client(scheduler_file=str(file), set_as_default=False) as client:
             client.wait_for_workers(n_workers, timeout=START_TIMEOUT_S)
@@ -80,7 +95,11 @@ def start_cluster(
 
 
 def _start(
-    stack: ExitStack, role: str, *options: str, core: int | None = None
+    stack: ExitStack,
+    role: str,
+    *options: str,
+    core: int | None = None,
+    setting: Mapping[str, str] = MappingProxyType({}),
 ) -> subprocess.Popen[bytes]:
     """Start a process that ends with a stack."""
     command = [sys.executable, "-c", _START.format(role=role), *options]
@@ -89,7 +108,7 @@ def _start(
         command,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        env={**os.environ, **setting, "PYTHONPATH": os.pathsep.join(paths)},
     )
     if core is not None:
         os.sched_setaffinity(process.pid, {core})
