@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dask_quant.alpha_options import as_alpha
@@ -10,7 +11,7 @@ from dask_quant.events import ignore_event
 from dask_quant.fit_options import FitOptions
 from dask_quant.histogram import ColorHistogram
 from dask_quant.options import as_path, join_client, make_run_options, require
-from dask_quant.routes.choose import count_sources
+from dask_quant.routes.choose import use_counts
 from dask_quant.routes.common import Job, check_any_sources
 from dask_quant.saved_counts import read_counts
 from dask_quant.sinks.curve import check_curve_output, write_curve
@@ -92,13 +93,13 @@ def elbow(
         *(histogram, save_histogram, path), fit=fit, overwrite=overwrite, shows_all=True
     )
     with saved.keep():
+        trace = partial(trace_curve, chosen, space, seed)
         if isinstance(data, ColorHistogram):
-            counts = saved.extend(data)
+            curve = trace(saved.extend(data), listener)
         else:
             rule = as_alpha(alpha).refusing
             job = Job("elbow", fit, run, listener, saved=saved, alpha=rule)
-            counts = count_sources(job, check_any_sources(data, saved))
-        curve = trace_curve(counts, chosen, space=space, seed=seed, listener=listener)
+            curve = use_counts(job, check_any_sources(data, saved), trace)
         if path is not None:
             write_curve(curve, path, overwrite=overwrite)
     return curve

@@ -96,7 +96,7 @@ class ColorCurve:
 
 
 def trace_curve(
-    histogram: ColorHistogram, numbers: Sequence[int], *, space: str, seed: int, listener: Listener
+    numbers: Sequence[int], space: str, seed: int, histogram: ColorHistogram, listener: Listener
 ) -> ColorCurve:
     """Score ascending numbers of colours of a histogram. **Eager**.
 

@@ -140,10 +140,11 @@ class Executor:
         if self.client is not None:
             keeps = keeps and self.is_distant
             compute_waves(self.client, begun, progress.count, take, keeps=keeps)
-            return
-        with self.activate(), progress:
-            for wave in begun:
-                take(dask.compute(wave.root, scheduler=_find_get())[0])
+        else:
+            with self.activate(), progress:
+                for wave in begun:
+                    take(dask.compute(wave.root, scheduler=_find_get())[0])
+        progress.finish()
 
     def wave_tasks(self, limit: int | None = None) -> int:
         """Return how many leaves a wave may have, where at most ``limit`` may be on the way."""
@@ -419,19 +420,27 @@ class _Progress(Callback):  # type: ignore[misc]  # Dask is not annotated
     def __init__(self, stage: str, total: int, unit: str, listener: Listener) -> None:
         self._sizes: dict[Hashable, int] = {}
         self._stage, self._unit, self._listener = stage, unit, listener
-        self._done, self._total = 0, total
+        self._done, self._total, self._is_begun = 0, total, False
         super().__init__(posttask=self.count)
-        self._tell()
 
     def begin(self, wave: Wave) -> Wave:
         """Return a wave that is handed over, having noted its leaves."""
-        self._done += wave.n_before
-        self.add(wave.leaves, wave.sizes)
+        self.add(wave.leaves, wave.sizes, wave.n_before)
         return wave
 
-    def add(self, leaves: Sequence[Delayed], sizes: Sequence[int]) -> None:
-        """Note leaves, and the units that each stands for."""
+    def add(self, leaves: Sequence[Delayed], sizes: Sequence[int], n_before: int = 0) -> None:
+        """Note leaves, the units that each stands for, and those that were done before."""
         self._sizes |= zip((leaf.key for leaf in leaves), sizes, strict=True)
+        self._done += n_before
+        if not self._is_begun:
+            self._is_begun = True
+            self._tell()
+
+    def finish(self) -> None:
+        """Tell that all is done, units after the last leaf included."""
+        if self._is_begun and self._done < self._total:
+            self._done = self._total
+            self._tell()
 
     def count(self, key: Hashable, *_: Any) -> None:
         """Report ``key`` if it is a leaf."""

@@ -37,10 +37,9 @@ from dask_quant.sources.image_file import read_header
 
 if TYPE_CHECKING:
     from dask_quant.collection.output import OutputFolder
-    from dask_quant.histogram import ColorHistogram
     from dask_quant.options import Page
     from dask_quant.results import ImageInfo, Report
-    from dask_quant.routes.common import Job, Sources
+    from dask_quant.routes.common import Job, Sources, T, Use
     from dask_quant.routes.planning import JobPlan
     from dask_quant.sources.header import ImageHeader
 
@@ -91,33 +90,29 @@ def fit_sources(job: Job, sources: Sources | Any, out: Path) -> Report:
     return fit_chunked(job, path, out, n_ignored=found.n_ignored)
 
 
-def count_sources(job: Job, sources: Sources | Any) -> ColorHistogram:
-    """Count the colours of whatever ``sources`` are, of all images together. **Eager**.
+def use_counts(job: Job, sources: Sources | Any, use: Use[T]) -> T:
+    """Count the colours of whatever ``sources`` are, and return what ``use`` makes of them.
 
-    Saved counts of the job are added.
+    **Eager**. They are of all images together, and saved counts of the job are added. On a distant
+    cluster a worker calls ``use``, which is pickled, and they stay there.
     """
     if is_nothing(sources):
-        return take_counts(job)
-    return job.saved.extend(_count_images(job, sources))
-
-
-def _count_images(job: Job, sources: Sources | Any) -> ColorHistogram:
-    """Count the colours of images, all together."""
+        return use(take_counts(job), job.listener)
     if is_array(sources):
-        from dask_quant.routes.chunked import count_pixels
+        from dask_quant.routes.chunked import use_pixels
 
-        return count_pixels(job, sources)
+        return use_pixels(job, sources, use)
     found = _find_single(job, sources)
     if found is None:
-        from dask_quant.routes.collections import count_many
+        from dask_quant.routes.collections import use_many
 
-        return count_many(job, sources)
+        return use_many(job, sources, use)
     path = found.inputs[0].path
     if _stays_in_memory(job, path, None):
-        return count_in_memory(job, path)
-    from dask_quant.routes.chunked import count_pixels
+        return use(job.saved.extend(count_in_memory(job, path)), job.listener)
+    from dask_quant.routes.chunked import use_pixels
 
-    return count_pixels(job, path)
+    return use_pixels(job, path, use)
 
 
 def describe_sources(job: Job, sources: Sources) -> list[ImageInfo]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from dask_quant import row_flow
 from dask_quant.array_flow import (
     check_label_output,
-    count_image,
     hold_counts,
     write_labels,
     write_unit,
@@ -58,13 +57,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dask_quant.chunking import ChunkPlan
+    from dask_quant.events import Listener
     from dask_quant.execute import Executor
     from dask_quant.flow import ImageOutcome
     from dask_quant.histogram import ColorHistogram
     from dask_quant.palette import Palette
     from dask_quant.results import Report
     from dask_quant.routes.chunked_source import ChunkedSource
-    from dask_quant.routes.common import Job
+    from dask_quant.routes.common import Job, T, Use
     from dask_quant.sinks.state_folder import StateFolder
     from dask_quant.sources.header import ImageHeader
 
@@ -186,11 +186,16 @@ def fit_chunked(job: Job, image: Any, out: Path, *, n_ignored: int) -> Report:
 
 def count_chunked(job: Job, path: str) -> tuple[ImageHeader, int]:
     """Return the header of one image and its distinct colours."""
-    return read_any_header(path, page=job.run.page), len(count_pixels(job, path))
+    return read_any_header(path, page=job.run.page), use_pixels(job, path, _count_distinct)
 
 
-def count_pixels(job: Job, image: Any) -> ColorHistogram:
-    """Count the colours of one image, read as a Dask array."""
+def _count_distinct(histogram: ColorHistogram, listener: Listener) -> int:
+    """Return how many colours there are."""
+    return len(histogram)
+
+
+def use_pixels(job: Job, image: Any, use: Use[T]) -> T:
+    """Count the colours of one image, read as a Dask array; see `use_counts`."""
     with open_executor(job) as executor:
         check_inputs(executor, image)
         limit = job.run.cluster.memory_limit_bytes
@@ -200,9 +205,12 @@ def count_pixels(job: Job, image: Any) -> ColorHistogram:
         plan = plan_source(job, source, None, n_processes=n_processes, n_threads=n_threads)
         with job.watch.measure("count"):
             if source.stream is not None:
-                counts: ColorHistogram = executor.fetch(count_stream(source.stream, executor))
-                return counts
-            return count_image(_open_to_count(job, source, plan), executor)
+                counted = count_stream(source.stream, executor)
+            else:
+                counted = hold_counts(_open_to_count(job, source, plan), executor)
+            counts = extend_counts(job, counted, executor)
+        found: T = executor.call(use, counts, listens=True)
+        return found
 
 
 def _tell_reading(job: Job, source: ChunkedSource) -> None:

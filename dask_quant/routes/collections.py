@@ -53,9 +53,8 @@ if TYPE_CHECKING:
     from dask_quant.collection.output import Output, OutputFolder, State
     from dask_quant.execute import Executor
     from dask_quant.flow import ImageOutcome
-    from dask_quant.histogram import ColorHistogram
     from dask_quant.results import Report
-    from dask_quant.routes.common import Job, Sources
+    from dask_quant.routes.common import Job, Sources, T, Use
     from dask_quant.routes.going_on import Earlier
 
 MIN_ISOLATED = 100
@@ -263,12 +262,13 @@ def is_isolated(index: Index, *, on_cluster: bool) -> bool:
     return on_cluster or len(index) >= MIN_ISOLATED
 
 
-def count_many(job: Job, sources: Sources) -> ColorHistogram:
+def use_many(job: Job, sources: Sources, use: Use[T]) -> T:
     """Count the colours of many images together; those that cannot be read are warned of."""
-    with _counting(job, sources) as (run, counts, _):
+    with _counting(job, sources) as (run, counted, _):
         for row in list_quarantined(run):
             job.listener(Notice(f"Left out {row.path}: {row.error}"))
-        found: ColorHistogram = run.executor.fetch(counts)
+        counts = extend_counts(job, counted, run.executor)
+        found: T = run.executor.call(use, counts, listens=True)
         return found
 
 

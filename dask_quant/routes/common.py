@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dask_quant import __version__
 from dask_quant.alpha_options import KEEP
@@ -31,7 +31,7 @@ from dask_quant.sources.named_arrays import is_named
 from dask_quant.watching import tell_palette, tell_report
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dask_quant.alpha_options import AlphaRule, Transparency
     from dask_quant.events import Listener
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from dask_quant.results import Quarantined
 
     Sources = str | Path | Sequence[str | Path]
+
+    T = TypeVar("T")
+    Use = Callable[[ColorHistogram, Listener], T]
 
 SMALL_PIXELS = 1 << 26
 """Pixels up to which one image is handled in one go: half a gigabyte of pixels and labels."""

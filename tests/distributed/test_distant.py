@@ -147,6 +147,20 @@ def test_a_palette_alone_comes_back(tap, noise, source, in_strips, tmp_path):
     assert 1000 < tap.n_bytes < MAX_CLIENT_BYTES
 
 
+@pytest.mark.parametrize("source", ["noise.zarr", "noise.png", "pieces"])
+def test_a_curve_and_a_number_of_colors_alone_come_back(tap, noise, source, in_strips, tmp_path):
+    options, numbers = ClusterOptions(scheduler=tap.address), (2, 3, 5)
+    heard = []
+    there = dq.elbow(noise / source, numbers, cluster=options, listener=heard.append)
+    here = dq.elbow(noise / source, numbers)
+    assert there.to_json() == here.to_json()
+    fits = [event for event in heard if isinstance(event, Event) and event.stage == "fit"]
+    assert (fits[-1].done, fits[-1].total) == (3, 3)
+    found = dq.describe_images(noise / source, cluster=options)
+    assert found == dq.describe_images(noise / source)
+    assert 1000 < tap.n_bytes < MAX_CLIENT_BYTES
+
+
 def test_counts_that_are_asked_for_come_back(tap, noise, tmp_path):
     saved, options = tmp_path / "saved.npz", ClusterOptions(scheduler=tap.address)
     here = dq.quantize(noise / "pieces", tmp_path / "here", **QUICK)

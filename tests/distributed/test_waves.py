@@ -87,12 +87,17 @@ def test_progress_is_that_of_all_waves_and_of_what_was_done_before(client):
     events = []
     executor = Executor(client, listener=events.append)
     waves = [make_wave([int] * 3, n_before=4), make_wave([int] * 2, n_before=1)]
-    compute(executor, waves, total=10, unit="px")
-    assert events[0] == Event("s", 0, 10, "px")
-    assert events[-1] == Event("s", 10, 10, "px")
+    compute(executor, waves, total=12, unit="px")
+    assert events[0] == Event("s", 4, 12, "px")
+    assert events[-1] == Event("s", 12, 12, "px")  # of which 2 came after the last wave
     done = [event.done for event in events]
     assert done == sorted(done)
-    assert len(done) == 6
+    assert len(done) == 1 + 3 + 2 + 1
+
+
+def test_nothing_is_told_of_waves_that_are_none(client):
+    events = []
+    assert compute(Executor(client, listener=events.append), [], total=5) == events == []
 
 
 @pytest.mark.parametrize("failing", [0, 1])
