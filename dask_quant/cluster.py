@@ -1,8 +1,7 @@
 """Which scheduler the work runs on: threads, a local cluster, an address, TLS.
 
 `open_client` turns `ClusterOptions` into a `distributed.Client`, or into None where Dask's own
-schedulers of this process do the work, and closes whatever it opened. Everything that it starts
-listens on loopback alone: who reaches a scheduler's port can run code there.
+schedulers of this process do the work, and closes whatever it opened.
 
 ``distributed`` is imported inside the functions that need it. It takes half a second, which a job
 on the threads of this process, the default, must not pay.

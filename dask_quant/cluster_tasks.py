@@ -61,8 +61,9 @@ def keep_graph(
     from distributed import as_completed, futures_of
 
     kept: list[Delayed] = client.persist(list(tasks), retries=RETRIES)
-    keys = {task.key for task in tasks}
-    with stopping_on_failure(client, keys), telling_lost_work():
+    # Each may depend on those before it.
+    last_first = [{task.key} for task in reversed(tasks)]
+    with stopping_on_failure(client, lambda: last_first), telling_lost_work():
         futures = [future for each in kept for future in futures_of(each)]
         for future in as_completed(futures, loop=client.loop):
             if future.status == "error":
@@ -119,7 +120,8 @@ def stream_tasks(
         if client.status == "running":
             if stop is not None:
                 client.run(stop, on_error="ignore")
-            _stop_tasks(client, {*running, *(whole.key for _, _, whole in running.values())})
+            wholes = [whole.key for _, _, whole in running.values()]
+            _stop_tasks(client, [set(running), wholes])
         raise
 
 
@@ -175,7 +177,7 @@ def run_task(
             client.subscribe_topic(topic, heard.put)
         future = client.submit(function, *given, pure=False, retries=retries, priority=_EARLY)
         try:
-            with stopping_on_failure(client, {future.key}):
+            with stopping_on_failure(client, lambda: [{future.key}]):
                 if listener is not None:
                     future.add_done_callback(lambda _: heard.put(None))
                     _listen(future, heard, listener)
@@ -272,37 +274,48 @@ def _parse_event(told: dict[str, Any]) -> Event | Notice:
 @contextmanager
 def telling_lost_work() -> Iterator[None]:
     """Raise `ClusterError` where a cluster gives work up."""
-    from distributed.client import FutureCancelledError
+    from distributed.client import ClosedClientError, FutureCancelledError
     from distributed.scheduler import KilledWorker, NoValidWorkerError
 
+    lost = (KilledWorker, NoValidWorkerError, FutureCancelledError, ClosedClientError)
     try:
         yield
-    except (KilledWorker, NoValidWorkerError, FutureCancelledError) as error:
+    except lost as error:
         message = f"The cluster lost the work: {_one_line(error)}"
         raise ClusterError(message) from error
 
 
 @contextmanager
-def stopping_on_failure(client: Client, keys: Collection[Hashable]) -> Iterator[None]:
-    """When the block fails, cancel the tasks ``keys`` and wait until none of them runs.
+def stopping_on_failure(
+    client: Client, list_keys: Callable[[], Sequence[Collection[Hashable]]]
+) -> Iterator[None]:
+    """When the block fails, cancel tasks and wait until none of them runs.
 
     A task that still ran could write again what its job, having failed, is about to remove.
+    ``list_keys`` is called then, and returns groups of keys: what depends on others comes first.
     """
     try:
         yield
     except BaseException:
         if client.status == "running":
-            _stop_tasks(client, set(keys))
+            _stop_tasks(client, list_keys())
         raise
 
 
-def _stop_tasks(client: Client, keys: set[Hashable]) -> None:
-    """Cancel tasks, and wait a while for those that run, which cannot be interrupted."""
+def _stop_tasks(client: Client, groups: Sequence[Collection[Hashable]]) -> None:
+    """Cancel tasks, and wait a while for those that run, which cannot be interrupted.
+
+    Groups are cancelled one after another. Where others depend on a task that no client wants, as
+    between leaves and their root, Dask's scheduler fails to cancel these, and drops the client:
+    they have to be gone before, as they are once what needs them was cancelled.
+    """
     from distributed import Future
 
-    client.cancel([Future(key, client) for key in keys])
+    for keys in groups:
+        client.cancel([Future(key, client) for key in keys])
+    every = set().union(*groups)
     deadline = time.monotonic() + STOP_TIMEOUT_S
-    while any(client.run(_runs_any, keys, on_error="ignore").values()):
+    while any(client.run(_runs_any, every, on_error="ignore").values()):
         if time.monotonic() > deadline:
             return
         time.sleep(_POLL_S)

@@ -147,7 +147,7 @@ class Executor:
         progress.finish()
 
     def wave_tasks(self, limit: int | None = None) -> int:
-        """Return how many leaves a wave may have, where at most ``limit`` may be on the way."""
+        """Return how many leaves a wave may have, at least 1, where ``limit`` may be on the way."""
         most = min(limit or MAX_TASKS_PER_GRAPH, MAX_TASKS_PER_GRAPH)
         return max(1, most // (1 if self.client is None else WAVES_AHEAD))
 

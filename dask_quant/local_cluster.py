@@ -52,6 +52,9 @@ A killed worker is back within seconds; this only has to be well above that.
 LOST_WORKER_TIMEOUT = "10 minutes"
 """How long a local cluster leaves a lost worker to its nanny before it gives the worker up."""
 
+START_TIMEOUT = "2 minutes"
+"""After this long a worker that does not come up is given up: a start cannot be interrupted."""
+
 SCALE_UP_S = 1.0
 """Seconds of work for each worker beyond which another one is started: about what it takes to
 start one. Dask's own 5 s are for machines that have to be asked for."""
@@ -161,6 +164,7 @@ def start_local(options: ClusterOptions) -> Iterator[Client]:
                     scheduler_kwargs={"dashboard": options.dashboard},
                     memory_limit=memory_limit,
                     local_directory=scratch,
+                    death_timeout=START_TIMEOUT,
                     preload=[*dask.config.get("distributed.worker.preload"), __name__],
                 )
                 stack.callback(close_quietly, cluster)
@@ -199,14 +203,16 @@ def _deferring_signals() -> Iterator[None]:
     is_main = threading.current_thread() is threading.main_thread()
     numbers = (signal.SIGINT, signal.SIGTERM) if is_main else ()
     handlers = {each: handler for each in numbers if callable(handler := signal.getsignal(each))}
-    with ExitStack() as stack:
-        for each, handler in handlers.items():
-            signal.signal(each, lambda number, frame: heard.append(number))
-            stack.callback(signal.signal, each, handler)
-        stack.enter_context(_blocking_interrupts())
-        yield
-    if heard:
-        signal.raise_signal(heard[0])
+    try:
+        with ExitStack() as stack:
+            for each, handler in handlers.items():
+                signal.signal(each, lambda number, frame: heard.append(number))
+                stack.callback(signal.signal, each, handler)
+            stack.enter_context(_blocking_interrupts())
+            yield
+    finally:
+        if heard:
+            signal.raise_signal(heard[0])
 
 
 @contextmanager

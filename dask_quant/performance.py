@@ -54,7 +54,7 @@ def reporting_performance(
     if client is None:
         message = (
             f"Got {path.name!r} for --performance-report without a cluster; it needs --workers N, "
-            "--scheduler ADDRESS or an active Client."
+            "--adapt MIN:MAX, --scheduler ADDRESS or an active Client."
         )
         raise OptionError(message)
     check_output(path, overwrite=overwrite)

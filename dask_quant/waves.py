@@ -42,6 +42,8 @@ class _SentWave:
     """A wave that a cluster has."""
 
     root: Future
+    leaves: frozenset[Hashable]
+    """Keys of its leaves."""
     n_open: int
     """Leaves that are not done."""
     is_done: bool = False
@@ -65,23 +67,27 @@ def compute_waves(
     waiting: as_completed = as_completed(loop=client.loop)
     sent: deque[_SentWave] = deque()
     owners: dict[Hashable, _SentWave] = {}
-    with stopping_on_failure(client, owners.keys()), telling_lost_work():
+
+    def list_keys() -> list[set[Hashable]]:
+        leaves: set[Hashable] = set().union(*(wave.leaves for wave in sent))
+        return [{wave.root.key for wave in sent}, leaves]
+
+    with stopping_on_failure(client, list_keys), telling_lost_work():
         while _send_ahead(client, waves, sent, owners, waiting):
             future = next(waiting)
             owner = owners.pop(future.key, None)
             if owner is None:
                 next(wave for wave in sent if wave.root.key == future.key).is_done = True
-            elif future.status == "error":
-                owner.root.result()  # raises what the leaf raised
+            elif future.status != "finished":
+                owner.root.result()  # raises what the leaf raised, or that it was cancelled
             else:
                 count(future.key)
                 _close_leaf(owner, waiting)
             while sent and sent[0].is_done:
-                root = sent.popleft().root
-                if root.status == "error" or not keeps:
-                    take(root.result())
-                else:
-                    take(root)
+                root = sent[0].root
+                # One that failed, or was cancelled, raises here even where it would stay there.
+                take(root if keeps and root.status == "finished" else root.result())
+                sent.popleft()
 
 
 def _send_ahead(
@@ -103,8 +109,8 @@ def _send_ahead(
         root, *leaves = client.get(
             wave.root.dask, keys, sync=False, retries=RETRIES, fifo_timeout=0
         )
-        sent.append(_SentWave(root, len(leaves) + 1))
-        owners |= {leaf.key: sent[-1] for leaf in leaves}
+        sent.append(_SentWave(root, frozenset(keys[1:]), len(leaves) + 1))
+        owners |= dict.fromkeys(keys[1:], sent[-1])
         waiting.update(leaves)
         _close_leaf(sent[-1], waiting)  # one more than there are, for a root that has none
     return bool(sent)

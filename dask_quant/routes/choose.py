@@ -94,7 +94,8 @@ def use_counts(job: Job, sources: Sources | Any, use: Use[T]) -> T:
     """Count the colours of whatever ``sources`` are, and return what ``use`` makes of them.
 
     **Eager**. They are of all images together, and saved counts of the job are added. On a distant
-    cluster a worker calls ``use``, which is pickled, and they stay there.
+    cluster a worker calls ``use``, which is pickled, and they stay there, unless there are counts
+    of this machine to add, or they are to be saved here.
     """
     if is_nothing(sources):
         return use(take_counts(job), job.listener)

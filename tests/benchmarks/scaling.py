@@ -105,14 +105,15 @@ def run_job(address: str, store: Path, out: Path) -> Measured:
     return Measured(report.seconds, received)
 
 
-def run_jobs(clusters: Sequence[SmallCluster], store: Path, out: Path) -> list[Measured]:
+def run_jobs(
+    drivers: Sequence[ProcessPoolExecutor], clusters: Sequence[SmallCluster], store: Path, out: Path
+) -> list[Measured]:
     """Relabel a store on each of some clusters at the same time, by a driver of its own."""
-    with ProcessPoolExecutor(len(clusters), mp_context=get_context("spawn")) as pool:
-        jobs = [
-            pool.submit(run_job, each.address, store, out.with_name(f"{number}-{out.name}"))
-            for number, each in enumerate(clusters)
-        ]
-        return [job.result() for job in jobs]
+    jobs = [
+        driver.submit(run_job, each.address, store, out.with_name(f"{number}-{out.name}"))
+        for number, (driver, each) in enumerate(zip(drivers, clusters, strict=False))
+    ]
+    return [job.result() for job in jobs]
 
 
 @dataclass(frozen=True)
@@ -149,11 +150,13 @@ def measure_efficiency(
         start_cluster(work / "one", 1) as one,
         start_cluster(work / "other", 1, first_core=1) as other,
         start_cluster(work / "two", 2) as two,
+        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as driver,
+        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other_driver,
     ):
         shapes = {"one": [one], "two": [two], "apart": [one, other]}
         for _ in range(repeats + 1):
             for name, clusters in shapes.items():
-                jobs = run_jobs(clusters, store, work / "out.zarr")
+                jobs = run_jobs([driver, other_driver], clusters, store, work / "out.zarr")
                 found[name].append({s: fmean(each.seconds[s] for each in jobs) for s in STAGES})
     rows = []
     for stage in STAGES:

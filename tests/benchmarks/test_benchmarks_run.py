@@ -337,7 +337,10 @@ def test_the_model_is_bound_by_workers_or_by_the_scheduler_and_pays_for_begin_an
     assert busy.predict(1e9, 10**6, block_pixels=10**7) == pytest.approx(1 + 2 + 0.1)
     assert busy.predict(1e9, 10, block_pixels=10**7) == pytest.approx(1 + 2)
     slow = StageCosts(pixel_s=1e-8, driver_s=0.02, scheduler_s=0.01)
-    assert slow.predict(1e9, 10, block_pixels=10**7) == pytest.approx(2 + 2)
+    assert slow.predict(1e9, 10, block_pixels=10**7) == pytest.approx(2 + 10 * 0.01 + 10 * 0.1)
+    assert slow.predict(2048e7, 10**4, block_pixels=10**7) == pytest.approx(
+        1024 * 0.02 + max(2048 * 0.01 + 0.1, 1024 * 0.02)
+    )
     merged = StageCosts(pixel_s=1e-8, merge_s=1)
     assert merged.predict(1e9, 8, block_pixels=10**7) == pytest.approx(13 * 0.1 + 3)
     assert merged.predict(4096 * 10**7, 2048, block_pixels=10**7) == pytest.approx(2 * 0.1 + 11)

@@ -1,5 +1,6 @@
 """Waves of tasks on a cluster: two at a time, in order, and none left behind."""
 
+import logging
 import time
 from functools import partial
 
@@ -11,8 +12,11 @@ from dask_quant import execute
 from dask_quant.errors import SourceError
 from dask_quant.events import Event
 from dask_quant.execute import Executor
-from dask_quant.graphs.layers import gather_tasks
+from dask_quant.graphs.layers import gather_tasks, reduce_tree
 from dask_quant.waves import WAVES_AHEAD, Wave
+
+SCHEDULING = ("distributed.core", "distributed.scheduler")
+"""Logs in which a scheduler says what it failed to do."""
 
 TIMEOUT_S = 20
 """After which a test has failed that waits for what never comes."""
@@ -100,11 +104,9 @@ def test_nothing_is_told_of_waves_that_are_none(client):
     assert compute(Executor(client, listener=events.append), [], total=5) == events == []
 
 
-@pytest.mark.parametrize("failing", [0, 1])
-def test_a_failure_in_one_stops_the_other(client, monkeypatch, tmp_path, failing):
-    # Two workers: one for the task that goes on, one for that which fails, and is tried again.
-    waves = [make_wave([partial(note, tmp_path)])] * WAVES_AHEAD
-    waves[failing] = make_wave([partial(fail_beside, tmp_path)])
+@pytest.fixture
+def releasing(client, monkeypatch, tmp_path):
+    """Have tasks that `note` end as soon as tasks are cancelled."""
     cancel = client.cancel
 
     def cancel_and_release(futures):
@@ -112,9 +114,29 @@ def test_a_failure_in_one_stops_the_other(client, monkeypatch, tmp_path, failing
         (tmp_path / "cancelled").touch()
 
     monkeypatch.setattr(client, "cancel", cancel_and_release)
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+@pytest.mark.usefixtures("releasing")
+def test_a_failure_in_one_stops_the_other(client, tmp_path, failing):
+    # Two workers: one for the task that goes on, one for that which fails, and is tried again.
+    waves = [make_wave([partial(note, tmp_path)])] * WAVES_AHEAD
+    waves[failing] = make_wave([partial(fail_beside, tmp_path)])
     with pytest.raises(SourceError, match="torn"):
         compute(Executor(client), waves)
     assert (tmp_path / "ended").exists()
+
+
+@pytest.mark.usefixtures("releasing")
+def test_a_failure_below_a_tree_costs_no_connection(client, caplog, tmp_path):
+    functions = [partial(note, tmp_path), int, int, partial(fail_beside, tmp_path)]
+    leaves = [delayed(function, pure=False)() for function in functions]
+    waves = [Wave(reduce_tree(list, leaves, 2), leaves, [1] * 4)]
+    with caplog.at_level(logging.ERROR), pytest.raises(SourceError, match="torn"):
+        compute(Executor(client), waves)
+    assert (tmp_path / "ended").exists()
+    assert compute(Executor(client), [make_wave([int])]) == [[0]]
+    assert [record.getMessage() for record in caplog.records if record.name in SCHEDULING] == []
 
 
 def test_roots_that_are_their_only_leaf_or_have_none(client):
