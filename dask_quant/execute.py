@@ -5,12 +5,9 @@ The same calls run on threads, on the synchronous scheduler and on a distributed
 
 from __future__ import annotations
 
-import sys
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import dask
 import dask.local
@@ -33,10 +30,10 @@ from dask_quant.events import Event, Notice, ignore_event
 from dask_quant.graphs.layers import gather_tasks
 from dask_quant.process import count_cpus, peak_rss_bytes
 from dask_quant.scaling import count_side_by_side
+from dask_quant.thread_tasks import find_get, own_threads, stream_on_threads
 from dask_quant.waves import WAVES_AHEAD, Wave, compute_waves
 
 if TYPE_CHECKING:
-    import concurrent.futures
     from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
 
     from dask.delayed import Delayed
@@ -46,12 +43,6 @@ if TYPE_CHECKING:
 
 MAX_TASKS_PER_GRAPH = 2_048
 """Leaf tasks on the way at a time, so that schedulers stay quick however large the job."""
-
-_SPARE_TASKS = 1
-"""Tasks that wait for a thread of this process, so that none has to wait for a task."""
-
-_THREADS = (None, "threads", "threading")
-"""What Dask's ``scheduler`` setting says where its threads do the work."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +134,7 @@ class Executor:
         else:
             with self.activate(), progress:
                 for wave in begun:
-                    take(dask.compute(wave.root, scheduler=_find_get())[0])
+                    take(dask.compute(wave.root, scheduler=find_get())[0])
         progress.finish()
 
     def wave_tasks(self, limit: int | None = None) -> int:
@@ -183,7 +174,7 @@ class Executor:
         progress.add(tasks, sizes)
         if self.client is None:
             with self.activate(), progress:
-                return list(dask.persist(*tasks, scheduler=_find_get()))
+                return list(dask.persist(*tasks, scheduler=find_get()))
         return keep_graph(self.client, tasks, progress.count)
 
     def stream(
@@ -218,7 +209,7 @@ class Executor:
             When workers keep dying, or the cluster is gone.
         """
         if self.client is None:
-            stream = _stream_on_threads(self.n_threads, function, iter(tasks), stop)
+            stream = stream_on_threads(self.n_threads, function, iter(tasks), stop)
         else:
             there = brief if self.is_distant else None
             stream = stream_tasks(
@@ -317,10 +308,10 @@ class Executor:
             with self.client.as_current(), here, telling_lost_work():
                 yield
         elif self.scheduler is not None:
-            with dask.config.set(scheduler=self.scheduler), _own_threads():
+            with dask.config.set(scheduler=self.scheduler), own_threads():
                 yield
         else:
-            with _own_threads():
+            with own_threads():
                 yield
 
     def run_everywhere(self, function: Callable[[], object]) -> None:
@@ -352,66 +343,11 @@ class Executor:
         return total
 
 
-def _stream_on_threads(
-    n_threads: int,
-    function: Callable[[Any], Any],
-    tasks: Iterator[Any],
-    stop: Callable[[], object] | None,
-) -> Generator[Any]:
-    """Yield what threads of this process return; see `Executor.stream`."""
-    pool = ThreadPoolExecutor(n_threads)
-    running: set[concurrent.futures.Future[Any]] = set()
-    try:
-        while True:
-            ahead = islice(tasks, n_threads + _SPARE_TASKS - len(running))
-            running.update(pool.submit(function, task) for task in ahead)
-            if not running:
-                return
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield future.result()
-    except BaseException:
-        if stop is not None:
-            stop()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def _add_briefs(stream: Generator[Any], brief: Callable[[Any], Any]) -> Generator[Any]:
     """Yield what ``brief`` makes of each result, and the result."""
     with closing(stream):
         for result in stream:
             yield brief(result), result
-
-
-@contextmanager
-def _own_threads() -> Iterator[None]:
-    """Give Dask a pool of threads in which nothing runs any more when the block ends.
-
-    In Dask's own, the tasks of a job that failed or was interrupted run on for a while, and could
-    write again what the job is about to remove. Pools and schedulers that the user set are kept.
-    """
-    setting = dask.config.get("scheduler", None)
-    if setting not in _THREADS or dask.config.get("pool", None) is not None:
-        yield
-        return
-    pool = ThreadPoolExecutor(dask.config.get("num_workers", None) or count_cpus())
-    try:
-        with dask.config.set(pool=pool):
-            yield
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _find_get() -> Callable[..., Any] | None:
-    """Return the function by which Dask's threads compute; None leaves the choice to Dask.
-
-    To choose, Dask imports distributed, which takes as long as a small job.
-    """
-    if "distributed" in sys.modules or dask.config.get("scheduler", None) not in _THREADS:
-        return None
-    return cast("Callable[..., Any]", dask.threaded.get)
 
 
 class _Progress(Callback):  # type: ignore[misc]  # Dask is not annotated

@@ -74,6 +74,7 @@ LAYERS = (
     "cluster",
     "cluster_tasks",
     "waves",
+    "thread_tasks",
     "execute",
     "performance",
     "job_record",
@@ -137,7 +138,7 @@ THIRD_PARTY = {
         *(
             "sources",
             "graphs",
-            *("local_cluster", "cluster", "cluster_tasks", "waves"),
+            *("local_cluster", "cluster", "cluster_tasks", "waves", "thread_tasks"),
             "execute",
             *("kept_parts", "engine_flow"),
             "array_flow",
