@@ -44,7 +44,7 @@ from dask_quant.waves import Wave
 from dask_quant.workplace import Workplace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     import dask.array as da
@@ -348,29 +348,36 @@ def run_on_blocks(
     At most about ``max_blocks`` are on the way at a time, where that is less than there may be.
     Blocks that ``is_done`` says so of, by their first row and column, are left out.
     """
-    width = executor.wave_tasks(max_blocks)
-
-    def make_waves() -> Iterator[Wave]:
-        n_before = 0
-        for part, (first_row, first_column) in _split_with_offsets(array, width):
-            tasks, sizes = [], []
-            blocks = part.to_delayed().ravel()
-            places = zip(blocks, _block_offsets(part), _block_sizes(part), strict=True)
-            for block, (row, column), size in places:
-                at = (first_row + row, first_column + column)
-                if is_done(at):
-                    n_before += size
-                else:
-                    tasks.append(make_task(block, at))
-                    sizes.append(size)
-            if tasks:
-                yield Wave(gather_tasks(merge, tasks), tasks, sizes, n_before)
-                n_before = 0
-
+    parts = _split_with_offsets(array, executor.wave_tasks(max_blocks))
+    waves = _make_waves(parts, make_task, merge, is_done)
     merged: list[Any] = []
     n_pixels = array.shape[0] * array.shape[1]
-    executor.compute_waves(make_waves(), merged.append, stage=stage, total=n_pixels, unit="px")
+    executor.compute_waves(waves, merged.append, stage=stage, total=n_pixels, unit="px")
     return merged
+
+
+def _make_waves(
+    parts: Iterable[tuple[da.Array, tuple[int, int]]],
+    make_task: Callable[[Delayed, tuple[int, int]], Delayed],
+    merge: Callable[[list[Any]], Any],
+    is_done: Callable[[tuple[int, int]], bool],
+) -> Iterator[Wave]:
+    """Yield the tasks of each part of an array that has blocks to do; see `run_on_blocks`."""
+    n_before = 0
+    for part, (first_row, first_column) in parts:
+        tasks, sizes = [], []
+        blocks = part.to_delayed().ravel()
+        places = zip(blocks, _block_offsets(part), _block_sizes(part), strict=True)
+        for block, (row, column), size in places:
+            at = (first_row + row, first_column + column)
+            if is_done(at):
+                n_before += size
+            else:
+                tasks.append(make_task(block, at))
+                sizes.append(size)
+        if tasks:
+            yield Wave(gather_tasks(merge, tasks), tasks, sizes, n_before)
+            n_before = 0
 
 
 def _split_with_offsets(

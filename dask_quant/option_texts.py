@@ -7,6 +7,8 @@ import re
 from dask_quant.errors import OptionError
 from dask_quant.options import ChunkOptions, check_n_colors, require
 
+_RANGE = re.compile(r"\s*(\d+)\s*:\s*(\d+)\s*")
+
 
 def parse_chunks(text: str) -> ChunkOptions:
     """Return the chunk shape that ``text`` names: ``N`` or ``ROWS,COLS``, in pixels.
@@ -44,7 +46,7 @@ def parse_k_list(text: str) -> tuple[int, ...]:
     >>> parse_k_list("2,5,10"), parse_k_list("2:5")
     ((2, 5, 10), (2, 3, 4, 5))
     """
-    span = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", text)
+    span = _RANGE.fullmatch(text)
     if span:
         first, last = int(span[1]), int(span[2])
         check_n_colors(first)
@@ -74,7 +76,7 @@ def parse_adapt(text: str) -> tuple[int, int]:
     >>> parse_adapt("0:4")
     (0, 4)
     """
-    match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", text)
+    match = _RANGE.fullmatch(text)
     if match is None:
         message = f"Got {text!r} for --adapt; write MIN:MAX worker processes, such as 0:4."
         raise OptionError(message)

@@ -46,7 +46,11 @@ class _SentWave:
     """Keys of its leaves."""
     n_open: int
     """Leaves that are not done."""
-    is_done: bool = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its leaves were counted, and its root is done as well."""
+        return self.n_open == 0 and self.root.done()
 
 
 def compute_waves(
@@ -76,13 +80,13 @@ def compute_waves(
         while _send_ahead(client, waves, sent, owners, waiting):
             future = next(waiting)
             owner = owners.pop(future.key, None)
-            if owner is None:
-                next(wave for wave in sent if wave.root.key == future.key).is_done = True
-            elif future.status != "finished":
-                owner.root.result()  # raises what the leaf raised, or that it was cancelled
-            else:
+            if owner is not None:
+                if future.status != "finished":
+                    owner.root.result()  # raises what the leaf raised, or that it was cancelled
                 count(future.key)
-                _close_leaf(owner, waiting)
+                owner.n_open -= 1
+                if owner.n_open == 0:
+                    waiting.add(owner.root)
             while sent and sent[0].is_done:
                 root = sent[0].root
                 # One that failed, or was cancelled, raises here even where it would stay there.
@@ -109,15 +113,7 @@ def _send_ahead(
         root, *leaves = client.get(
             wave.root.dask, keys, sync=False, retries=RETRIES, fifo_timeout=0
         )
-        sent.append(_SentWave(root, frozenset(keys[1:]), len(leaves) + 1))
+        sent.append(_SentWave(root, frozenset(keys[1:]), len(leaves)))
         owners |= dict.fromkeys(keys[1:], sent[-1])
-        waiting.update(leaves)
-        _close_leaf(sent[-1], waiting)  # one more than there are, for a root that has none
+        waiting.update(leaves or [root])
     return bool(sent)
-
-
-def _close_leaf(wave: _SentWave, waiting: as_completed) -> None:
-    """Note that one leaf less of a wave is open; wait for the root when none is."""
-    wave.n_open -= 1
-    if wave.n_open == 0:
-        waiting.add(wave.root)

@@ -282,11 +282,15 @@ def scheduler_options(given: Mapping[str, Any]) -> ClusterOptions:
     """Return where a running scheduler is, from parsed options, or raise `OptionError`."""
     names = ("workers", "scheduler", "scheduler_file", "tls_ca_file", "tls_cert", "tls_key",
              "upload_code")  # fmt: skip
-    adapt = given.get("adapt")
     return ClusterOptions(
-        adapt=None if adapt is None else parse_adapt(adapt),
+        adapt=_read_adapt(given.get("adapt")),
         **{name: given[name] for name in names if name in given},
     )
+
+
+def _read_adapt(text: str | None) -> tuple[int, int] | None:
+    """Return what ``--adapt`` says, None where it was not given."""
+    return None if text is None else parse_adapt(text)
 
 
 def job_options(given: dict[str, Any]) -> dict[str, Any]:
@@ -296,7 +300,6 @@ def job_options(given: dict[str, Any]) -> dict[str, Any]:
         options = alpha_option(options)
     options.pop("detach", None)
     limit, chunks = options.pop("memory_limit"), options.pop("chunks")
-    adapt = options.pop("adapt")
     if chunks is not None:
         shape = parse_chunks(chunks)
         options["chunks"] = (shape.rows, shape.columns)
@@ -304,7 +307,7 @@ def job_options(given: dict[str, Any]) -> dict[str, Any]:
              "upload_code", "dashboard", "performance_report")  # fmt: skip
     options["cluster"] = ClusterOptions(
         memory_limit_bytes=None if limit is None else parse_bytes(limit),
-        adapt=None if adapt is None else parse_adapt(adapt),
+        adapt=_read_adapt(options.pop("adapt")),
         **{name: options.pop(name) for name in names},
     )
     return options
