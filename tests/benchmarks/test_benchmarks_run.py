@@ -353,13 +353,21 @@ def test_scaling_reports_a_row_for_each_stage_and_shape(capsys):
     assert all(row["measured_s"] >= 4 * 0.05 for row in rows)
 
 
-def test_scaling_measures_jobs_and_tells_what_follows(photo_path, tmp_path, capsys):
-    given = ["--data", str(photo_path), "--work", str(tmp_path), "--megapixels", "1", "--json"]
-    scaling.main(["efficiency", *given, "--repeats", "1"])
+def run_scaling(command, photo_path, work, *arguments):
+    given = ["--data", str(photo_path), "--work", str(work), "--megapixels", "1", "--json"]
+    return scaling.main([command, *given, *arguments])
+
+
+def test_scaling_measures_one_worker_and_two(photo_path, tmp_path, capsys):
+    run_scaling("efficiency", photo_path, tmp_path, "--repeats", "1")
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert [row["stage"] for row in rows] == ["count", "relabel"]
     assert all(row["met"] == (row["efficiency"] >= 0.85) for row in rows)
-    assert scaling.main(["model", *given, "--blocks", "20"]) == 0
+    assert all(row["apart"] == row["one_s"] / row["apart_s"] for row in rows)
+
+
+def test_scaling_tells_what_follows_for_more(photo_path, tmp_path, capsys):
+    assert run_scaling("model", photo_path, tmp_path, "--blocks", "20") == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert [row["workers"] for row in rows[::4]] == [1, 10, 100, 1000]
     for row in rows:
