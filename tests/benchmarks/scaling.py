@@ -9,6 +9,7 @@ two, in turn, each worker being a process on a core of its own; scheduler and dr
 them, on the same cores. Efficiency is the time of one over twice the time of two, the best of each.
 What two workers lose to memory and caches that they share no cluster can win back: so two jobs of
 one worker each, on two clusters that know nothing of one another, run at the same time as well.
+Clusters that have nothing to do are stopped meanwhile: idle, they take a tenth of two cores.
 
 ``model`` measures what `scaling_model` is made of, and says what follows for a terapixel. ``check``
 has the engine itself pass over images of blocks that only wait, with as many tasks at a time as
@@ -156,7 +157,10 @@ def measure_efficiency(
         shapes = {"one": [one], "two": [two], "apart": [one, other]}
         for _ in range(repeats + 1):
             for name, clusters in shapes.items():
-                jobs = run_jobs([driver, other_driver], clusters, store, work / "out.zarr")
+                with ExitStack() as stack:
+                    for each in {one, other, two}.difference(clusters):
+                        stack.enter_context(each.standing_still())
+                    jobs = run_jobs([driver, other_driver], clusters, store, work / "out.zarr")
                 found[name].append({s: fmean(each.seconds[s] for each in jobs) for s in STAGES})
     rows = []
     for stage in STAGES:

@@ -43,6 +43,21 @@ class SmallCluster:
         """Return a client of the cluster."""
         return Client(self.address, set_as_default=False)
 
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Stop its processes meanwhile: idle, a worker takes 6 % of a core, a scheduler 3 %.
+
+        For less than 5 minutes, after which a scheduler gives up workers that it hears nothing of.
+        """
+        processes = (self.scheduler, *self.workers)
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
+
 
 @contextmanager
 def start_cluster(
