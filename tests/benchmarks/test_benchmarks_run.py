@@ -1,6 +1,7 @@
 """Benchmarks are commands; here they run in a short form, so that they cannot rot."""
 
 import json
+from itertools import product
 
 import chaos
 import collection
@@ -361,9 +362,23 @@ def run_scaling(command, photo_path, work, *arguments):
 def test_scaling_measures_one_worker_and_two(photo_path, tmp_path, capsys):
     run_scaling("efficiency", photo_path, tmp_path, "--repeats", "1")
     rows = json.loads(capsys.readouterr().out)["rows"]
-    assert [row["stage"] for row in rows] == ["count", "relabel"]
-    assert all(row["met"] == (row["efficiency"] >= 0.85) for row in rows)
+    assert [(row["stage"], row["round"]) for row in rows] == list(
+        product(["count", "relabel"], ["1", "median"])
+    )
+    assert all(row["efficiency"] == row["one_s"] / 2 / row["two_s"] for row in rows)
     assert all(row["apart"] == row["one_s"] / row["apart_s"] for row in rows)
+
+
+def test_scaling_compares_within_rounds_and_tells_the_median():
+    given = [(10, 6, 11), (20, 10, 25), (9, 5, 9)]
+    names = ["one", "two", "apart"]
+    rounds = [{n: {"count": s} for n, s in zip(names, each, strict=True)} for each in given]
+    rows = scaling.compare_rounds("count", rounds)
+    assert [row.efficiency for row in rows] == pytest.approx([10 / 12, 1, 0.9, 0.9])
+    assert [row.round for row in rows] == ["1", "2", "3", "median"]
+    assert (rows[-1].one_s, rows[-1].two_s, rows[-1].apart) == pytest.approx((10, 6, 10 / 11))
+    assert all(row.met for row in rows)
+    assert [row.met for row in scaling.compare_rounds("count", rounds[:1])] == [True, False]
 
 
 def test_scaling_tells_what_follows_for_more(photo_path, tmp_path, capsys):
