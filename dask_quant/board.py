@@ -138,12 +138,19 @@ class Board:
         """Take note that a client left: its jobs that run have failed."""
         for job in self._jobs.values():
             if job["status"] == RUNNING and job["driver"].get("client") == client:
-                job.update(status=FAILED, outcome=LOST_DRIVER, ended=now, updated=now)
+                end_job(job, FAILED, LOST_DRIVER, now)
 
     def _rank(self, name: str) -> tuple[bool, float]:
         """Return what jobs are let go by, the least first."""
         job = self._jobs[name]
         return job["status"] == RUNNING, job["ended"] or job["started"]
+
+
+def end_job(job: dict[str, Any], status: str, outcome: str, now: float) -> None:
+    """Have a job end whose driver can tell of it no more: its last stage stands where it is."""
+    job.update(status=status, outcome=outcome, ended=now, updated=now)
+    for stage in job["stages"]:
+        stage.update(remaining_s=None, ended=now if stage["ended"] is None else stage["ended"])
 
 
 def clip_job(job: dict[str, Any]) -> dict[str, Any]:

@@ -66,8 +66,8 @@ def keep_graph(
     with stopping_on_failure(client, lambda: last_first), telling_lost_work():
         futures = [future for each in kept for future in futures_of(each)]
         for future in as_completed(futures, loop=client.loop):
-            if future.status == "error":
-                future.result()  # raises what the task raised
+            if future.status in ("error", "cancelled"):
+                future.result()  # raises what the task raised, or that it was cancelled
             count(future.key)
     return kept
 

@@ -4,26 +4,28 @@ A task on a worker starts the command in a process of its own, beside the worker
 without taking a thread from other tasks. What the command tells is on the board
 (`dask_quant.board`) under the name that the job was given, for whoever asks. When the worker dies,
 the driver ends with it, and the scheduler has another worker start it again, which goes on where
-the first one was.
+the first one was, if the command can.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
 import time
 from typing import TYPE_CHECKING, Any
 
-from dask_quant.board import PUT_OPERATION, RUNNING
+from dask_quant.board import CANCELLED, DONE, FAILED, PUT_OPERATION, RUNNING, end_job
 from dask_quant.board_client import read_job, read_jobs
 from dask_quant.cluster import find_tls_options, open_client, use_connection
 from dask_quant.errors import JobError
 from dask_quant.events import Event, ignore_event
 from dask_quant.job_record import NAME_VARIABLE, JobRecord
 from dask_quant.options import ClusterOptions
+from dask_quant.sources.addresses import hide_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,8 +37,9 @@ if TYPE_CHECKING:
 KEY_PREFIX = "dask-quant-driver-"
 """Beginning of the keys of tasks that drive jobs, before the name of the job."""
 
-RETRIES = 10
-"""Times that a driver is started again whose worker died (arbitrary)."""
+RETRIES = 3
+"""Times that a driver is started again that could not be looked after (arbitrary). How many workers
+of it may die Dask's ``distributed.scheduler.allowed-failures`` says."""
 
 _POLL_S = 0.5
 
@@ -49,9 +52,16 @@ _TOLD_CHARACTERS = 2_000
 
 _MAIN = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); "
-    "from dask_quant.faces.driver import main; main()"
+    "from dask_quant.faces.driver import main; main(is_again=bool(int(sys.argv.pop(1))))"
 )
 """What a driver runs: the package of the worker, wherever that has it from."""
+
+_DONE_CODES = (0, 3)
+"""Exit codes of a job that is done: of all inputs, or of those that were not set aside."""
+
+_LEAVING = ("stopping", "stopped", "closing", "closed", "failed")
+"""States of a worker that no driver stays on. One that is paused, or is to close when what it has
+is done, is none."""
 
 
 def submit_job(
@@ -93,7 +103,8 @@ def submit_job(
     from distributed import fire_and_forget
 
     read_jobs(client)  # has the scheduler keep a board
-    record = JobRecord(command, " ".join(["dask-quant", *arguments]), time.time)
+    call = shlex.join(["dask-quant", *map(hide_secrets, arguments)])
+    record = JobRecord(command, call, time.time)
     _put(client, record.to_json() | {"driver": {}})
     task = client.submit(
         run_driver,
@@ -134,18 +145,25 @@ def cancel_job(client: Client | ClusterOptions, name: str) -> dict[str, Any]:
 
     with use_connection(client) as opened:
         job = read_job(opened, name)
-        if job["status"] != RUNNING:
+        has_task = is_driven(opened, job["name"])
+        # One whose worker died is not running until another goes on.
+        if job["status"] == DONE or not (job["status"] == RUNNING or has_task):
             message = f"The job {job['name']} does not run any more: {job['outcome']}"
             raise JobError(message)
-        if not is_driven(opened, job["name"]):
-            driver = job["driver"]
+        driver = job["driver"]
+        if driver and not has_task:
             message = (
                 f"The driver of {job['name']} is no task of the cluster but process "
                 f"{driver.get('pid')} on {driver.get('host')}; interrupt it there."
             )
             raise JobError(message)
-        opened.cancel([Future(KEY_PREFIX + job["name"], opened)], force=True)
-        return _wait_for_end(opened, job["name"])
+        if has_task:
+            opened.cancel([Future(KEY_PREFIX + job["name"], opened)], force=True)
+        if driver and job["status"] == RUNNING:
+            return _wait_for_end(opened, job["name"])
+        end_job(job, CANCELLED, "Cancelled while it had no driver.", time.time())
+        _put(opened, job)
+        return job
 
 
 def is_driven(client: Client, name: str) -> bool:
@@ -217,36 +235,42 @@ def _put(client: Client, job: dict[str, Any]) -> None:
 
 def run_driver(name: str, arguments: list[str], folder: str) -> int:
     """Run a command in a process of its own, and return its exit code. **Eager**; a task."""
-    from distributed import get_client, get_worker, secede
+    from distributed import Reschedule, get_client, get_worker, secede
 
     worker, client = get_worker(), get_client()
     secede()
-    was_begun = bool(read_job(client, name)["driver"])
-    if was_begun:  # the worker of another driver died, which may need a moment to follow
-        _wait_for_end(client, name)
-        arguments = [each for each in arguments if each != "--overwrite"]
-        arguments += [] if "--resume" in arguments else ["--resume"]
+    is_again = bool(read_job(client, name)["driver"])
+    if is_again:  # the worker of another driver died, which may need a moment to follow
+        job = _wait_for_end(client, name)
+        driver = {key: value for key, value in job["driver"].items() if key != "client"}
+        _put(client, job | {"status": RUNNING, "outcome": None, "ended": None, "driver": driver})
     with tempfile.TemporaryFile() as said:
         try:
-            process = _start(worker, name, arguments, folder, said.fileno())
+            process = _start(worker, name, arguments, folder, said.fileno(), is_again)
         except OSError as error:
-            _tell_failure(client, name, f"Cannot start a driver in {folder!r}: {error.strerror}.")
+            outcome = f"Cannot start a driver in {folder!r}: {error.strerror}."
+            _tell_end(client, name, FAILED, outcome)
             return 1
         code = _wait(worker, KEY_PREFIX + name, process)
         said.seek(max(0, said.seek(0, os.SEEK_END) - _TOLD_CHARACTERS))
         text = said.read().decode("utf-8", "replace").strip()
-    if code != 0:
-        _tell_failure(client, name, text.rpartition("\n")[2] or f"It ended with exit code {code}.")
+    if worker.status.name in _LEAVING:
+        raise Reschedule  # another goes on
+    if code in _DONE_CODES:
+        _tell_end(client, name, DONE, "Done.")
+    else:
+        outcome = text.rpartition("\n")[2] or f"It ended with exit code {code}."
+        _tell_end(client, name, FAILED, outcome)
     return code
 
 
 def _start(
-    worker: Worker, name: str, arguments: Sequence[str], folder: str, said: int
+    worker: Worker, name: str, arguments: Sequence[str], folder: str, said: int, is_again: bool
 ) -> subprocess.Popen[bytes]:
-    """Start a command beside a worker."""
+    """Start a command beside a worker; ``is_again`` where another driver had begun it."""
     where = [f"--scheduler={worker.scheduler.address}", *find_tls_options(worker.security)]
     return subprocess.Popen(
-        [sys.executable, "-c", _MAIN, json.dumps(sys.path), *arguments, *where],
+        [sys.executable, "-c", _MAIN, json.dumps(sys.path), str(int(is_again)), *arguments, *where],
         cwd=folder,
         env={**os.environ, NAME_VARIABLE: name},
         stdin=subprocess.DEVNULL,
@@ -270,12 +294,12 @@ def _wait(worker: Worker, key: str, process: subprocess.Popen[bytes]) -> int:
 def _is_cancelled(worker: Worker, key: str) -> bool:
     """Return whether nobody wants a task any more that a worker runs, or it closes."""
     task = worker.state.tasks.get(key)
-    return task is None or task.state == "cancelled" or worker.status.name != "running"
+    return task is None or task.state == "cancelled" or worker.status.name in _LEAVING
 
 
-def _tell_failure(client: Client, name: str, outcome: str) -> None:
-    """Tell the board how a job failed whose driver could not tell it."""
+def _tell_end(client: Client, name: str, status: str, outcome: str) -> None:
+    """Tell the board how a job ended whose driver did not tell it."""
     job = read_job(client, name)
     if job["status"] == RUNNING:
-        now = time.time()
-        _put(client, job | {"status": "failed", "outcome": outcome, "ended": now, "updated": now})
+        end_job(job, status, outcome, time.time())
+        _put(client, job)

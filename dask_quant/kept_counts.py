@@ -77,7 +77,7 @@ def count_kept(image: da.Array, executor: Executor, state: StateFolder) -> Any:
         now = perf_counter()
         if row == height or now - kept_at >= max(MIN_CHECKPOINT_S, CHECKPOINT_SHARE * cost):
             total = executor.hold(merge_histograms, [total, finish()])
-            keep_held_counts(state, total, row, executor)
+            total = keep_held_counts(state, total, row, width, executor)
             kept_at = perf_counter()
             cost = kept_at - now
         if now - began < MIN_CHECKPOINT_S / 4:
@@ -107,17 +107,26 @@ def _choose_counter(
     return add, finish
 
 
-def keep_held_counts(state: StateFolder, counts: Any, n_rows: int, executor: Executor) -> None:
+def keep_held_counts(
+    state: StateFolder, counts: Any, n_rows: int, width: int, executor: Executor
+) -> Any:
     """Keep the counts of the first rows of an image, wherever they are held. **Eager**.
 
     They are true once this process has said so: a worker that writes late, for a run that is gone,
-    writes what nobody reads.
+    writes what nobody reads. Returned are the counts to go on with. On workers they come from the
+    file: if theirs dies, Dask runs again what they were made of, down to the file before, which
+    this one replaces.
     """
     name = f"counts-{n_rows}-{secrets.token_hex(4)}.npz"
-    executor.call(_write_counts, state.path.absolute() / name, counts)
+    path = state.path.absolute() / name
+    executor.call(_write_counts, path, counts)
+    if executor.is_distant:
+        counts = executor.hold(_read_counts, path, n_rows * width)
+        executor.call(len, counts)  # read before the file before it goes
     state.write_json(COUNTED_NAME, {"rows": n_rows, "name": name})
     others = state.path.glob(_COUNTS_PATTERN)
     state.discard(*(each.name for each in others if each.name != name))
+    return counts
 
 
 def drop_counts(state: StateFolder) -> None:
@@ -137,19 +146,19 @@ def plan_kept_counts(n_pixels: int) -> int:
 
 
 def find_held_counts(state: StateFolder, width: int, executor: Executor) -> tuple[Any, int]:
-    """Return what `find_counts` finds where `Executor.hold` leaves it; else none of no row."""
-    found = executor.hold(find_counts, state, width)
-    return executor.hold(_take_counts, found), executor.call(_take_rows, found)
+    """Return what `keep_held_counts` kept, where `Executor.hold` leaves it, and of how many rows.
 
-
-def _take_counts(found: tuple[ColorHistogram, int] | None) -> ColorHistogram:
-    """Return the counts of what `find_counts` returned."""
-    return ColorHistogram.empty() if found is None else found[0]
-
-
-def _take_rows(found: tuple[ColorHistogram, int] | None) -> int:
-    """Return the rows of what `find_counts` returned."""
-    return 0 if found is None else found[1]
+    **Eager**. ``width`` is that of the image. Damaged counts are nothing: those of no row. A worker
+    reads the file that is named now, and no other one if it has to read again.
+    """
+    kept = state.read_json(COUNTED_NAME)
+    try:
+        n_rows, path = int(kept["rows"]), state.path.absolute() / str(kept["name"])
+        counts = executor.hold(_read_counts, path, n_rows * width)
+        executor.call(len, counts)
+    except (KeyError, TypeError, ValueError, SourceError):
+        return ColorHistogram.empty(), 0
+    return counts, n_rows
 
 
 def _write_counts(path: Path, counts: ColorHistogram) -> None:
@@ -157,15 +166,12 @@ def _write_counts(path: Path, counts: ColorHistogram) -> None:
     write_file_atomically(path, histogram_chunks(counts), overwrite=True)
 
 
-def find_counts(state: StateFolder, width: int) -> tuple[ColorHistogram, int] | None:
-    """Return what `keep_held_counts` kept, and of how many rows; None: nothing. **Eager**.
-
-    ``width`` is that of the image; damaged counts are nothing.
-    """
-    kept = state.read_json(COUNTED_NAME)
-    try:
-        n_rows = int(kept["rows"])
-        counts = read_histogram(state.path / str(kept["name"]))
-    except (KeyError, TypeError, ValueError, SourceError):
-        return None
-    return (counts, n_rows) if counts.n_pixels == n_rows * width else None
+def _read_counts(path: Path, n_pixels: int) -> ColorHistogram:
+    """Return the counts of a file, which are to be of so many pixels. **Eager**."""
+    counts = read_histogram(path)
+    if counts.n_pixels != n_pixels:
+        message = (
+            f"Got counts of {counts.n_pixels:,} pixels, not of {n_pixels:,}, in {path.name!r}."
+        )
+        raise SourceError(message)
+    return counts

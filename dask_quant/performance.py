@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,7 +77,7 @@ def _finish(client: Client, report: object, call: str, listener: Listener) -> No
     """Have Dask make the report, in its own way but for the code, which it would take from here."""
     leave = report.__aexit__  # type: ignore[attr-defined]  # distributed is not annotated
     try:
-        client.sync(leave, None, None, None, code=call)
+        client.sync(leave, None, None, None, code=html.escape(call))  # Dask writes it as markup
     except Exception as error:  # the scheduler is gone, or has no bokeh
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         listener(Notice(f"There is no performance report, for the scheduler made none ({reason})."))

@@ -29,7 +29,7 @@ from dask_quant.histogram import ColorCounter
 from dask_quant.kept_counts import find_held_counts, keep_held_counts
 from dask_quant.kept_outcome import find_outcome
 from dask_quant.options import format_bytes
-from dask_quant.sinks.atomic import partial_folder, report_os_errors, sync_file
+from dask_quant.sinks.atomic import partial_folder, partial_path, report_os_errors, sync_file
 from dask_quant.sources.header import show_path
 from dask_quant.sources.scratch import ScratchImage
 
@@ -115,11 +115,13 @@ def decode_kept(
         if n_counted == n_rows or find_outcome(state) is not None:
             return scratch, counts if n_counted else None
     state.discard(_DECODED_NAME)
+    for each in folder.glob("*.partial"):  # what a run that was killed was writing
+        state.discard(f"{_DECODED_FOLDER}/{each.name}")
     _check_room(stream, folder)
     counts = _decode(stream, scratch, executor)
     with report_os_errors(folder):
         sync_file(Path(scratch.path))
-    keep_held_counts(state, counts, n_rows, executor)
+    counts = keep_held_counts(state, counts, n_rows, width, executor)
     state.write_json(_DECODED_NAME, n_bytes)
     return scratch, counts
 
@@ -160,7 +162,8 @@ def _check_room(stream: ImageStream, folder: Path) -> None:
 def decode_strips(stream: ImageStream, scratch: ScratchImage, listener: Listener) -> ColorHistogram:
     """Write the pixels of a file to ``scratch`` and count their colours. **Eager**.
 
-    Run again, its worker having died, it writes the same bytes under the same name.
+    Run again, its worker having died, it writes the same bytes under the same name, which others
+    may be reading then.
     """
     with _open_output(Path(scratch.path)) as write:
         return _count_strips(stream, listener, write)
@@ -168,13 +171,14 @@ def decode_strips(stream: ImageStream, scratch: ScratchImage, listener: Listener
 
 @contextmanager
 def _open_output(path: Path) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
-    """Open a new file, and give the function that writes arrays to it one after the other.
+    """Give the function that writes arrays to a file, which is there once the block has ended.
 
     What the system refuses to do becomes an `OutputError`; other errors of the block are as they
     were.
     """
+    temporary = partial_path(path)
     with report_os_errors(path):
-        file = open(path, "wb", buffering=0)  # noqa: SIM115
+        file = open(temporary, "wb", buffering=0)  # noqa: SIM115
 
     def write(pixels: NDArray[np.uint8]) -> None:
         with report_os_errors(path):
@@ -182,8 +186,13 @@ def _open_output(path: Path) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
             while left:
                 left = left[file.write(left) :]
 
-    with file:
-        yield write
+    try:
+        with file:
+            yield write
+        with report_os_errors(path):
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _count_strips(

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 WAVES_AHEAD = 2
 """Waves that a cluster has at a time, those apart that only wait for their merges."""
 
+MAX_WAVES = 2 * WAVES_AHEAD
+"""Waves on the way at most, those included that are done before an earlier one: what each was
+merged to waits for that, as results are taken in order."""
+
 
 @dataclass(frozen=True)
 class Wave:
@@ -79,6 +83,9 @@ def compute_waves(
     with stopping_on_failure(client, list_keys), telling_lost_work():
         while _send_ahead(client, waves, sent, owners, waiting):
             future = next(waiting)
+            if future.status == "lost":  # its worker died since, and it will be done again
+                waiting.add(future)
+                continue
             owner = owners.pop(future.key, None)
             if owner is not None:
                 if future.status != "finished":
@@ -90,7 +97,8 @@ def compute_waves(
             while sent and sent[0].is_done:
                 root = sent[0].root
                 # One that failed, or was cancelled, raises here even where it would stay there.
-                take(root if keeps and root.status == "finished" else root.result())
+                stays = keeps and root.status not in ("error", "cancelled")
+                take(root if stays else root.result())
                 sent.popleft()
 
 
@@ -102,7 +110,7 @@ def _send_ahead(
     waiting: as_completed,
 ) -> bool:
     """Hand waves over while there is room for them; return whether any is under way."""
-    while sum(wave.n_open > 0 for wave in sent) < WAVES_AHEAD:
+    while len(sent) < MAX_WAVES and sum(wave.n_open > 0 for wave in sent) < WAVES_AHEAD:
         wave = next(waves, None)
         if wave is None:
             break

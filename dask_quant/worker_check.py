@@ -26,6 +26,9 @@ PACKAGES = ("dask", "distributed", "numba", "numpy", "pillow", "zarr")
 _UPLOAD_NAME = "dask_quant.zip"
 """Name of the archive that is sent to workers."""
 
+_UPLOAD_SUFFIXES = (".py", ".typed", ".html", ".css", ".js")
+"""Files of dask_quant that are sent: modules, and what pages are made of."""
+
 
 def check_software(client: Client) -> None:
     """Raise `ClusterError` unless scheduler and workers that are there have dask_quant. **Eager**.
@@ -80,7 +83,7 @@ def _pack_code() -> bytes:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
         for path in sorted(package.rglob("*")):
-            if path.suffix in (".py", ".typed"):
+            if path.suffix in _UPLOAD_SUFFIXES:
                 name = path.relative_to(package.parent).as_posix()
                 archive.writestr(zipfile.ZipInfo(name), path.read_bytes(), zipfile.ZIP_DEFLATED)
     return data.getvalue()

@@ -13,12 +13,11 @@ import re
 import secrets
 import tempfile
 import time
-from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dask_quant.collection.task import CountedImage
-from dask_quant.errors import DaskQuantError, JobError
+from dask_quant.errors import JobError, SourceError
 from dask_quant.graphs.counting import merge_histograms
 from dask_quant.histogram import ColorHistogram
 from dask_quant.sinks.histogram_file import histogram_chunks
@@ -222,13 +221,23 @@ class KeptCounts(FleetingCounts):
 
     def _take_over(self, stem: str) -> bool:
         """Begin with counts that were kept; return whether these are whole."""
-        counts = self._executor.hold(_read_counts, self._state, f"{stem}.npz")
-        n_pixels = self._executor.call(_count_pixels, counts)
-        if n_pixels is None:
+        try:
+            self._begin_with(stem)
+        except SourceError:
             return False
-        self._growing.start(counts)
-        self._n_pixels = n_pixels
         return True
+
+    def _begin_with(self, stem: str) -> Any:
+        """Begin, or go on, with counts that were kept, and return them.
+
+        To go on with them where they come from a file spares a worker that makes up for one that
+        died what they were made of before, down to the file before, which is removed.
+        """
+        counts = self._executor.hold(_read_counts, self._state, f"{stem}.npz")
+        self._n_pixels = self._executor.call(_count_pixels, counts)
+        self._growing = grow_counts(self._executor)
+        self._growing.start(counts)
+        return counts
 
     def _read_lines(self, stems: Sequence[str]) -> list[CountedImage] | None:
         """Return what the lines of names say, None where some are missing or damaged."""
@@ -274,6 +283,8 @@ class KeptCounts(FleetingCounts):
         if self._lines:
             stem = f"{self._name}-{len(self._names) + 1}-{secrets.token_hex(4)}"
             self._executor.call(_write_counts, self._state, f"{stem}.npz", counts)
+            if self._executor.is_distant:
+                counts = self._begin_with(stem)
             self._state.write(f"{stem}.jsonl", self._lines)
             self._state.discard(*(f"{earlier}.npz" for earlier in self._names[-1:]))
             self._names.append(stem)
@@ -283,7 +294,7 @@ class KeptCounts(FleetingCounts):
         return counts
 
 
-def _check_pixels(n_merged: int | None, n_counted: int) -> None:
+def _check_pixels(n_merged: int, n_counted: int) -> None:
     """Raise `JobError` unless as many pixels came together as tasks have counted.
 
     Where a worker dies, what it counted is counted once more, if images are still as they were.
@@ -296,9 +307,9 @@ def _check_pixels(n_merged: int | None, n_counted: int) -> None:
         raise JobError(message)
 
 
-def _count_pixels(counts: ColorHistogram | None) -> int | None:
-    """Return the pixels of counts; None where there are none."""
-    return None if counts is None else counts.n_pixels
+def _count_pixels(counts: ColorHistogram) -> int:
+    """Return the pixels of counts."""
+    return counts.n_pixels
 
 
 def _write_counts(state: State, name: str, counts: ColorHistogram) -> None:
@@ -306,14 +317,19 @@ def _write_counts(state: State, name: str, counts: ColorHistogram) -> None:
     state.write(name, histogram_chunks(counts))
 
 
-def _read_counts(state: State, name: str) -> ColorHistogram | None:
-    """Return counts, None where there are none, or they are damaged. **Eager**."""
+def _read_counts(state: State, name: str) -> ColorHistogram:
+    """Return counts that were kept. **Eager**.
+
+    Raises
+    ------
+    SourceError
+        When there are none, or they are damaged.
+    """
     data = state.read(name)
-    with tempfile.NamedTemporaryFile(suffix=".npz") as file, suppress(DaskQuantError):
+    with tempfile.NamedTemporaryFile(suffix=".npz") as file:
         file.write(data or b"")
         file.flush()
         return read_histogram(file.name)
-    return None
 
 
 def _split(lines: bytes | None) -> list[bytes]:

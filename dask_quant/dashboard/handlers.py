@@ -23,7 +23,7 @@ _KNOWN_PATH = "/health"
 
 
 class _Handler(RequestHandler):
-    """Answers with what nobody may keep, frame, or take for something else."""
+    """Answers with what nobody may keep, frame elsewhere, or take for something else."""
 
     def set_default_headers(self) -> None:
         """Set the headers of every answer."""

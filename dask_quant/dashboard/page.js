@@ -65,8 +65,8 @@
   function showSeconds(seconds) {
     if (seconds < 10) return `${showNumber(Math.max(0, seconds), 1)} s`;
     if (seconds < 90) return `${Math.round(seconds)} s`;
-    const minutes = Math.floor(seconds / 60);
-    if (minutes < 60) return `${minutes} min ${Math.round(seconds % 60)} s`;
+    const minutes = Math.floor(Math.round(seconds) / 60);
+    if (minutes < 60) return `${minutes} min ${Math.round(seconds) % 60} s`;
     return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
   }
 
@@ -97,7 +97,8 @@
     setText($(".driver", card), `${user || "?"} on ${host || "?"}, process ${pid || "?"}, ` +
       `version ${job.version || "?"}${describeSilence(job)}`);
     setText($(".outcome", card), job.outcome ? String(job.outcome) : "");
-    drawStages($(".stages", card), list(job.stages));
+    const isCut = job.status === "failed" || job.status === "cancelled";
+    drawStages($(".stages", card), list(job.stages), isCut);
     drawFigures($(".figures", card), job);
     drawCharts($(".charts", card), job);
     drawPalette($(".palette", card), job);
@@ -119,7 +120,8 @@
 
   const findCurrent = (job) => list(job.stages).filter((stage) => !isNumber(stage.ended)).pop();
 
-  function drawStages(place, stages) {
+  // The last stage of a job that is cut off stands where it was; others that are over were finished.
+  function drawStages(place, stages, isCut) {
     while (place.children.length > stages.length) place.lastElementChild.remove();
     stages.forEach((stage, position) => {
       const line = place.children[position] || place.appendChild(makeStage());
@@ -128,9 +130,11 @@
       line.className = isOver ? "over" : "now";
       setText(name, String(stage.name));
       bar.setAttribute("aria-label", `${stage.name}: ${showAmount(stage)}`);
-      if (isOver || (isNumber(stage.total) && stage.total > 0)) {
+      const isWhole = isOver && !(isCut && position === stages.length - 1);
+      const isKnown = isNumber(stage.total) && stage.total > 0;
+      if (isOver || isKnown) {
         bar.max = 1;
-        bar.value = isOver ? 1 : stage.done / stage.total;
+        bar.value = isWhole ? 1 : isKnown ? stage.done / stage.total : 0;
       } else bar.removeAttribute("value");
       setText(amount, showAmount(stage));
       setText(rate, isNumber(stage.rate) ? showRate(stage, stage.rate) : "");

@@ -25,7 +25,7 @@ def make_page() -> tuple[str, str]:
     page = read_part("page.html").replace("@STYLE@", style).replace("@SCRIPT@", script)
     policy = (
         f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'"
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
     )
     return page, policy
 

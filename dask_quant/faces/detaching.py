@@ -32,6 +32,12 @@ def detach(name: str, given: Sequence[str], params: Mapping[str, Any]) -> None:
         if "-" in params.get("sources", ()):
             message = "Got --detach with standard input, which workers do not have; name a file."
             raise OptionError(message)
+        if params.get("dry_run") or params.get("out") is None:
+            message = (
+                f"Got --detach with a job that only prints ({name}), where nobody reads it; give "
+                "it a file to write, or leave --detach out."
+            )
+            raise OptionError(message)
         screen.show_submitted(
             dq.submit_job(options, name, [name, *strip_places(given)], listener=screen.listen)
         )

@@ -76,8 +76,13 @@ class _Terminated(BaseException):
 
 
 @contextmanager
-def run_command(name: str, *, quiet: bool, as_json: bool) -> Iterator[Screen]:
-    """Run the body of a command; on failure say why in one line, and exit with the code for it."""
+def run_command(
+    name: str, *, quiet: bool, as_json: bool, stopped: str = _STOPPED
+) -> Iterator[Screen]:
+    """Run the body of a command; on failure say why in one line, and exit with the code for it.
+
+    ``stopped`` is what is said where Ctrl-C or SIGTERM end it.
+    """
     screen = Screen(name, quiet, as_json)
     code = EXIT_ERROR
     try:
@@ -94,11 +99,11 @@ def run_command(name: str, *, quiet: bool, as_json: bool) -> Iterator[Screen]:
     except KeyboardInterrupt as error:
         code = EXIT_INTERRUPTED
         _leave_coroutines()
-        screen.show_error(error, f"interrupted; {_STOPPED}")
+        screen.show_error(error, f"interrupted; {stopped}")
     except _Terminated as error:
         code = EXIT_TERMINATED
         _leave_coroutines()
-        screen.show_error(error, f"terminated; {_STOPPED}")
+        screen.show_error(error, f"terminated; {stopped}")
     except Exception as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise

@@ -3,6 +3,7 @@
 import re
 import shutil
 import time
+from contextlib import suppress
 from functools import partial
 
 import psutil
@@ -23,17 +24,23 @@ def slurm(needs):
 
 def list_listening():
     """Return where the daemons and their jobs listen."""
-    return {
-        connection.laddr.ip
-        for process in psutil.Process().children(recursive=True)
-        for connection in process.net_connections()
-        if connection.status == psutil.CONN_LISTEN
-    }
+    found = set()
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # those of a job that is done are ending
+            found |= {
+                connection.laddr.ip
+                for connection in process.net_connections()
+                if connection.status == psutil.CONN_LISTEN
+            }
+    return found
 
 
 def list_jobs():
     """Return the commands of Python that run below this process."""
-    commands = [each.cmdline() for each in psutil.Process().children(recursive=True)]
+    commands = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            commands.append(process.cmdline())
     return [command for command in commands if "worker" in command or "quantize" in command]
 
 

@@ -5,16 +5,22 @@ import os
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
 import pytest
 from distributed import Client
+from distributed import Event as Flag
+from distributed.core import Status
 from PIL import Image
 
 import dask_quant as dq
 from dask_quant import board_client, detached
 from dask_quant.errors import JobError
+from dask_quant.faces.driver import go_on
+
+FAR = "--scheduler=tcp://a:1"
 
 CLI = (sys.executable, "-m", "dask_quant.faces.cli")
 
@@ -138,6 +144,95 @@ def test_a_job_is_cancelled_and_gone_on_with(cluster, client, pictures, tmp_path
     assert len(read_pictures(tmp_path / "out")) == 24
 
 
+@pytest.fixture
+def busy(client):
+    """Workers that have no thread left, until the test is over."""
+    tasks = [client.submit(Flag("over").wait, pure=False) for _ in range(2)]
+    wait_until(lambda: len(client.processing()) and all(client.processing().values()))
+    yield
+    Flag("over", client=client).set()
+    client.gather(tasks)
+    Flag("over", client=client).clear()
+
+
+@pytest.mark.usefixtures("busy")
+def test_a_job_that_has_not_begun_is_cancelled_at_once(cluster, client, pictures):
+    arguments = ["quantize", "s3://me:secret@b/in", "-o", "out of it", "-k", "4"]
+    name = detached.submit_job(client, "quantize", arguments)
+    told = board_client.read_job(client, name)
+    assert told["call"] == "dask-quant quantize 's3://***@b/in' -o 'out of it' -k 4"
+    assert (
+        "is cancelled; Cancelled while it had no driver" in run_cli(cluster, "cancel", name).stderr
+    )
+    assert detached.follow_job(client, name)["status"] == "cancelled"
+
+
+def test_a_job_of_which_nothing_is_left_to_do_is_done(client, pictures, tmp_path):
+    dq.quantize(pictures / "00.png", tmp_path / "out.png", n_colors=4, resume=True)
+    before = (tmp_path / "out.png").stat()
+    arguments = ["quantize", "in/00.png", "-o", "out.png", "-k", "4", "--resume"]
+    job = detached.follow_job(client, detached.submit_job(client, "quantize", arguments))
+    assert (job["status"], job["outcome"]) == ("done", "Done.")
+    assert (tmp_path / "out.png").stat() == before
+
+
+def test_a_command_that_cannot_be_resumed_is_begun_again(client, pictures, tmp_path):
+    (tmp_path / "colors.gpl").write_text("old")
+    arguments = ["palette", "in", "-o", "colors.gpl", "-k", "4", "--overwrite"]
+    name = detached.submit_job(client, "palette", arguments)
+    driver = find_driver(client, name)
+    driver.parent().kill()
+    job = detached.follow_job(client, name)
+    assert job["status"] == "done", job["outcome"]
+    dq.make_palette(pictures, tmp_path / "here.gpl", n_colors=4)
+    assert dq.read_palette(tmp_path / "colors.gpl") == dq.read_palette(tmp_path / "here.gpl")
+
+
+@pytest.mark.parametrize(
+    ("state", "ends"),
+    [("running", False), ("paused", False), ("closing_gracefully", False), ("closing", True)],
+)
+def test_a_driver_ends_with_its_worker_and_not_before(state, ends):
+    task = SimpleNamespace(state="long-running")
+    worker = SimpleNamespace(status=Status[state], state=SimpleNamespace(tasks={"wanted": task}))
+    assert detached._is_cancelled(worker, "wanted") == ends
+    assert detached._is_cancelled(worker, "given up")
+
+
+def test_a_worker_that_is_sent_home_hands_its_driver_on(client, pictures, tmp_path):
+    arguments = ["quantize", "in", "-o", "out", "-k", "4", "--per-image"]
+    name = detached.submit_job(client, "quantize", arguments)
+    driver = find_driver(client, name)
+    wait_until(lambda: board_client.read_job(client, name)["stages"])
+    (place,) = [each for each, pid in client.run(os.getpid).items() if pid == driver.ppid()]
+    client.retire_workers([place])
+    job = detached.follow_job(client, name)
+    assert job["status"] == "done", job["outcome"]
+    assert len(read_pictures(tmp_path / "out")) == 24
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("quantize in -o out -k 4 --overwrite", "quantize --resume in -o out -k 4"),
+        ("quantize in -o out --resume", "quantize in -o out --resume"),
+        ("quantize in -o s3://b/out", "quantize --resume in -o s3://b/out"),
+        ("quantize in -o new --overwrite", "quantize in -o new --overwrite"),
+        ("quantize a.png -o a.gif --overwrite", "quantize a.png -o a.gif --overwrite"),
+        ("quantize a.png -o old.zarr --overwrite", "quantize a.png -o old.zarr --overwrite"),
+        ("apply in -o out --palette p.gpl", "apply --resume in -o out --palette p.gpl"),
+        ("apply in -o out --model m.json", "apply in -o out --model m.json"),
+        ("segment in -o out -k 4", "segment in -o out -k 4"),
+        ("elbow in", "elbow in"),
+    ],
+)
+def test_what_a_second_driver_is_asked_for(given, expected, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "old.zarr").mkdir()
+    assert go_on(given.split()) == expected.split()
+
+
 def test_a_job_that_fails_before_it_begins_is_told_of(cluster, client, pictures):
     name = detached.submit_job(client, "quantize", ["quantize", "nowhere", "-o", "out"])
     job = detached.follow_job(client, name)
@@ -170,7 +265,13 @@ def test_a_job_that_another_process_drives_is_not_cancelled(client):
     ("arguments", "words"),
     [
         (["quantize", "in", "-o", "out", "--detach"], "Got --detach without --scheduler"),
-        (["quantize", "-", "-o", "out", "--detach", "--scheduler=tcp://a:1"], "standard input"),
+        (["quantize", "-", "-o", "out", "--detach", FAR], "standard input"),
+        (["info", "in", "--detach", FAR], "only prints (info)"),
+        (["elbow", "in", "--detach", FAR], "only prints (elbow)"),
+        (
+            ["quantize", "in", "-o", "o", "--dry-run", "--detach", "--scheduler=tcp://a:1"],
+            "only prints",
+        ),
         (["jobs"], "scheduler"),
     ],
 )

@@ -13,7 +13,7 @@ from dask_quant.errors import SourceError
 from dask_quant.events import Event
 from dask_quant.execute import Executor
 from dask_quant.graphs.layers import gather_tasks, reduce_tree
-from dask_quant.waves import WAVES_AHEAD, Wave
+from dask_quant.waves import MAX_WAVES, WAVES_AHEAD, Wave
 
 SCHEDULING = ("distributed.core", "distributed.scheduler")
 """Logs in which a scheduler says what it failed to do."""
@@ -85,6 +85,23 @@ def test_a_third_is_asked_for_when_the_first_is_done(client, tmp_path):
             yield make_wave([partial(touch, tmp_path / str(number), number), int])
 
     assert compute(Executor(client), make_waves()) == [[n, 0] for n in range(5)]
+
+
+def test_few_are_on_the_way_behind_one_that_is_slow(client, tmp_path):
+    def end_last():
+        wait_for("the last that may be on the way", None)
+        (tmp_path / "0").touch()
+        return 0
+
+    def make_waves():
+        yield make_wave([end_last])
+        for number in range(1, MAX_WAVES - 1):
+            yield make_wave([partial(int, number)])
+        yield make_wave([partial(hoist, "the last that may be on the way", MAX_WAVES - 1)])
+        assert (tmp_path / "0").exists()
+        yield make_wave([partial(int, MAX_WAVES)])
+
+    assert compute(Executor(client), make_waves()) == [[n] for n in range(MAX_WAVES + 1)]
 
 
 def test_progress_is_that_of_all_waves_and_of_what_was_done_before(client):

@@ -102,6 +102,8 @@ def test_a_scheduler_without_dask_quant_is_told_of_and_sent_it(start_worker, pho
             open_client(ClusterOptions(scheduler=address)).__enter__()
         options = ClusterOptions(scheduler=address, upload_code=True)
         dq.quantize(photo_path, tmp_path / "out.png", n_colors=4, cluster=options)
+        (job,) = dq.read_jobs(ClusterOptions(scheduler=address))
+        assert (job["command"], job["status"]) == ("quantize", "done")
     assert (tmp_path / "out.png").exists()
 
 

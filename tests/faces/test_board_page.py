@@ -163,6 +163,16 @@ def test_a_job_is_drawn_with_its_stages_figures_charts_and_palette(draw, path):
 
 
 @needs_browser
+@pytest.mark.parametrize(("status", "share"), [("failed", "0.24"), ("done", "1")])
+def test_a_job_that_is_cut_off_stands_where_it_was(draw, status, share):
+    count, relabel = JOBS[0]["stages"]
+    cut = relabel | {"ended": 1219.7, "started": 1040.0, "remaining_s": None}
+    page = draw(JOBS[0] | {"status": status, "ended": 1219.7, "stages": [count, cut]})
+    assert [bar["value"] for bar in page.find("progress")] == ["1", share]
+    assert "took 3 min 0 s" in page.texts
+
+
+@needs_browser
 def test_nothing_that_a_job_says_becomes_markup(draw):
     page = draw(*JOBS)
     assert "pwned" not in "".join(page.texts[:2])  # the title is the first text

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+import dask_quant as dq
 from dask_quant.faces.terminal import run_command
 
 
@@ -46,3 +47,15 @@ def test_handlers_and_hooks_are_put_back():
     with pytest.raises(SystemExit), run_command("demo", quiet=True, as_json=False):
         pass
     assert (signal.getsignal(signal.SIGTERM), sys.unraisablehook) == before
+
+
+@pytest.mark.parametrize(("command", "asks"), [("attach", "follow_job"), ("status", "read_job")])
+def test_a_command_about_jobs_that_is_left_does_not_end_them(run, monkeypatch, command, asks):
+    def leave(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(dq, asks, leave)
+    done = run(command, "quantize-1", "--scheduler=tcp://a:1")
+    assert done.code == 130
+    (line,) = done.lines
+    assert "interrupted; jobs of the cluster go on" in line

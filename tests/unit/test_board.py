@@ -103,6 +103,19 @@ def test_a_client_that_leaves_takes_down_its_jobs_that_run_and_no_others():
     assert (outcomes["runs"], outcomes["is done"]) == (LOST_DRIVER, "Done.")
 
 
+def test_a_stage_that_a_driver_left_stands_still():
+    board = Board()
+    stages = [{"name": "count", "ended": 2.0}, {"name": "fit", "done": 3, "remaining_s": 4.0}]
+    board.put(make_job("runs", driver={"client": "c1"}, stages=stages), 1.0)
+    board.lose_client("c1", 9.0)
+    (job,) = board.list_jobs(9.0)
+    assert [(each["ended"], each["remaining_s"]) for each in job["stages"]] == [
+        (2.0, None),
+        (9.0, None),
+    ]
+    assert job["stages"][1]["done"] == 3
+
+
 def test_it_is_told_how_long_a_job_was_not_heard_of():
     board = Board()
     board.put(make_job("a"), 100.0)

@@ -6,11 +6,12 @@ from dask_quant import kept_counts
 from dask_quant.events import ignore_event
 from dask_quant.execute import Executor
 from dask_quant.histogram import ColorHistogram
-from dask_quant.kept_counts import count_kept, drop_counts, find_counts, keep_held_counts
+from dask_quant.kept_counts import count_kept, drop_counts, find_held_counts, keep_held_counts
 from dask_quant.sinks.state_folder import open_state
 
 PIXELS = np.random.default_rng(3).integers(0, 6, (60, 50, 3)).astype(np.uint8)
 COUNTS = ColorHistogram.from_pixels(PIXELS)
+NOTHING = (ColorHistogram.empty(), 0)
 
 
 @pytest.fixture
@@ -29,6 +30,10 @@ def often(monkeypatch):
 
 def make_executor(listener=ignore_event, scheduler="synchronous"):
     return Executor(None, scheduler, listener)
+
+
+def find_kept(state, width=50):
+    return find_held_counts(state, width, make_executor())
 
 
 def stop_at(n_events):
@@ -50,7 +55,7 @@ def test_counts_are_those_of_all_pixels(state, often, monkeypatch, chunks, sched
     monkeypatch.setattr("dask_quant.array_flow.DENSE_MIN_PIXELS", least)
     image = da.from_array(PIXELS, chunks=(*chunks, 3))
     assert count_kept(image, make_executor(scheduler=scheduler), state) == COUNTS
-    assert find_counts(state, 50) == (COUNTS, 60)
+    assert find_kept(state) == (COUNTS, 60)
 
 
 @pytest.mark.parametrize("least", [1, 10**9])
@@ -60,7 +65,7 @@ def test_a_count_goes_on_with_other_chunks(state, often, monkeypatch, n_events, 
     listen, _ = stop_at(n_events)
     with pytest.raises(KeyboardInterrupt):
         count_kept(da.from_array(PIXELS, chunks=(7, 50, 3)), make_executor(listen), state)
-    counts, n_rows = find_counts(state, 50)
+    counts, n_rows = find_kept(state)
     assert 0 < n_rows < 60
     assert counts == ColorHistogram.from_pixels(PIXELS[:n_rows])
     read = []
@@ -81,12 +86,12 @@ def test_pixels_with_alpha_go_on_as_well(state, often):
     image = da.from_array(pixels, chunks=(7, 50, 4))
     with pytest.raises(KeyboardInterrupt):
         count_kept(image, make_executor(stop_at(9)[0]), state)
-    assert find_counts(state, 50) is not None
+    assert find_kept(state) != NOTHING
     assert count_kept(image, make_executor(), state) == ColorHistogram.from_pixels(pixels)
 
 
 def test_what_is_counted_is_not_read_again(state):
-    keep_held_counts(state, COUNTS, 60, make_executor())
+    keep_held_counts(state, COUNTS, 60, 50, make_executor())
     image = da.from_array(PIXELS).map_blocks(lambda block: 1 // 0, dtype=np.uint8)
     assert count_kept(image, make_executor(), state) == COUNTS
 
@@ -100,26 +105,26 @@ def test_a_quick_count_is_kept_once_at_its_end(state, monkeypatch):
 
 
 def test_a_checkpoint_takes_the_place_of_the_one_before(state):
-    keep_held_counts(state, ColorHistogram.from_pixels(PIXELS[:20]), 20, make_executor())
-    keep_held_counts(state, COUNTS, 60, make_executor())
+    keep_held_counts(state, ColorHistogram.from_pixels(PIXELS[:20]), 20, 50, make_executor())
+    keep_held_counts(state, COUNTS, 60, 50, make_executor())
     (file,) = state.path.glob("*.npz")
     assert file.name.startswith("counts-60-")
     drop_counts(state)
     assert state.is_bare()
-    assert find_counts(state, 50) is None
+    assert find_kept(state) == NOTHING
 
 
 @pytest.mark.parametrize("damage", ["torn", "gone", "other", "strange", "wider"])
 def test_damaged_counts_are_none(state, damage):
-    keep_held_counts(state, COUNTS, 60, make_executor())
+    keep_held_counts(state, COUNTS, 60, 50, make_executor())
     (file,) = state.path.glob("counts-60-*.npz")
     if damage == "torn":
         file.write_bytes(file.read_bytes()[:100])
     elif damage == "gone":
         file.unlink()
     elif damage == "other":
-        keep_held_counts(state, ColorHistogram.from_pixels(PIXELS[:20]), 60, make_executor())
+        keep_held_counts(state, ColorHistogram.from_pixels(PIXELS[:20]), 60, 50, make_executor())
     elif damage == "strange":
         state.write_json("counted.json", ["rows", 60])
-    assert find_counts(state, 51 if damage == "wider" else 50) is None
+    assert find_kept(state, 51 if damage == "wider" else 50) == NOTHING
     assert count_kept(da.from_array(PIXELS), make_executor(), state) == COUNTS

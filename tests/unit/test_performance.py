@@ -60,3 +60,21 @@ def test_a_scheduler_that_can_make_none_costs_a_job_one_line(tmp_path):
     assert isinstance(notice, Notice)
     assert notice.message.endswith("(OSError: gone).")
     assert not path.exists()
+
+
+class Recorder:
+    """A client that keeps what its scheduler is asked for."""
+
+    def __init__(self):
+        self.given = {}
+
+    def sync(self, function, *args, **kwargs):
+        self.given |= kwargs
+
+
+def test_names_of_files_are_no_markup(tmp_path):
+    client = Recorder()
+    call = "quantize '<img src=x onerror=alert(1)>.png'"
+    with reporting_performance(client, tmp_path / "a.html", call, print, overwrite=False):
+        pass
+    assert client.given["code"] == "quantize &#x27;&lt;img src=x onerror=alert(1)&gt;.png&#x27;"
