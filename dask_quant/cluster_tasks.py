@@ -275,9 +275,10 @@ def _parse_event(told: dict[str, Any]) -> Event | Notice:
 def telling_lost_work() -> Iterator[None]:
     """Raise `ClusterError` where a cluster gives work up."""
     from distributed.client import ClosedClientError, FutureCancelledError
-    from distributed.scheduler import KilledWorker, NoValidWorkerError
+    from distributed.scheduler import KilledWorker, NoValidWorkerError, NoWorkerError
 
-    lost = (KilledWorker, NoValidWorkerError, FutureCancelledError, ClosedClientError)
+    no_worker = (KilledWorker, NoValidWorkerError, NoWorkerError)
+    lost = (*no_worker, FutureCancelledError, ClosedClientError)
     try:
         yield
     except lost as error:

@@ -16,12 +16,21 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from dask_quant.board import CANCELLED, DONE, FAILED, PUT_OPERATION, RUNNING, end_job
+from dask_quant.board import (
+    CANCELLED,
+    DONE,
+    FAILED,
+    LOST_DRIVER,
+    PUT_OPERATION,
+    RUNNING,
+    end_job,
+)
 from dask_quant.board_client import read_job, read_jobs
 from dask_quant.cluster import find_tls_options, open_client, use_connection
-from dask_quant.errors import JobError
+from dask_quant.errors import DaskQuantError, JobError
 from dask_quant.events import Event, ignore_event
 from dask_quant.job_record import NAME_VARIABLE, JobRecord
 from dask_quant.options import ClusterOptions
@@ -43,6 +52,13 @@ of it may die Dask's ``distributed.scheduler.allowed-failures`` says."""
 
 _POLL_S = 0.5
 
+_MISSING_POLLS = 4
+"""How often in a row a job is seen that nobody drives before it is given up (arbitrary): its task
+comes a moment after it."""
+
+_TELL_TRIES = 5
+"""How often it is tried to tell the board how a job ended (arbitrary)."""
+
 _END_TIMEOUT_S = 60.0
 """Seconds that a driver has to end in once it was told to, before it is killed; as long is waited
 for one whose worker died (arbitrary)."""
@@ -50,9 +66,16 @@ for one whose worker died (arbitrary)."""
 _TOLD_CHARACTERS = 2_000
 """Characters of what a driver said that are told when it failed early."""
 
+_NO_DRIVER = (
+    "The cluster gave its driver up: workers died with it, or there were none; where the command "
+    "has --resume, it goes on."
+)
+"""What is said of a job whose driver never came, or came back."""
+
 _MAIN = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); "
-    "from dask_quant.faces.driver import main; main(is_again=bool(int(sys.argv.pop(1))))"
+    "from dask_quant.faces.driver import main; "
+    "main(int(sys.argv.pop(1)), is_again=bool(int(sys.argv.pop(1))))"
 )
 """What a driver runs: the package of the worker, wherever that has it from."""
 
@@ -151,7 +174,8 @@ def cancel_job(client: Client | ClusterOptions, name: str) -> dict[str, Any]:
             message = f"The job {job['name']} does not run any more: {job['outcome']}"
             raise JobError(message)
         driver = job["driver"]
-        if driver and not has_task:
+        is_telling = bool(driver.get("client"))
+        if is_telling and not has_task:
             message = (
                 f"The driver of {job['name']} is no task of the cluster but process "
                 f"{driver.get('pid')} on {driver.get('host')}; interrupt it there."
@@ -159,7 +183,7 @@ def cancel_job(client: Client | ClusterOptions, name: str) -> dict[str, Any]:
             raise JobError(message)
         if has_task:
             opened.cancel([Future(KEY_PREFIX + job["name"], opened)], force=True)
-        if driver and job["status"] == RUNNING:
+        if is_telling and job["status"] == RUNNING:
             return _wait_for_end(opened, job["name"])
         end_job(job, CANCELLED, "Cancelled while it had no driver.", time.time())
         _put(opened, job)
@@ -198,6 +222,7 @@ def follow_job(
         When the scheduler is gone.
     """
     told: dict[str, int] = {}
+    n_missing = 0
     with use_connection(client) as opened:
         while True:
             job = read_job(opened, name)
@@ -205,8 +230,14 @@ def follow_job(
                 if told.get(stage["name"]) != stage["done"]:
                     told[stage["name"]] = stage["done"]
                     listener(Event(stage["name"], stage["done"], stage["total"], stage["unit"]))
-            if job["status"] != RUNNING and not is_driven(opened, job["name"]):
-                return job
+            if not is_driven(opened, job["name"]):
+                if job["status"] != RUNNING:
+                    return job
+                n_missing = 0 if job["driver"].get("client") else n_missing + 1
+                if n_missing == _MISSING_POLLS:
+                    end_job(job, FAILED, _NO_DRIVER, time.time())
+                    _put(opened, job)
+                    return job
             time.sleep(_POLL_S)
 
 
@@ -239,9 +270,16 @@ def run_driver(name: str, arguments: list[str], folder: str) -> int:
 
     worker, client = get_worker(), get_client()
     secede()
-    is_again = bool(read_job(client, name)["driver"])
-    if is_again:  # the worker of another driver died, which may need a moment to follow
-        job = _wait_for_end(client, name)
+    key = KEY_PREFIX + name
+    job = read_job(client, name)
+    is_again = bool(job["driver"])
+    if is_again:
+        if job["driver"].get("client"):  # its worker died, and it may need a moment to follow
+            job = _wait_for_end(client, name)
+        if job["status"] == DONE:
+            return 0
+        if _is_cancelled(worker, key):
+            return 1
         driver = {key: value for key, value in job["driver"].items() if key != "client"}
         _put(client, job | {"status": RUNNING, "outcome": None, "ended": None, "driver": driver})
     with tempfile.TemporaryFile() as said:
@@ -251,13 +289,15 @@ def run_driver(name: str, arguments: list[str], folder: str) -> int:
             outcome = f"Cannot start a driver in {folder!r}: {error.strerror}."
             _tell_end(client, name, FAILED, outcome)
             return 1
-        code = _wait(worker, KEY_PREFIX + name, process)
+        code = _wait(worker, key, process)
         said.seek(max(0, said.seek(0, os.SEEK_END) - _TOLD_CHARACTERS))
         text = said.read().decode("utf-8", "replace").strip()
-    if worker.status.name in _LEAVING:
-        raise Reschedule  # another goes on
     if code in _DONE_CODES:
         _tell_end(client, name, DONE, "Done.")
+    elif worker.status.name in _LEAVING:
+        raise Reschedule  # another goes on
+    elif _is_cancelled(worker, key):
+        _tell_end(client, name, CANCELLED, "Cancelled.")
     else:
         outcome = text.rpartition("\n")[2] or f"It ended with exit code {code}."
         _tell_end(client, name, FAILED, outcome)
@@ -268,9 +308,10 @@ def _start(
     worker: Worker, name: str, arguments: Sequence[str], folder: str, said: int, is_again: bool
 ) -> subprocess.Popen[bytes]:
     """Start a command beside a worker; ``is_again`` where another driver had begun it."""
+    told = [str(os.getpid()), str(int(is_again))]
     where = [f"--scheduler={worker.scheduler.address}", *find_tls_options(worker.security)]
     return subprocess.Popen(
-        [sys.executable, "-c", _MAIN, json.dumps(sys.path), str(int(is_again)), *arguments, *where],
+        [sys.executable, "-c", _MAIN, json.dumps(sys.path), *told, *arguments, *where],
         cwd=folder,
         env={**os.environ, NAME_VARIABLE: name},
         stdin=subprocess.DEVNULL,
@@ -299,7 +340,12 @@ def _is_cancelled(worker: Worker, key: str) -> bool:
 
 def _tell_end(client: Client, name: str, status: str, outcome: str) -> None:
     """Tell the board how a job ended whose driver did not tell it."""
-    job = read_job(client, name)
-    if job["status"] == RUNNING:
-        end_job(job, status, outcome, time.time())
-        _put(client, job)
+    for _ in range(_TELL_TRIES):
+        with suppress(DaskQuantError, OSError):  # the scheduler is busy, or gone
+            job = read_job(client, name)
+            was_not_told = status == DONE and job["outcome"] == LOST_DRIVER
+            if job["status"] == RUNNING or was_not_told:
+                end_job(job, status, outcome, time.time())
+                _put(client, job)
+            return
+        time.sleep(_POLL_S)

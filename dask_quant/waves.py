@@ -82,6 +82,8 @@ def compute_waves(
 
     with stopping_on_failure(client, list_keys), telling_lost_work():
         while _send_ahead(client, waves, sent, owners, waiting):
+            if waiting.is_empty():  # the first root was done, and then lost with its worker
+                waiting.add(sent[0].root)
             future = next(waiting)
             if future.status == "lost":  # its worker died since, and it will be done again
                 waiting.add(future)

@@ -19,12 +19,14 @@ _LOOK_S = 0.5
 """Seconds between two looks at who started this process (arbitrary)."""
 
 
-def main(*, is_again: bool) -> None:
-    """Run the command line on behalf of a worker; ``is_again`` where another one had begun."""
+def main(parent: int, *, is_again: bool) -> None:
+    """Run the command line on behalf of the worker of a process id.
+
+    ``is_again`` where another one had begun it.
+    """
     claim_process()
     if is_again:
         sys.argv[1:] = go_on(sys.argv[1:])
-    parent = os.getppid()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     cli(prog_name="dask-quant")
 

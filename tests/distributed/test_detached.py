@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,6 +18,7 @@ from PIL import Image
 
 import dask_quant as dq
 from dask_quant import board_client, detached
+from dask_quant.board import LOST_DRIVER
 from dask_quant.errors import JobError
 from dask_quant.faces.driver import go_on
 
@@ -25,10 +27,9 @@ FAR = "--scheduler=tcp://a:1"
 CLI = (sys.executable, "-m", "dask_quant.faces.cli")
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    """The address of a scheduler with two workers, each of which a nanny starts again."""
-    folder = tmp_path_factory.mktemp("cluster")
+@contextmanager
+def start_nannied(folder):
+    """Give the address of a scheduler with two workers, each of which a nanny starts again."""
     file = folder / "scheduler.json"
     shared = ["--host=127.0.0.1", "--dashboard-address=127.0.0.1:0", f"--scheduler-file={file}"]
     local = ["--nworkers=2", "--nthreads=1", f"--local-directory={folder}"]
@@ -47,6 +48,13 @@ def cluster(tmp_path_factory):
     for process in reversed(processes):
         process.terminate()
         process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """The address of such a scheduler."""
+    with start_nannied(tmp_path_factory.mktemp("cluster")) as address:
+        yield address
 
 
 @pytest.fixture
@@ -147,6 +155,7 @@ def test_a_job_is_cancelled_and_gone_on_with(cluster, client, pictures, tmp_path
 @pytest.fixture
 def busy(client):
     """Workers that have no thread left, until the test is over."""
+    client.wait_for_workers(2)
     tasks = [client.submit(Flag("over").wait, pure=False) for _ in range(2)]
     wait_until(lambda: len(client.processing()) and all(client.processing().values()))
     yield
@@ -199,16 +208,34 @@ def test_a_driver_ends_with_its_worker_and_not_before(state, ends):
     assert detached._is_cancelled(worker, "given up")
 
 
-def test_a_worker_that_is_sent_home_hands_its_driver_on(client, pictures, tmp_path):
+def test_a_worker_that_is_sent_home_hands_its_driver_on(pictures, tmp_path):
     arguments = ["quantize", "in", "-o", "out", "-k", "4", "--per-image"]
-    name = detached.submit_job(client, "quantize", arguments)
-    driver = find_driver(client, name)
-    wait_until(lambda: board_client.read_job(client, name)["stages"])
-    (place,) = [each for each, pid in client.run(os.getpid).items() if pid == driver.ppid()]
-    client.retire_workers([place])
-    job = detached.follow_job(client, name)
+    (tmp_path / "own").mkdir()
+    with start_nannied(tmp_path / "own") as address, Client(address) as client:
+        name = detached.submit_job(client, "quantize", arguments)
+        driver = find_driver(client, name)
+        wait_until(lambda: board_client.read_job(client, name)["stages"])
+        (place,) = [each for each, pid in client.run(os.getpid).items() if pid == driver.ppid()]
+        client.retire_workers([place])
+        job = detached.follow_job(client, name)
     assert job["status"] == "done", job["outcome"]
     assert len(read_pictures(tmp_path / "out")) == 24
+
+
+def test_a_job_that_nobody_drives_is_given_up(client):
+    detached._put(client, {"name": "palette-1", "started": 1.0, "driver": {}})
+    job = detached.follow_job(client, "palette-1")
+    assert (job["status"], job["outcome"]) == ("failed", detached._NO_DRIVER)
+    assert board_client.read_job(client, "palette-1")["status"] == "failed"
+
+
+def test_a_job_whose_driver_could_not_tell_of_its_end_is_done(client):
+    told = {"name": "palette-2", "started": 1.0, "status": "failed", "outcome": LOST_DRIVER}
+    detached._put(client, told)
+    detached._tell_end(client, "palette-2", "failed", "It ended with exit code 1.")
+    assert board_client.read_job(client, "palette-2")["outcome"] == LOST_DRIVER
+    detached._tell_end(client, "palette-2", "done", "Done.")
+    assert board_client.read_job(client, "palette-2")["status"] == "done"
 
 
 @pytest.mark.parametrize(
@@ -256,7 +283,8 @@ def test_a_folder_that_workers_lack_is_told_of(client, tmp_path, monkeypatch):
 
 
 def test_a_job_that_another_process_drives_is_not_cancelled(client):
-    detached._put(client, {"name": "palette-0", "started": 1.0, "driver": {"pid": 3, "host": "h"}})
+    driver = {"pid": 3, "host": "h", "client": "Client-1"}
+    detached._put(client, {"name": "palette-0", "started": 1.0, "driver": driver})
     with pytest.raises(JobError, match="no task of the cluster but process 3 on h; interrupt"):
         detached.cancel_job(client, "palette-0")
 

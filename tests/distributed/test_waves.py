@@ -1,19 +1,25 @@
 """Waves of tasks on a cluster: two at a time, in order, and none left behind."""
 
 import logging
+import os
 import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import count
 
+import psutil
 import pytest
 from dask.delayed import delayed
 from distributed import Event as Flag
+from small_cluster import start_cluster
 
 from dask_quant import execute
 from dask_quant.errors import SourceError
 from dask_quant.events import Event
 from dask_quant.execute import Executor
 from dask_quant.graphs.layers import gather_tasks, reduce_tree
-from dask_quant.waves import MAX_WAVES, WAVES_AHEAD, Wave
+from dask_quant.waves import MAX_WAVES, WAVES_AHEAD, Wave, _send_ahead, _SentWave
 
 SCHEDULING = ("distributed.core", "distributed.scheduler")
 """Logs in which a scheduler says what it failed to do."""
@@ -87,21 +93,43 @@ def test_a_third_is_asked_for_when_the_first_is_done(client, tmp_path):
     assert compute(Executor(client), make_waves()) == [[n, 0] for n in range(5)]
 
 
-def test_few_are_on_the_way_behind_one_that_is_slow(client, tmp_path):
-    def end_last():
-        wait_for("the last that may be on the way", None)
-        (tmp_path / "0").touch()
-        return 0
+class Taker:
+    """A client that takes tasks, and does none."""
 
-    def make_waves():
-        yield make_wave([end_last])
-        for number in range(1, MAX_WAVES - 1):
-            yield make_wave([partial(int, number)])
-        yield make_wave([partial(hoist, "the last that may be on the way", MAX_WAVES - 1)])
-        assert (tmp_path / "0").exists()
-        yield make_wave([partial(int, MAX_WAVES)])
+    def get(self, graph, keys, **options):
+        return [object() for _ in keys]
 
-    assert compute(Executor(client), make_waves()) == [[n] for n in range(MAX_WAVES + 1)]
+
+@pytest.mark.parametrize(("n_done", "n_sent"), [(0, 1), (MAX_WAVES - 2, 1), (MAX_WAVES - 1, 0)])
+def test_few_are_on_the_way_behind_one_that_is_slow(n_done, n_sent):
+    slow, done = (_SentWave(None, frozenset(), n_open) for n_open in (1, 0))
+    sent = deque([slow, *[done] * n_done])
+    endless = (make_wave([int]) for _ in count())
+    assert _send_ahead(Taker(), endless, sent, {}, set())
+    assert len(sent) - 1 - n_done == n_sent
+
+
+def test_a_root_that_is_lost_once_it_was_done_is_made_again(tmp_path):
+    slow = make_wave([partial(wait_for, "the other is lost", 1)])
+    quick = make_wave([partial(int, 2)])
+    key = quick.root.key
+    with (
+        start_cluster(tmp_path / "cluster", 2, is_pinned=False) as cluster,
+        cluster.connect() as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+
+        def lose():
+            wait_until(lambda: key in client.futures and client.futures[key].status == "finished")
+            pids = client.run(os.getpid)
+            (holder,) = client.who_has()[key]
+            psutil.Process(pids[holder]).kill()
+            wait_until(lambda: client.futures[key].status == "lost")
+            Flag("the other is lost", client=client).set()
+
+        losing = pool.submit(lose)
+        assert compute(Executor(client), [slow, quick]) == [[1], [2]]
+        losing.result()
 
 
 def test_progress_is_that_of_all_waves_and_of_what_was_done_before(client):
