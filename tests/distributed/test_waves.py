@@ -51,6 +51,14 @@ def touch(path, value):
     return value
 
 
+def answer_late_again(path):
+    """Return 2, the second time once a flag is set."""
+    if path.exists():
+        wait_for("the first is taken", 2)
+    path.touch()
+    return 2
+
+
 def note(folder):
     """Run until tasks are cancelled, and keep a record of that."""
     (folder / "begun").touch()
@@ -111,10 +119,11 @@ def test_few_are_on_the_way_behind_one_that_is_slow(n_done, n_sent):
 
 def test_a_root_that_is_lost_once_it_was_done_is_made_again(tmp_path):
     slow = make_wave([partial(wait_for, "the other is lost", 1)])
-    quick = make_wave([partial(int, 2)])
+    quick = make_wave([partial(answer_late_again, tmp_path / "answered")])
     key = quick.root.key
+    taken = []
     with (
-        start_cluster(tmp_path / "cluster", 2, is_pinned=False) as cluster,
+        start_cluster(tmp_path / "cluster", 2, n_threads=2, is_pinned=False) as cluster,
         cluster.connect() as client,
         ThreadPoolExecutor(1) as pool,
     ):
@@ -127,9 +136,14 @@ def test_a_root_that_is_lost_once_it_was_done_is_made_again(tmp_path):
             wait_until(lambda: client.futures[key].status == "lost")
             Flag("the other is lost", client=client).set()
 
+        def take(value):
+            taken.append(value)
+            Flag("the first is taken", client=client).set()
+
         losing = pool.submit(lose)
-        assert compute(Executor(client), [slow, quick]) == [[1], [2]]
+        Executor(client).compute_waves(iter([slow, quick]), take, stage="s", total=0)
         losing.result()
+    assert taken == [[1], [2]]
 
 
 def test_progress_is_that_of_all_waves_and_of_what_was_done_before(client):
