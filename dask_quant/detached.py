@@ -280,7 +280,7 @@ def run_driver(name: str, arguments: list[str], folder: str) -> int:
             return 0
         if _is_cancelled(worker, key):
             return 1
-        driver = {key: value for key, value in job["driver"].items() if key != "client"}
+        driver = job["driver"] | {"client": None}
         _put(client, job | {"status": RUNNING, "outcome": None, "ended": None, "driver": driver})
     with tempfile.TemporaryFile() as said:
         try:

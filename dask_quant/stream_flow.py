@@ -115,8 +115,6 @@ def decode_kept(
         if n_counted == n_rows or find_outcome(state) is not None:
             return scratch, counts if n_counted else None
     state.discard(_DECODED_NAME)
-    for each in folder.glob("*.partial"):  # what a run that was killed was writing
-        state.discard(f"{_DECODED_FOLDER}/{each.name}")
     _check_room(stream, folder)
     counts = _decode(stream, scratch, executor)
     with report_os_errors(folder):
